@@ -1,0 +1,2 @@
+//! treewal
+fn main() {}

@@ -1,0 +1,53 @@
+//! Whole reads and whole writes, over verbs that may do less than they were asked.
+
+use std::io;
+
+use crate::{Disk, File};
+
+/// Reads all of `file`, but not more than `bytes_max`.
+///
+/// # Errors
+/// `FileTooLarge` where there is more; whatever [`Disk::read_at`] says.
+pub fn read_all(disk: &dyn Disk, file: &File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let size = disk.stat_file(file)?.size;
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, format!("file is larger than {bytes_max} bytes"));
+    let capacity = usize::try_from(size.min(bytes_max)).map_err(|_| too_large())?;
+    // One byte more than the size, so that the last read finds the end without growing the buffer.
+    let mut out = vec![0; capacity + 1];
+    let mut filled = 0;
+    loop {
+        match disk.read_at(file, &mut out[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        }
+        if filled as u64 > bytes_max {
+            return Err(too_large());
+        }
+        if filled == out.len() {
+            out.resize(out.len() * 2, 0);
+        }
+    }
+    out.truncate(filled);
+    Ok(out)
+}
+
+/// Writes all of `buf` at `offset`.
+///
+/// # Errors
+/// `WriteZero` where the disk takes nothing more; whatever [`Disk::write_at`] says. Part of `buf` may then be written.
+pub fn write_all(disk: &dyn Disk, file: &File, mut buf: &[u8], mut offset: u64) -> io::Result<()> {
+    while !buf.is_empty() {
+        match disk.write_at(file, buf, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                buf = &buf[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! The verbs.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+use crate::{Dir, Entry, File, Meta, RelPath, Time};
+
+/// How [`Disk::open`] opens a file. A symlink in the last place is never followed (`ELOOP`), and opening a fifo does
+/// not wait for its other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Open {
+    /// An existing file, for reading.
+    Read,
+    /// An existing file, for reading and writing.
+    ReadWrite,
+    /// A new file, for reading and writing; `EEXIST` where the name is taken. The mode is subject to the umask.
+    CreateNew {
+        /// Permission bits before the umask.
+        mode: u32,
+    },
+    /// A file for reading and writing, made empty where it does not exist: for lock files. The mode is subject to the
+    /// umask.
+    Create {
+        /// Permission bits before the umask.
+        mode: u32,
+    },
+}
+
+/// What [`Disk::rename`] does about the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rename {
+    /// Takes the place of what is there.
+    Replace,
+    /// Fails with `EEXIST` where something is there.
+    NoReplace,
+    /// Both names change places; both must exist. Neither is missing at any moment.
+    Exchange,
+}
+
+/// A kernel lock on an open file. It ends with the last clone of the handle, whatever ended the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// Beside other shared locks.
+    Shared,
+    /// Alone.
+    Exclusive,
+}
+
+/// A disk: the few verbs that treewal needs of one.
+///
+/// Names (`name`) are single components; a name with a `/`, an empty one, `.` and `..` give `InvalidInput`. Errors are
+/// those of the operating system, so that `io::Error::raw_os_error` can be asked.
+///
+/// # What survives a crash
+///
+/// A kill loses nothing that was called before it. A power loss keeps what a `sync_*` verb covered when it returned
+/// `Ok`. Of what came after, each of these is assumed, and nothing more:
+///
+/// * a change of names (`create_dir`, `rename`, `remove_file`, …) is there wholly or not at all, also where it touches
+///   two directories; two changes of the same name or of the same file are kept in their order, changes that have
+///   nothing to do with each other may be kept in any order;
+/// * written bytes may be there, be missing or be zero in any 512-byte sector, and the length may be the old one, the
+///   new one or one between;
+/// * mode, owner, times and extended attributes are the old or the new ones, each for itself.
+///
+/// A sync that fails leaves all it should have covered in doubt, and a later one that succeeds proves nothing about it:
+/// the kernel may have dropped the pages.
+pub trait Disk: Debug + Send + Sync {
+    // --- handles ---------------------------------------------------------------------------------------------------
+
+    /// Opens the directory that everything else is relative to. Symlinks on the way are followed: the caller chose it.
+    fn open_root(&self, path: &Path) -> io::Result<Dir>;
+
+    /// Opens the directory at `path` beneath `at`; the root path gives a fresh handle on `at` itself.
+    ///
+    /// # Errors
+    /// `ELOOP` or `ENOTDIR` where a component is a symlink, `EXDEV` where one is on another mount, `ENOENT`.
+    fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir>;
+
+    /// Opens a file; see [`Open`]. After a power loss a created file is there, with its mode, once it was synced with
+    /// [`sync_file`](Disk::sync_file) and its directory with [`sync_dir`](Disk::sync_dir).
+    fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File>;
+
+    // --- looking: changes nothing ----------------------------------------------------------------------------------
+
+    /// Describes an entry, itself and never the target of a symlink.
+    fn stat(&self, at: &Dir, name: &OsStr) -> io::Result<Meta>;
+
+    /// Describes an open directory.
+    fn stat_dir(&self, dir: &Dir) -> io::Result<Meta>;
+
+    /// Describes an open file.
+    fn stat_file(&self, file: &File) -> io::Result<Meta>;
+
+    /// The entries of a directory, in no particular order.
+    fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>>;
+
+    /// The target of a symlink, as its bytes.
+    fn read_link(&self, at: &Dir, name: &OsStr) -> io::Result<OsString>;
+
+    /// Reads into `buf` from `offset` on; fewer bytes than asked for are no error, none is the end of the file.
+    fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// The next run of bytes at or after `offset` that is not a hole, as `(start, end)`; `None` where only a hole
+    /// follows. A file system that knows no holes gives the rest of the file.
+    fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>>;
+
+    /// All extended attributes of an entry, POSIX ACLs among them as the bytes they are stored as, sorted by name. None
+    /// where the file system has no such thing.
+    fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
+
+    /// Free bytes that this process may still use on the file system.
+    fn space(&self, dir: &Dir) -> io::Result<u64>;
+
+    /// A string that names this boot of the machine, for diagnosis.
+    fn boot_id(&self) -> String;
+
+    // --- the namespace: not durable before `sync_dir` of every directory it touched, or `sync_all` -----------------
+
+    /// Makes a directory. The mode is subject to the umask.
+    fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, at: &Dir, name: &OsStr) -> io::Result<()>;
+
+    /// Removes a name that is not a directory.
+    fn remove_file(&self, at: &Dir, name: &OsStr) -> io::Result<()>;
+
+    /// Makes a symlink at `name` that points to `target`.
+    fn symlink(&self, target: &OsStr, at: &Dir, name: &OsStr) -> io::Result<()>;
+
+    /// Gives the file at `from` a second name; a symlink gets one itself.
+    fn hard_link(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr) -> io::Result<()>;
+
+    /// Makes a fifo, a socket or a device node, as `meta` says; only `kind`, `mode` and `rdev` count.
+    fn make_node(&self, at: &Dir, name: &OsStr, meta: &Meta) -> io::Result<()>;
+
+    /// Renames an entry in one step; see [`Rename`]. A destination that must stay findable never goes missing under
+    /// [`Rename::Replace`] and [`Rename::Exchange`].
+    ///
+    /// # Errors
+    /// `EEXIST`, `EXDEV`, `EBUSY` (a mount point), `EINVAL` (a directory into itself, or a file system that cannot
+    /// exchange), `ENOTEMPTY`.
+    fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()>;
+
+    // --- contents: not durable before `sync_data` or `sync_file` ---------------------------------------------------
+
+    /// Writes at `offset`; may write less than asked for.
+    fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// Cuts the file, or extends it with a hole.
+    fn set_len(&self, file: &File, len: u64) -> io::Result<()>;
+
+    /// Makes the empty `to` share all the extents of `from`.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP`, `EXDEV` or `EINVAL` where the file system cannot do it: copy instead.
+    fn reflink(&self, from: &File, to: &File) -> io::Result<()>;
+
+    // --- metadata: not durable before `sync_file` of the file, `sync_dir` of the directory it describes, or `sync_all`
+
+    /// Sets the permission bits of an entry that is not a symlink.
+    fn set_mode(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
+
+    /// Sets owner and group of an entry, of a symlink itself.
+    fn set_owner(&self, at: &Dir, name: &OsStr, uid: u32, gid: u32) -> io::Result<()>;
+
+    /// Sets the times of last access and last modification of an entry, of a symlink itself.
+    fn set_times(&self, at: &Dir, name: &OsStr, accessed: Time, modified: Time) -> io::Result<()>;
+
+    /// Sets one extended attribute of an entry, of a symlink itself.
+    fn set_xattr(&self, at: &Dir, name: &OsStr, key: &OsStr, value: &[u8]) -> io::Result<()>;
+
+    /// Removes one extended attribute of an entry, of a symlink itself.
+    fn remove_xattr(&self, at: &Dir, name: &OsStr, key: &OsStr) -> io::Result<()>;
+
+    // --- durability ------------------------------------------------------------------------------------------------
+
+    /// `fdatasync`: contents and length of the file survive a power loss from here on. Not its name.
+    fn sync_data(&self, file: &File) -> io::Result<()>;
+
+    /// `fsync`: as [`sync_data`](Disk::sync_data), and mode, owner, times and extended attributes too. Not its name.
+    fn sync_file(&self, file: &File) -> io::Result<()>;
+
+    /// `fsync` of a directory: every change of a name in it survives from here on, and its own metadata. Not what the
+    /// files in it hold.
+    fn sync_dir(&self, dir: &Dir) -> io::Result<()>;
+
+    /// `syncfs`: everything that was done on the file system of `dir` survives from here on, whoever did it.
+    fn sync_all(&self, dir: &Dir) -> io::Result<()>;
+
+    // --- locks -----------------------------------------------------------------------------------------------------
+
+    /// Tries to lock an open file, or to change the lock it holds; `false` where somebody else's lock is in the way.
+    /// Never waits.
+    fn try_lock(&self, file: &File, lock: Lock) -> io::Result<bool>;
+
+    /// Gives the lock up.
+    fn unlock(&self, file: &File) -> io::Result<()>;
+}

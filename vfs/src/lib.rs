@@ -1,0 +1,40 @@
+//! The seam to the disk: one object-safe trait, [`Disk`], of few verbs relative to directory handles.
+//!
+//! Everything that treewal does to a file system goes through this crate, and every crash test hangs on it. Three
+//! nouns: a [`Disk`] is where the calls go; a [`Dir`] or a [`File`] is an open handle on it; a [`RelPath`] names
+//! something beneath a `Dir` and cannot name anything else.
+//!
+//! | disk | what it is for |
+//! |---|---|
+//! | [`RealDisk`] | the operating system, over `rustix`; paths resolve beneath their handle and through no symlink |
+//! | `SimDisk` (feature `sim`) | a durable and a volatile layer in memory; a crash keeps what was synced and any allowed part of the rest |
+//! | [`RecordingDisk`] | forwards to another disk and counts every call |
+//! | [`FaultDisk`] | forwards to another disk and fails, or kills the process, at a chosen call |
+//!
+//! Handles are opaque values rather than type parameters, so that an engine written against `dyn Disk` runs unchanged
+//! on all four, and a wrapper passes the handles of its inner disk through.
+//!
+//! Each verb of [`Disk`] says what survives a crash. Two kinds of crash are told apart: a *kill* (the process dies,
+//! the kernel lives: everything done so far stays) and a *power loss* (only what was synced is certain; the rest may
+//! be there, be missing, or be there in part).
+
+mod bytes;
+pub mod codec;
+mod disk;
+mod fault;
+mod handle;
+mod meta;
+mod path;
+mod real;
+mod record;
+#[cfg(feature = "sim")]
+pub mod sim;
+
+pub use bytes::{read_all, write_all};
+pub use disk::{Disk, Lock, Open, Rename};
+pub use fault::{Fault, FaultDisk};
+pub use handle::{Dir, File};
+pub use meta::{Entry, Identity, Kind, Meta, Time};
+pub use path::{BadPath, RelPath};
+pub use real::RealDisk;
+pub use record::{Call, RecordingDisk, Verb};

@@ -1,0 +1,1 @@
+//! A disk that counts: what was called, on what, in which order.
