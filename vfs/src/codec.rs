@@ -82,7 +82,8 @@ pub fn decode<T: bincode::Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
     if bytes.len() > VALUE_BYTES_MAX {
         return Err(CodecError::TooLarge);
     }
-    let (value, consumed) = bincode::decode_from_slice(bytes, config()).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (value, consumed) =
+        bincode::decode_from_slice(bytes, config()).map_err(|error| CodecError::Malformed(error.to_string()))?;
     if consumed != bytes.len() {
         return Err(CodecError::Trailing { bytes: bytes.len() - consumed });
     }

@@ -1,1 +1,133 @@
+//! A disk that fails where it is told to, so that a test can meet every fault at every call.
 
+mod forward;
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::{Disk, Verb, errno, real};
+
+/// What goes wrong, and at which counted call, the first being 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing: the disk only counts.
+    #[default]
+    None,
+    /// Call `at` fails once, without reaching the disk beneath.
+    Error {
+        /// The call that fails.
+        at: u64,
+        /// With which number; see [`errno`](crate::errno).
+        errno: i32,
+    },
+    /// Call `at` and every counted one after it fail.
+    ErrorFrom {
+        /// The first call that fails.
+        at: u64,
+        /// With which number; see [`errno`](crate::errno).
+        errno: i32,
+    },
+    /// Call `at` writes the first half of its bytes, rounded up, and says so. Nothing happens where call `at` is no
+    /// `write_at`, or writes a single byte: look for writes with [`FaultDisk::only`].
+    ShortWrite {
+        /// The call that writes half.
+        at: u64,
+    },
+    /// The process is killed just before call `at` reaches the disk beneath: `SIGKILL`, nothing is dropped or flushed.
+    Kill {
+        /// The call that is not made any more.
+        at: u64,
+    },
+    /// The disk goes off: call `at` and every call of any kind after it fail with `EIO`, looking ones among them.
+    Off {
+        /// The first call that the disk does not do any more.
+        at: u64,
+    },
+}
+
+/// Forwards to another disk, counts the calls that change something or make it durable, and lets one [`Fault`] happen.
+#[derive(Debug)]
+pub struct FaultDisk {
+    inner: Arc<dyn Disk>,
+    only: Option<Verb>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    fault: Fault,
+    counted: u64,
+    off: bool,
+}
+
+/// What becomes of a call that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Whole,
+    Half,
+}
+
+impl FaultDisk {
+    /// A disk over `inner` on which `fault` happens. Calls for which [`Verb::is_mutating`] or [`Verb::is_sync`] holds
+    /// are counted.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Disk>, fault: Fault) -> Self {
+        Self { inner, only: None, state: Mutex::new(State { fault, counted: 0, off: false }) }
+    }
+
+    /// Counts the calls of `verb` alone, which may also be one that only looks.
+    #[must_use]
+    pub fn only(self, verb: Verb) -> Self {
+        Self { only: Some(verb), ..self }
+    }
+
+    /// Starts anew with `fault`: the count begins again, and a disk that was off is on again.
+    pub fn arm(&self, fault: Fault) {
+        *self.state.lock() = State { fault, counted: 0, off: false };
+    }
+
+    /// How many calls were counted since the beginning or the last [`arm`](FaultDisk::arm), the failed ones among them
+    /// but none made while the disk was off.
+    #[must_use]
+    pub fn mutations(&self) -> u64 {
+        self.state.lock().counted
+    }
+
+    /// Whether the disk went off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.state.lock().off
+    }
+
+    /// The disk beneath, where it is to be called at all and wholly.
+    fn whole(&self, verb: Verb) -> io::Result<&dyn Disk> {
+        self.judge(verb).map(|_| &*self.inner)
+    }
+
+    fn judge(&self, verb: Verb) -> io::Result<Verdict> {
+        let mut state = self.state.lock();
+        if state.off {
+            return Err(io::Error::from_raw_os_error(errno::EIO));
+        }
+        if !self.only.map_or(verb.is_mutating() || verb.is_sync(), |only| only == verb) {
+            return Ok(Verdict::Whole);
+        }
+        state.counted += 1;
+        let call = state.counted;
+        match state.fault {
+            Fault::Error { at, errno } if call == at => Err(io::Error::from_raw_os_error(errno)),
+            Fault::ErrorFrom { at, errno } if call >= at => Err(io::Error::from_raw_os_error(errno)),
+            Fault::ShortWrite { at } if call == at => Ok(Verdict::Half),
+            // The lock is held on purpose: no other thread makes a later call before the signal is there.
+            Fault::Kill { at } if call == at => Err(real::kill_self()),
+            Fault::Off { at } if call >= at => {
+                state.off = true;
+                Err(io::Error::from_raw_os_error(errno::EIO))
+            }
+            _ => Ok(Verdict::Whole),
+        }
+    }
+}

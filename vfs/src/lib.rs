@@ -21,6 +21,7 @@
 mod bytes;
 pub mod codec;
 mod disk;
+pub mod errno;
 mod fault;
 mod handle;
 mod meta;
@@ -29,12 +30,14 @@ mod real;
 mod record;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod verb;
 
 pub use bytes::{read_all, write_all};
 pub use disk::{Disk, Lock, Open, Rename};
 pub use fault::{Fault, FaultDisk};
 pub use handle::{Dir, File};
 pub use meta::{Entry, Identity, Kind, Meta, Time};
-pub use path::{BadPath, RelPath};
+pub use path::{BadPath, NAME_BYTES_MAX, PATH_BYTES_MAX, RelPath};
 pub use real::RealDisk;
-pub use record::{Call, RecordingDisk, Verb};
+pub use record::{Call, RecordingDisk};
+pub use verb::Verb;

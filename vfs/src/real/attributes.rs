@@ -1,0 +1,58 @@
+//! Mode, owner and times of entries, never of what a symlink points to.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmod, chownat, openat, utimensat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::name::{permissions, single};
+use super::{proc, stat};
+use crate::{Kind, Time};
+
+/// Sets the mode of what stands at `name`.
+///
+/// Two calls, because `fchmodat` follows symlinks: the entry is pinned as a path, looked at, and changed through the
+/// pin. What an outsider puts at the name in between is not touched.
+///
+/// # Errors
+/// `EOPNOTSUPP` where the entry is a symlink.
+pub(super) fn set_mode(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
+    let (name, mode) = (single(name)?, permissions(mode)?);
+    let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let pin = retry_on_intr(|| openat(at, name, how, Mode::empty()))?;
+    if stat::stat_open(pin.as_fd())?.kind == Kind::Symlink {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    match chmod(proc::path(pin.as_fd()), mode) {
+        Err(Errno::NOENT) => Err(proc::missing()),
+        done => Ok(done?),
+    }
+}
+
+/// # Errors
+/// `InvalidInput` for the number that means "leave as it is" to the kernel, 4 294 967 295.
+pub(super) fn set_owner(at: BorrowedFd<'_>, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
+    let name = single(name)?;
+    if uid == u32::MAX || gid == u32::MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such owner"));
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    Ok(chownat(at, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Both times in one call. The file system may round them to what it can store.
+pub(super) fn set_times(at: BorrowedFd<'_>, name: &OsStr, accessed: Time, modified: Time) -> io::Result<()> {
+    let name = single(name)?;
+    let times = Timestamps { last_access: timespec(accessed)?, last_modification: timespec(modified)? };
+    Ok(utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+// Checked here, because some nanosecond values beyond a second mean "now" and "leave" to the kernel.
+fn timespec(time: Time) -> io::Result<Timespec> {
+    if time.nanos >= 1_000_000_000 {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "nanoseconds are not below a second"));
+    }
+    Ok(Timespec { tv_sec: time.secs, tv_nsec: time.nanos.into() })
+}

@@ -1,0 +1,65 @@
+//! Changes of names: one system call each, which the kernel does wholly or not at all.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{
+    AtFlags, FileType, RenameFlags, linkat, mkdirat, mknodat, renameat, renameat_with, symlinkat, unlinkat,
+};
+
+use super::name::{permissions, single};
+use crate::{Kind, Meta, Rename};
+
+pub(super) fn create_dir(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
+    Ok(mkdirat(at, single(name)?, permissions(mode)?)?)
+}
+
+pub(super) fn remove_dir(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    Ok(unlinkat(at, single(name)?, AtFlags::REMOVEDIR)?)
+}
+
+pub(super) fn remove_file(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    Ok(unlinkat(at, single(name)?, AtFlags::empty())?)
+}
+
+pub(super) fn symlink(target: &OsStr, at: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+    Ok(symlinkat(target, at, single(name)?)?)
+}
+
+/// Without `AT_SYMLINK_FOLLOW`, so that a symlink gets the second name itself.
+pub(super) fn hard_link(from: BorrowedFd<'_>, name: &OsStr, to: BorrowedFd<'_>, to_name: &OsStr) -> io::Result<()> {
+    Ok(linkat(from, single(name)?, to, single(to_name)?, AtFlags::empty())?)
+}
+
+/// # Errors
+/// `InvalidInput` for a kind that has its own verb.
+pub(super) fn make_node(at: BorrowedFd<'_>, name: &OsStr, meta: &Meta) -> io::Result<()> {
+    let (file_type, device) = match meta.kind {
+        Kind::Fifo => (FileType::Fifo, 0),
+        Kind::Socket => (FileType::Socket, 0),
+        Kind::CharDevice => (FileType::CharacterDevice, meta.rdev),
+        Kind::BlockDevice => (FileType::BlockDevice, meta.rdev),
+        Kind::File | Kind::Dir | Kind::Symlink => {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{:?} is not a node", meta.kind)));
+        }
+    };
+    Ok(mknodat(at, single(name)?, file_type, permissions(meta.mode)?, device)?)
+}
+
+pub(super) fn rename(
+    from: BorrowedFd<'_>,
+    name: &OsStr,
+    to: BorrowedFd<'_>,
+    to_name: &OsStr,
+    how: Rename,
+) -> io::Result<()> {
+    let (name, to_name) = (single(name)?, single(to_name)?);
+    match how {
+        // The old call, which every file system has.
+        Rename::Replace => renameat(from, name, to, to_name)?,
+        Rename::NoReplace => renameat_with(from, name, to, to_name, RenameFlags::NOREPLACE)?,
+        Rename::Exchange => renameat_with(from, name, to, to_name, RenameFlags::EXCHANGE)?,
+    }
+    Ok(())
+}

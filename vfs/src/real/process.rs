@@ -1,0 +1,16 @@
+//! The end of this process, for crash tests.
+
+use std::io;
+
+use rustix::process::{Signal, getpid, kill_process};
+
+/// Ends this process as `kill -9` does: nothing is unwound, flushed or dropped. Returns only where the kernel refused.
+///
+/// # Errors
+/// Whatever the kernel says, and `Other` should the process outlive the signal.
+pub(crate) fn kill_self() -> io::Error {
+    match kill_process(getpid(), Signal::KILL) {
+        Err(errno) => errno.into(),
+        Ok(()) => io::Error::other("the process outlived SIGKILL"),
+    }
+}
