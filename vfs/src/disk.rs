@@ -8,7 +8,8 @@ use std::path::Path;
 use crate::{Dir, Entry, File, Meta, RelPath, Time};
 
 /// How [`Disk::open`] opens a file. A symlink in the last place is never followed (`ELOOP`), and opening a fifo does
-/// not wait for its other end.
+/// not wait for its other end. What is opened need not be a regular file: ask [`Disk::stat_file`]. A directory opens for
+/// reading, and its first read gives `EISDIR`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     /// An existing file, for reading.
@@ -39,7 +40,11 @@ pub enum Rename {
     Exchange,
 }
 
-/// A kernel lock on an open file. It ends with the last clone of the handle, whatever ended the process.
+/// A kernel lock on an open file. It ends with [`Disk::unlock`], or with the last clone of the handle, whatever ended the
+/// process.
+///
+/// A child process that another thread is just starting has a copy of every handle until its `exec`, and with it keeps
+/// a dropped lock for that moment: unlock where the next taker must not be turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
     /// Beside other shared locks.
@@ -50,8 +55,12 @@ pub enum Lock {
 
 /// A disk: the few verbs that treewal needs of one.
 ///
-/// Names (`name`) are single components; a name with a `/`, an empty one, `.` and `..` give `InvalidInput`. Errors are
-/// those of the operating system, so that `io::Error::raw_os_error` can be asked.
+/// Names (`name`) are single components; a name with a `/`, an empty one, `.` and `..` give `InvalidInput`. Modes are
+/// the low 12 bits; any other bit gives `InvalidInput`. All other errors are those of the operating system, so that
+/// `io::Error::raw_os_error` can be asked; [`errno`](crate::errno) has the numbers.
+///
+/// Only [`open_dir`](Disk::open_dir) refuses other mounts. A verb that takes a name works on the root of what is mounted
+/// at that name; [`Meta::dev`](crate::Meta::dev) tells, except for a bind mount of the same file system.
 ///
 /// # What survives a crash
 ///
@@ -114,8 +123,13 @@ pub trait Disk: Debug + Send + Sync {
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
 
-    /// A string that names this boot of the machine, for diagnosis.
+    /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.
     fn boot_id(&self) -> String;
+
+    /// The user that this process acts as on the disk.
+    fn user(&self) -> u32 {
+        0
+    }
 
     // --- the namespace: not durable before `sync_dir` of every directory it touched, or `sync_all` -----------------
 
@@ -134,7 +148,11 @@ pub trait Disk: Debug + Send + Sync {
     /// Gives the file at `from` a second name; a symlink gets one itself.
     fn hard_link(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr) -> io::Result<()>;
 
-    /// Makes a fifo, a socket or a device node, as `meta` says; only `kind`, `mode` and `rdev` count.
+    /// Makes a fifo, a socket or a device node, as `meta` says; only `kind`, `mode` and `rdev` count. The mode is
+    /// subject to the umask.
+    ///
+    /// # Errors
+    /// `InvalidInput` for any other kind; `EPERM` for a device node without the privilege.
     fn make_node(&self, at: &Dir, name: &OsStr, meta: &Meta) -> io::Result<()>;
 
     /// Renames an entry in one step; see [`Rename`]. A destination that must stay findable never goes missing under
@@ -161,13 +179,15 @@ pub trait Disk: Debug + Send + Sync {
 
     // --- metadata: not durable before `sync_file` of the file, `sync_dir` of the directory it describes, or `sync_all`
 
-    /// Sets the permission bits of an entry that is not a symlink.
+    /// Sets the permission bits of an entry that is not a symlink; `EOPNOTSUPP` where it is one.
     fn set_mode(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
 
-    /// Sets owner and group of an entry, of a symlink itself.
+    /// Sets owner and group of an entry, of a symlink itself. On a file that is not a directory this clears the set-id
+    /// bits and `security.capability`, so these are set after it. `InvalidInput` for `u32::MAX`, which is nobody.
     fn set_owner(&self, at: &Dir, name: &OsStr, uid: u32, gid: u32) -> io::Result<()>;
 
-    /// Sets the times of last access and last modification of an entry, of a symlink itself.
+    /// Sets the times of last access and last modification of an entry, of a symlink itself. The file
+    /// system rounds them down to what it can store. `InvalidInput` where nanoseconds are not below a second.
     fn set_times(&self, at: &Dir, name: &OsStr, accessed: Time, modified: Time) -> io::Result<()>;
 
     /// Sets one extended attribute of an entry, of a symlink itself.
@@ -195,6 +215,9 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Tries to lock an open file, or to change the lock it holds; `false` where somebody else's lock is in the way.
     /// Never waits.
+    ///
+    /// Changing a lock gives the old one up first: after `false`, or an error, no lock is held, and even where it
+    /// succeeds somebody else may have held the lock in between.
     fn try_lock(&self, file: &File, lock: Lock) -> io::Result<bool>;
 
     /// Gives the lock up.

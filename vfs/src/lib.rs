@@ -14,25 +14,32 @@
 //! Handles are opaque values rather than type parameters, so that an engine written against `dyn Disk` runs unchanged
 //! on all four, and a wrapper passes the handles of its inner disk through.
 //!
+//! What needs several verbs is a function over any of them: [`read_all`], [`write_all`], [`copy_contents`],
+//! [`remove_tree`]. [`errno`] names the error numbers, so that nobody else needs to know the operating system.
+//!
 //! Each verb of [`Disk`] says what survives a crash. Two kinds of crash are told apart: a *kill* (the process dies,
 //! the kernel lives: everything done so far stays) and a *power loss* (only what was synced is certain; the rest may
 //! be there, be missing, or be there in part).
 
 mod bytes;
 pub mod codec;
+mod copy;
 mod disk;
 pub mod errno;
 mod fault;
 mod handle;
 mod meta;
 mod path;
+mod random;
 mod real;
 mod record;
+mod remove;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod verb;
 
 pub use bytes::{read_all, write_all};
+pub use copy::{Copied, copy_contents};
 pub use disk::{Disk, Lock, Open, Rename};
 pub use fault::{Fault, FaultDisk};
 pub use handle::{Dir, File};
@@ -40,4 +47,5 @@ pub use meta::{Entry, Identity, Kind, Meta, Time};
 pub use path::{BadPath, NAME_BYTES_MAX, PATH_BYTES_MAX, RelPath};
 pub use real::RealDisk;
 pub use record::{Call, RecordingDisk};
+pub use remove::remove_tree;
 pub use verb::Verb;
