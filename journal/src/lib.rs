@@ -1,1 +1,95 @@
-//! journal
+//! An append-only, checksummed write-ahead log that tells a torn tail from damage.
+//!
+//! Two layers. The lower one is a log of bytes that serves anybody: [`Log`] writes numbered records, [`Reader`] reads
+//! them back and says how the log ends, [`repair()`] sets damage aside. The upper one, [`record`], is what treewal writes
+//! into it.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use std::sync::Arc;
+//! use treewal_journal::{Log, LogOptions, Lsn, Reader, Tail, TreeId};
+//! use treewal_vfs::{Disk, RealDisk};
+//!
+//! # let home = tempfile::tempdir()?;
+//! let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+//! let dir = disk.open_root(home.path())?;
+//! let tree = TreeId(*b"one of my trees!");
+//! let options = LogOptions { segment_bytes: 64 << 10, ..LogOptions::new(tree) };
+//!
+//! let log = Log::create(Arc::clone(&disk), dir.clone(), options)?;
+//! let last = log.append(&[(1, "first"), (2, "second")])?;
+//! log.sync_to(last)?; // from here on both survive a power loss
+//! drop(log);
+//!
+//! let mut seen = Vec::new();
+//! let scan = Reader::scan(&*disk, &dir, Some(tree), &mut |frame| {
+//!     seen.push((frame.lsn, frame.kind, frame.payload.to_vec()));
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert_eq!(scan.tail, Tail::Clean);
+//! assert_eq!(seen[1], (Lsn(2), 2, b"second".to_vec()));
+//!
+//! let log = Log::resume(disk, dir, options, &scan)?;
+//! let last = log.append(&[(1, "third")])?;
+//! log.sync_to(last)?;
+//! log.truncate(Lsn(2))?; // the first two are no longer needed
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How it works
+//!
+//! A log is a directory of segments: files of fixed length, filled with zeros before their first use, and used again
+//! when nobody needs what is in them. Records stand in frames, each with a checksum over its header and payload, the
+//! number of the record, the checksum of the frame before, and a mark: up to which record everything was durable when
+//! this one was written. Checksums start from a random number in the segment's header. So a frame passes only in its
+//! place, in its incarnation of its segment, behind its own predecessor: nothing stale ever comes back.
+//!
+//! The marks tell the two ways in which a log can end early apart. Where a later frame says that the unreadable one was
+//! durable, an acknowledged record is gone: [`Tail::Corrupt`]. Where none does, it is the rest of a batch that a crash
+//! interrupted and nobody was promised anything: [`Tail::Torn`], which opens without a word. docs/format.md has every
+//! byte.
+//!
+//! [`Log::append`] writes and [`Log::sync_to`] makes durable. Threads that sync at the same time share one
+//! `fdatasync`; while it runs, others append. In steady state a commit is one `pwrite` and one `fdatasync`, and
+//! changes nothing about the file but data. A write or a sync that fails closes the log for good.
+//!
+//! # What it does not promise
+//!
+//! * Damage to the very last batch, after which nothing was written, looks like a torn tail: only what follows a record
+//!   can vouch for it.
+//! * The oldest segments can be removed by hand without a trace: compare [`Scan::first`] with what was truncated.
+//! * Two writers on one directory destroy the log. The caller holds a lock.
+//! * Checksums find accidents, not forgers who can read the log.
+
+mod append;
+mod contents;
+mod error;
+mod frame;
+mod group;
+mod header;
+mod layout;
+mod log;
+mod look;
+mod lsn;
+mod make;
+mod name;
+pub mod record;
+mod repair;
+mod report;
+mod resume;
+mod scan;
+mod seed;
+mod slot;
+mod truncate;
+mod walk;
+
+pub use error::Error;
+pub use frame::Frame;
+pub use header::{HeaderFault, SegmentHeader};
+pub use layout::{RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use log::{Log, LogOptions};
+pub use lsn::{Lsn, TreeId};
+pub use record::Record;
+pub use repair::{Repair, repair};
+pub use report::{Finding, Proof, Scan, SegmentInfo, Tail};
+pub use scan::Reader;

@@ -37,6 +37,7 @@ pub type TxnNumber = u64;
 /// One record. A staged transaction is `Begin`, its `Intent`s and `Commit` in one batch; a guarded one `Guard`, and
 /// later `Commit` or `Rollback`.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are intents, and none lives long")]
 pub enum Record {
     /// 0: a staged transaction starts; its intents follow.
     Begin(Begin),
@@ -111,15 +112,15 @@ pub struct Guard {
 pub struct Intent {
     /// Where, in the tree as the transaction leaves it.
     pub path: PathBytes,
-    /// Where this path lies in the tree as the transaction finds it. Another one than `path` only beneath a directory
-    /// that the transaction moves.
-    pub base: PathBytes,
+    /// Where this path lies in the tree as the transaction finds it: another one than `path` beneath a directory that
+    /// the transaction moves, and none beneath one that it makes.
+    pub base: Option<PathBytes>,
     /// What stood at `base`.
     pub prior: Option<Identity>,
     /// What shall stand at `path`.
     pub goal: Goal,
-    /// Slot of the stage that takes what stood here, where nothing else wants it.
-    pub slot: u64,
+    /// Permission bits that an entry of the tree gets; a new entry carries its own.
+    pub mode: Option<ModeChange>,
 }
 
 /// What shall stand at a path.
@@ -136,13 +137,17 @@ pub enum Goal {
         /// Which it is.
         identity: Identity,
     },
-    /// 3: the entry that stands there already, with other attributes.
-    Kept {
-        /// Permission bits to set.
-        mode: Option<u32>,
-        /// Permission bits it had.
-        prior_mode: u32,
-    },
+    /// 3: the entry that stands there already.
+    Kept,
+}
+
+/// New permission bits for an entry of the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct ModeChange {
+    /// What they shall be.
+    pub mode: u32,
+    /// What they were.
+    pub prior: u32,
 }
 
 /// A new entry of the tree.

@@ -1,0 +1,182 @@
+//! The explicit second pass over a damaged log: sets aside what does not count and lets the log go on behind it.
+//!
+//! Every step leaves a log that a scan calls damaged until the last evidence is safe, and the whole can be run again
+//! after a crash at any point:
+//!
+//! 1. Every file that is cut, the damaged segment and all after it, gets a second name in the quarantine, which is
+//!    synced. Nothing has changed for a reader.
+//! 2. A new segment takes the place behind the valid records in one step. It continues from the last of them, so a
+//!    reader goes no further in the damaged segment, whose valid part stays where it is. Its numbers begin beyond any
+//!    that the cut records can have had, so that none is ever given twice.
+//! 3. The names of the later segments go. Until they are gone they do not continue from the new segment: a scan finds
+//!    damage again, and the next repair cuts them.
+//!
+//! A segment with a second name is never used again, only removed: see [`Log::truncate`](crate::Log::truncate).
+
+use std::ffi::OsStr;
+use std::io;
+
+use treewal_vfs::{Dir, Disk, Open, Rename, copy_contents, errno};
+
+use crate::error::{Attempt, Error, Failure};
+use crate::header::Parsed;
+use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
+use crate::log::LogOptions;
+use crate::lsn::LSN_MAX;
+use crate::report::{Scan, Tail};
+use crate::{Lsn, SegmentHeader, contents, make, name};
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// Names of the files in the quarantine: the damaged segment, whole, and all after it.
+    pub quarantined: Vec<String>,
+    /// The last record that still counts.
+    pub kept: Lsn,
+    /// The number that the next record gets. Numbers between were those of cut records, or of none.
+    pub next: Lsn,
+}
+
+/// Cuts a damaged log behind its last valid record. What is cut stays as it is, under its own names in `quarantine`,
+/// a directory of the same file system. Scan again afterwards: the log is clean and can be resumed.
+///
+/// Durable when it returns; after a crash or an error it can be called again with a new scan.
+///
+/// # Errors
+/// [`Error::NotDamaged`] where `scan` shows no damage, [`Error::Foreign`] where it is of another tree, [`Error::Io`]:
+/// the files that are cut are then where they were or in the quarantine, or both.
+pub fn repair(
+    disk: &dyn Disk,
+    dir: &Dir,
+    options: &LogOptions,
+    scan: &Scan,
+    quarantine: &Dir,
+) -> Result<Repair, Error> {
+    options.check()?;
+    let Tail::Corrupt { segment, offset, .. } = scan.tail else { return Err(Error::NotDamaged(scan.tail)) };
+    if let Some(found) = scan.tree.filter(|found| *found != options.tree) {
+        return Err(Error::Foreign { found, wanted: options.tree });
+    }
+    let cut = cut_files(disk, dir, segment)?;
+    for file in &cut {
+        keep(disk, dir, quarantine, file)?;
+    }
+    disk.sync_dir(quarantine).plain("sync", "quarantine")?;
+    // A segment that is damaged as a whole makes place; one with valid records stays, and is continued.
+    let seq = if offset == 0 { Some(segment) } else { segment.checked_add(1) };
+    let seq = seq.ok_or(Error::Exhausted)?;
+    let first = beyond(disk, dir, options, scan, &cut)?;
+    let header = make::header(disk, options, seq, scan.last, scan.chain);
+    let header = SegmentHeader { first, durable: first.before(), ..header };
+    place(disk, dir, &header).inspect_err(|_| make::leave_doubt(disk, dir))?;
+    for file in cut.iter().filter(|file| file.seq > seq) {
+        disk.remove_file(dir, OsStr::new(&file.name)).plain("remove", &file.name)?;
+    }
+    disk.sync_dir(dir).plain("sync", name::DIR)?;
+    Ok(Repair { quarantined: cut.into_iter().map(|file| file.name).collect(), kept: scan.last, next: first })
+}
+
+struct CutFile {
+    seq: u64,
+    name: String,
+    bytes: u64,
+}
+
+/// The segments from the damaged one on, by number.
+fn cut_files(disk: &dyn Disk, dir: &Dir, from: u64) -> Result<Vec<CutFile>, Error> {
+    let mut cut = Vec::new();
+    for entry in disk.list(dir).plain("list", name::DIR)? {
+        if let name::Name::Segment(seq) = name::parse(&entry.name) {
+            if seq >= from {
+                let name = name::segment(seq);
+                let bytes = disk.stat(dir, OsStr::new(&name)).plain("look at", &name)?.size;
+                cut.push(CutFile { seq, name, bytes });
+            }
+        }
+    }
+    cut.sort_by_key(|file| file.seq);
+    Ok(cut)
+}
+
+/// A number that no record in the cut files, nor any before, can have: every frame takes at least 32 bytes, and a
+/// segment that can be read says where its numbers begin.
+fn beyond(disk: &dyn Disk, dir: &Dir, options: &LogOptions, scan: &Scan, cut: &[CutFile]) -> Result<Lsn, Error> {
+    let frames = |bytes: u64| bytes.min(SEGMENT_BYTES_MAX) / FRAME_HEADER_BYTES as u64;
+    let mut next = scan.last.next().0;
+    if scan.segments.is_empty() {
+        // Nothing readable before: at most so many records fit in all segments that there ever were.
+        let bytes = cut.iter().map(|file| file.bytes).fold(options.segment_bytes, u64::max);
+        next = cut.iter().map(|file| file.seq).fold(1, u64::max).saturating_mul(frames(bytes));
+    }
+    for file in cut {
+        let first = first_of(disk, dir, file)?;
+        next = next.max(first.map_or(0, |lsn| lsn.0)).saturating_add(frames(file.bytes));
+    }
+    if next < LSN_MAX.0 { Ok(Lsn(next)) } else { Err(Error::Exhausted) }
+}
+
+fn first_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<Lsn>, Error> {
+    let file = disk.open(dir, OsStr::new(&cut.name), Open::Read).plain("open", &cut.name)?;
+    let mut block = Vec::new();
+    contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &cut.name)?;
+    match SegmentHeader::decode(&block) {
+        Parsed::Header(header) => Ok(Some(header.first)),
+        Parsed::Version(_) | Parsed::Fault(_) => Ok(None),
+    }
+}
+
+/// Puts an empty segment in its place, made of a new file: who knows what became of a spare one.
+fn place(disk: &dyn Disk, dir: &Dir, header: &SegmentHeader) -> Result<(), Failure> {
+    make::discard_spare(disk, dir)?;
+    make::prepare(disk, dir, header, &[])?;
+    make::place(disk, dir, header.seq, Rename::Replace)
+}
+
+/// Gives a file a second name in the quarantine, or a copy where the file system has no second names. What is there
+/// already under that name must be the same: it is from a repair that was interrupted.
+fn keep(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, cut: &CutFile) -> Result<(), Failure> {
+    let name = OsStr::new(&cut.name);
+    let kept = disk.hard_link(dir, name, quarantine, name);
+    let kept = match kept {
+        Err(error) if is_unsupported(&error) => copy(disk, dir, quarantine, name),
+        other => other,
+    };
+    match kept {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let same = is_same(disk, dir, quarantine, name).plain("compare", &cut.name)?;
+            if same { Ok(()) } else { Err(error).plain("set aside", &cut.name) }
+        }
+        other => other.plain("set aside", &cut.name),
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    const NO_LINKS: [i32; 4] = [errno::EPERM, errno::EOPNOTSUPP, errno::EXDEV, errno::EMLINK];
+    error.raw_os_error().is_some_and(|number| NO_LINKS.contains(&number))
+}
+
+/// A copy that has its name only when it is whole and durable.
+fn copy(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Result<()> {
+    let part = OsStr::new("part");
+    match disk.remove_file(quarantine, part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let from = disk.open(dir, name, Open::Read)?;
+    let to = disk.open(quarantine, part, Open::CreateNew { mode: 0o600 })?;
+    copy_contents(disk, &from, &to)?;
+    disk.sync_file(&to)?;
+    disk.rename(quarantine, part, quarantine, name, Rename::NoReplace)
+}
+
+fn is_same(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Result<bool> {
+    let (here, there) = (disk.open(dir, name, Open::Read)?, disk.open(quarantine, name, Open::Read)?);
+    let (ours, theirs) = (disk.stat_file(&here)?, disk.stat_file(&there)?);
+    if ours.identity() == theirs.identity() {
+        return Ok(true);
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let read = contents::read(disk, &here, SEGMENT_BYTES_MAX, &mut left)?
+        && contents::read(disk, &there, SEGMENT_BYTES_MAX, &mut right)?;
+    Ok(read && ours.size == theirs.size && ours.size <= SEGMENT_BYTES_MAX && left == right)
+}

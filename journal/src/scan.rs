@@ -1,0 +1,208 @@
+//! The reader: goes through a log from its oldest segment to where it ends, and says how it ends. It never mends.
+
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+
+use treewal_vfs::{Dir, Disk, Open};
+
+use crate::error::{Attempt, Error};
+use crate::frame::Frame;
+use crate::look::{Beyond, beyond};
+use crate::report::{Finding, Proof, Scan, SegmentInfo, Tail};
+use crate::slot::{Place, Places, Slot};
+use crate::walk::{Cursor, End};
+use crate::{Lsn, SegmentHeader, TreeId, contents, name};
+
+/// Reads a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader;
+
+impl Reader {
+    /// Hands every record that counts to `visit`, oldest first, and says how the log ends and what is not as it should
+    /// be. Nothing on the disk changes.
+    ///
+    /// `visit` may break off: it is then not called any more, but the scan goes on to the end. Records up to the end
+    /// are handed out before the end is known. A record may stand in the page cache alone: do not act on any
+    /// before [`Log::resume`](crate::Log::resume) has returned, which makes them durable.
+    ///
+    /// Nobody may write the log meanwhile. Memory is bounded by one segment
+    /// ([`SEGMENT_BYTES_MAX`](crate::SEGMENT_BYTES_MAX)), whatever the files hold.
+    ///
+    /// # Errors
+    /// [`Error::Version`] for a segment of a newer format, [`Error::Io`] where the disk refuses a call. A medium that
+    /// does not give some bytes (`EIO`) is not an error but a finding.
+    pub fn scan(
+        disk: &dyn Disk,
+        dir: &Dir,
+        tree: Option<TreeId>,
+        visit: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
+    ) -> Result<Scan, Error> {
+        let mut going = true;
+        let mut show = |frame: Frame<'_>| going = going && visit(frame).is_continue();
+        let places = Places::read(disk, dir, tree)?;
+        let mut pass = Pass {
+            disk,
+            dir,
+            scan: Scan {
+                segments: Vec::new(),
+                tail: Tail::Clean,
+                first: Lsn(1),
+                last: Lsn::ZERO,
+                durable: Lsn::ZERO,
+                chain: 0,
+                tree: places.tree,
+                findings: places.findings,
+            },
+            buffer: Vec::new(),
+        };
+        pass.run(&places.all, &mut show)?;
+        Ok(pass.scan)
+    }
+}
+
+/// What comes after a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follow {
+    Nothing,
+    Segment(SegmentHeader),
+    /// The place after it is empty or holds something else, and there is more behind.
+    Bad(Proof),
+}
+
+struct Pass<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Dir,
+    scan: Scan,
+    buffer: Vec<u8>,
+}
+
+impl Pass<'_> {
+    fn run(&mut self, places: &[Place], show: &mut dyn FnMut(Frame<'_>)) -> Result<(), Error> {
+        for pair in places.windows(2) {
+            for segment in missing(&pair[0], &pair[1]) {
+                self.scan.findings.push(Finding::Missing { segment });
+            }
+        }
+        for (at, place) in places.iter().enumerate() {
+            let header = match place.slot {
+                Slot::Segment(header) => header,
+                // Only the oldest: every later one is judged as the follower of the one before.
+                Slot::Bad(proof) => {
+                    let expected = if place.seq == 1 { Lsn(1) } else { Lsn::ZERO };
+                    self.scan.tail = Tail::Corrupt { segment: place.seq, offset: 0, expected, proof };
+                    return Ok(());
+                }
+            };
+            if at == 0 {
+                self.scan.first = header.first;
+            }
+            let follow = follow(place, places.get(at + 1));
+            if let Some(tail) = self.segment(place, &header, follow, show)? {
+                self.scan.tail = tail;
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one segment; gives how the log ends where it ends here.
+    fn segment(
+        &mut self,
+        place: &Place,
+        header: &SegmentHeader,
+        follow: Follow,
+        show: &mut dyn FnMut(Frame<'_>),
+    ) -> Result<Option<Tail>, Error> {
+        let name = name::segment(place.seq);
+        let file = self.disk.open(self.dir, OsStr::new(&name), Open::Read).plain("open", &name)?;
+        let given = contents::read(self.disk, &file, header.segment_bytes, &mut self.buffer).plain("read", &name)?;
+        let readable = self.buffer.len() as u64;
+        let short = (readable < header.segment_bytes).then_some(if given {
+            Proof::Short { bytes: readable }
+        } else {
+            Proof::Unreadable
+        });
+        if let Some(proof) = short {
+            self.scan.findings.push(shortness(place.seq, header, readable, proof));
+        }
+        let next = if let Follow::Segment(next) = &follow { Some(next) } else { None };
+        let mut cursor = Cursor::start(header);
+        let end = cursor.walk(&self.buffer, header, next, show);
+        let scan = &mut self.scan;
+        scan.durable = scan.durable.max(cursor.durable);
+        scan.last = cursor.expected.before();
+        scan.chain = cursor.chain;
+        let end_offset = cursor.offset as u64;
+        scan.segments.push(SegmentInfo { header: *header, last: scan.last, end: end_offset, whole: short.is_none() });
+        let tail = match end {
+            End::Handover => None,
+            _ => Some(tail(header, &cursor, own_end(&self.buffer, header, &cursor, end, short), follow)),
+        };
+        Ok(tail)
+    }
+}
+
+/// How the frames of a segment end, as far as the segment itself tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnEnd {
+    Clean,
+    Torn,
+    Damaged(Proof),
+}
+
+fn own_end(bytes: &[u8], header: &SegmentHeader, cursor: &Cursor, end: End, short: Option<Proof>) -> OwnEnd {
+    if end == End::Full {
+        return OwnEnd::Clean;
+    }
+    match (beyond(bytes, header, cursor), short) {
+        (Beyond::Durable { lsn, offset, durable }, _) => {
+            OwnEnd::Damaged(Proof::Mark { lsn, offset: offset as u64, durable })
+        }
+        (Beyond::Costly, _) => OwnEnd::Damaged(Proof::Costly),
+        // The file had its whole length before its first frame: only damage makes it shorter.
+        (_, Some(proof)) if end != End::Zero => OwnEnd::Damaged(proof),
+        (Beyond::Nothing, _) if end == End::Zero => OwnEnd::Clean,
+        (Beyond::Nothing | Beyond::Unproven, _) => OwnEnd::Torn,
+    }
+}
+
+/// How the log ends with a segment whose frames end at `cursor`, where the next segment does not continue from there.
+fn tail(header: &SegmentHeader, cursor: &Cursor, own: OwnEnd, follow: Follow) -> Tail {
+    let expected = cursor.expected;
+    let here = |proof| Tail::Corrupt { segment: header.seq, offset: cursor.offset as u64, expected, proof };
+    let after = header.seq.saturating_add(1);
+    let there = |proof| Tail::Corrupt { segment: after, offset: 0, expected, proof };
+    match (own, follow) {
+        (OwnEnd::Damaged(proof), _) => here(proof),
+        (OwnEnd::Clean, Follow::Nothing) => Tail::Clean,
+        (OwnEnd::Torn, Follow::Nothing) => Tail::Torn { segment: header.seq, offset: cursor.offset as u64, expected },
+        (_, Follow::Segment(next)) if next.prev >= expected => {
+            here(Proof::Successor { segment: after, from: next.prev })
+        }
+        (_, Follow::Segment(_)) => there(Proof::Unlinked),
+        (OwnEnd::Clean, Follow::Bad(proof)) => there(proof),
+        (OwnEnd::Torn, Follow::Bad(_)) => here(Proof::Successor { segment: after, from: Lsn::ZERO }),
+    }
+}
+
+fn follow(place: &Place, next: Option<&Place>) -> Follow {
+    match next {
+        None => Follow::Nothing,
+        Some(next) if Some(next.seq) != place.seq.checked_add(1) => Follow::Bad(Proof::Missing),
+        Some(Place { slot: Slot::Segment(header), .. }) => Follow::Segment(*header),
+        Some(Place { slot: Slot::Bad(proof), .. }) => Follow::Bad(*proof),
+    }
+}
+
+/// The numbers between two segments, but not more than a few: names are chosen by whoever made the files.
+fn missing(before: &Place, after: &Place) -> impl Iterator<Item = u64> + use<> {
+    const SHOWN_MAX: usize = 16;
+    (before.seq.saturating_add(1)..after.seq).take(SHOWN_MAX)
+}
+
+fn shortness(segment: u64, header: &SegmentHeader, readable: u64, proof: Proof) -> Finding {
+    match proof {
+        Proof::Unreadable => Finding::Unreadable { segment, offset: readable },
+        _ => Finding::Short { segment, bytes: readable, expected: header.segment_bytes },
+    }
+}

@@ -1,0 +1,119 @@
+//! One segment file as its name and its first block show it: what stands in which place of the log.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use treewal_vfs::{Dir, Disk, Open};
+
+use crate::error::{Attempt, Error};
+use crate::header::{HeaderFault, Parsed};
+use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX, is_zero};
+use crate::report::{Finding, Proof};
+use crate::{SegmentHeader, TreeId, contents, name};
+
+/// What stands under the name of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// The segment that the name says, of the right tree.
+    Segment(SegmentHeader),
+    /// Something else, or nothing that can be read.
+    Bad(Proof),
+}
+
+/// A name that is a segment's, with what stands under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) seq: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) slot: Slot,
+}
+
+/// The segments in the directory of a log, by number, with the findings about them.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) all: Vec<Place>,
+    pub(crate) tree: Option<TreeId>,
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Places {
+    /// Reads the names and the first block of every segment.
+    pub(crate) fn read(disk: &dyn Disk, dir: &Dir, tree: Option<TreeId>) -> Result<Self, Error> {
+        let mut places = Self { all: Vec::new(), tree, findings: Vec::new() };
+        let mut numbers = BTreeSet::new();
+        for entry in disk.list(dir).plain("list", name::DIR)? {
+            match name::parse(&entry.name) {
+                name::Name::Segment(seq) => {
+                    numbers.insert(seq);
+                }
+                name::Name::Doubt => places.findings.push(Finding::Doubt),
+                name::Name::Spare => {}
+                name::Name::Stray(name) => {
+                    places.findings.push(Finding::Stray { name: name.to_string_lossy().into_owned() });
+                }
+            }
+        }
+        let highest = numbers.last().copied();
+        for &seq in &numbers {
+            let (place, block) = read_head(disk, dir, seq)?;
+            let place = places.check_tree(place);
+            let unused = place.slot != Slot::Bad(Proof::Unreadable) && is_zero(&block);
+            if Some(seq) == highest && unused && is_all_zero(disk, dir, &place)? {
+                places.findings.push(Finding::Unfinished { segment: seq });
+                continue;
+            }
+            if let Slot::Bad(proof) = place.slot {
+                places.findings.extend(finding(seq, proof, &numbers));
+            }
+            places.all.push(place);
+        }
+        Ok(places)
+    }
+
+    /// A segment of another tree is not one of this log; the first readable one says which tree that is, where nobody
+    /// else did.
+    fn check_tree(&mut self, place: Place) -> Place {
+        let Slot::Segment(header) = place.slot else { return place };
+        if *self.tree.get_or_insert(header.tree) == header.tree {
+            place
+        } else {
+            Place { slot: Slot::Bad(Proof::Foreign(header.tree)), ..place }
+        }
+    }
+}
+
+fn finding(segment: u64, proof: Proof, numbers: &BTreeSet<u64>) -> Option<Finding> {
+    match proof {
+        Proof::Header(fault) => Some(Finding::Header { segment, fault }),
+        Proof::Foreign(tree) => Some(Finding::Foreign { segment, tree }),
+        Proof::Misnamed { says } if numbers.contains(&says) => Some(Finding::Duplicate { segment, says }),
+        Proof::Misnamed { says } => Some(Finding::Misnamed { segment, says }),
+        Proof::Unreadable => Some(Finding::Unreadable { segment, offset: 0 }),
+        _ => None,
+    }
+}
+
+fn read_head(disk: &dyn Disk, dir: &Dir, seq: u64) -> Result<(Place, Vec<u8>), Error> {
+    let name = name::segment(seq);
+    let file = disk.open(dir, OsStr::new(&name), Open::Read).plain("open", &name)?;
+    let file_bytes = disk.stat_file(&file).plain("look at", &name)?.size;
+    let mut block = Vec::new();
+    let given = contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &name)?;
+    let slot = match SegmentHeader::decode(&block) {
+        Parsed::Header(header) if header.seq == seq => Slot::Segment(header),
+        Parsed::Header(header) => Slot::Bad(Proof::Misnamed { says: header.seq }),
+        Parsed::Version(version) => return Err(Error::Version { segment: seq, version }),
+        Parsed::Fault(HeaderFault::Short) if !given => Slot::Bad(Proof::Unreadable),
+        Parsed::Fault(fault) => Slot::Bad(Proof::Header(fault)),
+    };
+    Ok((Place { seq, file_bytes, slot }, block))
+}
+
+/// Whether a file holds no byte but zeros: a segment that somebody had only begun to make.
+fn is_all_zero(disk: &dyn Disk, dir: &Dir, place: &Place) -> Result<bool, Error> {
+    let name = name::segment(place.seq);
+    let file = disk.open(dir, OsStr::new(&name), Open::Read).plain("open", &name)?;
+    let mut bytes = Vec::new();
+    let given = contents::read(disk, &file, SEGMENT_BYTES_MAX, &mut bytes).plain("read", &name)?;
+    Ok(given && place.file_bytes <= SEGMENT_BYTES_MAX && is_zero(&bytes))
+}
