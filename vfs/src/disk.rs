@@ -85,7 +85,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Opens the directory at `path` beneath `at`; the root path gives a fresh handle on `at` itself.
     ///
     /// # Errors
-    /// `ELOOP` or `ENOTDIR` where a component is a symlink, `EXDEV` where one is on another mount, `ENOENT`.
+    /// `ELOOP` where a component is a symlink, `ENOTDIR` where one is something else, `EXDEV` where one is on another
+    /// mount, `ENOENT`.
     fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir>;
 
     /// Opens a file; see [`Open`]. After a power loss a created file is there, with its mode, once it was synced with

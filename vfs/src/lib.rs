@@ -45,6 +45,7 @@ pub use fault::{Fault, FaultDisk};
 pub use handle::{Dir, File};
 pub use meta::{Entry, Identity, Kind, Meta, Time};
 pub use path::{BadPath, NAME_BYTES_MAX, PATH_BYTES_MAX, RelPath};
+pub use random::random;
 pub use real::RealDisk;
 pub use record::{Call, RecordingDisk};
 pub use remove::remove_tree;
