@@ -1,1 +1,27 @@
-//! recovery
+//! The recovery state machine of treewal, and the parts that commit and recovery share.
+//!
+//! A transaction is *active* until its commit record is durable, or its undoing is. After a crash, recovery takes every
+//! transaction that the journal tells of to *committed* or *rolled back*: a staged one whose commit record is there is
+//! redone, a guarded one without it is undone, and one that cannot be, after a bounded number of tries, goes to
+//! quarantine with all its material.
+//!
+//! * [`home`] is the directory that treewal keeps in a tree: what lies where, the lock, the stage directories.
+//! * [`plan`] works out the renames that turn one state into another, and takes them: for a commit as for a redo.
+//! * [`history`] reads the journal as a history, [`mod@decide`] is the table that says what is to be done, [`mod@redo`] and
+//!   [`mod@undo`] do it, and [`mod@recover`] is all of that in order.
+
+pub mod decide;
+mod error;
+pub mod history;
+pub mod home;
+pub mod make;
+pub mod plan;
+mod quarantine;
+pub mod recover;
+pub mod redo;
+mod report;
+pub mod undo;
+
+pub use error::{Error, Result, journal_kind, snapshot_kind};
+pub use recover::{Config, Recovered, recover};
+pub use report::{RecoveryReport, TransactionReport};

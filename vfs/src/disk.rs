@@ -128,9 +128,7 @@ pub trait Disk: Debug + Send + Sync {
     fn boot_id(&self) -> String;
 
     /// The user that this process acts as on the disk.
-    fn user(&self) -> u32 {
-        0
-    }
+    fn user(&self) -> u32;
 
     // --- the namespace: not durable before `sync_dir` of every directory it touched, or `sync_all` -----------------
 

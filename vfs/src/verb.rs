@@ -33,6 +33,8 @@ pub enum Verb {
     Space,
     /// `boot_id`.
     BootId,
+    /// `user`.
+    User,
     /// `create_dir`.
     CreateDir,
     /// `remove_dir`.
@@ -119,6 +121,7 @@ impl Verb {
             | Self::Xattrs
             | Self::Space
             | Self::BootId
+            | Self::User
             | Self::SyncData
             | Self::SyncFile
             | Self::SyncDir

@@ -61,6 +61,11 @@ impl Disk for FaultDisk {
         self.inner.boot_id()
     }
 
+    /// Not counted: it asks the machine, not the disk, and cannot fail.
+    fn user(&self) -> u32 {
+        self.inner.user()
+    }
+
     fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
         self.whole(Verb::CreateDir)?.create_dir(at, name, mode)
     }

@@ -104,6 +104,10 @@ impl Disk for RealDisk {
         system::boot_id()
     }
 
+    fn user(&self) -> u32 {
+        process::user()
+    }
+
     fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
         names::create_dir(fd(&at.0)?, name, mode)
     }

@@ -1,8 +1,8 @@
-//! The end of this process, for crash tests.
+//! This process: whom it acts as, and its end, for crash tests.
 
 use std::io;
 
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Signal, geteuid, getpid, kill_process};
 
 /// Ends this process as `kill -9` does: nothing is unwound, flushed or dropped. Returns only where the kernel refused.
 ///
@@ -13,4 +13,9 @@ pub(crate) fn kill_self() -> io::Error {
         Err(errno) => errno.into(),
         Ok(()) => io::Error::other("the process outlived SIGKILL"),
     }
+}
+
+/// The effective user: the owner of what this process makes.
+pub(super) fn user() -> u32 {
+    geteuid().as_raw()
 }

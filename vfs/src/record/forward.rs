@@ -60,6 +60,10 @@ impl Disk for RecordingDisk {
         self.handle(Verb::BootId).boot_id()
     }
 
+    fn user(&self) -> u32 {
+        self.handle(Verb::User).user()
+    }
+
     fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
         self.named(Verb::CreateDir, name).create_dir(at, name, mode)
     }

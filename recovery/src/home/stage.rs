@@ -1,0 +1,114 @@
+//! Stage directories: one for each open handle, owned through a lock, reclaimed when the owner is gone.
+//!
+//! The lock file is made and locked before the directory is, and removed after it: so a directory without a lock file
+//! never has an owner, and one whose lock is free has lost its owner, to whatever killed it. A sweeper and an owner that
+//! starts may meet over a lock file that is made but not yet locked; the owner notices that the file it locked is no
+//! longer the one of that name, and starts over with another.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+
+use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, remove_tree};
+
+use super::Home;
+use crate::{Error, Result};
+
+const LOCK_SUFFIX: &str = ".lock";
+
+/// The stage directory of this handle.
+#[derive(Debug)]
+pub struct OwnStage {
+    /// Its name below `stage`.
+    pub name: String,
+    /// The directory.
+    pub dir: Dir,
+    lock: File,
+}
+
+impl OwnStage {
+    /// Makes a stage directory and owns it. `random` gives a fresh number each time.
+    ///
+    /// Nothing of it is synced: what a power loss leaves of it is swept, or was synced by whoever needs it.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn create(home: &Home, random: &mut dyn FnMut() -> u64) -> Result<Self> {
+        let disk = &*home.disk;
+        loop {
+            let name = format!("{:016x}", random());
+            let lock_name = OsString::from(format!("{name}{LOCK_SUFFIX}"));
+            let lock = match disk.open(&home.stage, &lock_name, Open::CreateNew { mode: 0o600 }) {
+                Ok(lock) => lock,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(Error::io("make", ".treewal/stage")(error)),
+            };
+            let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
+            if !disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?
+                || !is_named(disk, &home.stage, &lock_name, &lock)?
+            {
+                continue;
+            }
+            disk.create_dir(&home.stage, OsStr::new(&name), 0o700).map_err(io("make"))?;
+            let dir = disk.open_dir(&home.stage, &RelPath::root().join(&name)).map_err(io("open"))?;
+            return Ok(Self { name, dir, lock });
+        }
+    }
+
+    /// Removes the directory with all that is in it, and the lock after it.
+    ///
+    /// # Errors
+    /// Any error of the disk; what is left is swept by the next recovery.
+    pub fn remove(self, home: &Home) -> Result<()> {
+        reclaim(home, &self.name)?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn is_named(disk: &dyn Disk, at: &Dir, name: &OsStr, file: &File) -> Result<bool> {
+    let io = |verb| Error::io(verb, ".treewal/stage");
+    match disk.stat(at, name) {
+        Ok(named) => Ok(disk.stat_file(file).map_err(io("look at"))?.ino == named.ino),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(io("look at")(error)),
+    }
+}
+
+/// Removes every stage directory whose owner is gone, and gives their number. Call it under the tree's lock and only
+/// after recovery: a dead owner's stage may hold what recovery needs.
+///
+/// # Errors
+/// Any error of the disk.
+pub fn sweep(home: &Home) -> Result<u64> {
+    let disk = &*home.disk;
+    let io = |verb| Error::io(verb, ".treewal/stage");
+    let mut swept = 0;
+    for entry in disk.list(&home.stage).map_err(io("list"))? {
+        let Some(name) = entry.name.to_str() else { continue };
+        let owner = name.strip_suffix(LOCK_SUFFIX).unwrap_or(name);
+        // Held until the name is gone, so that nobody becomes the owner of what is being removed.
+        let Some(_claim) = claim(home, owner)? else { continue };
+        swept += u64::from(reclaim(home, owner)?);
+    }
+    Ok(swept)
+}
+
+/// The lock of a stage directory without an owner, or that there is no lock file; `None` where a living handle owns it.
+fn claim(home: &Home, name: &str) -> Result<Option<Option<File>>> {
+    let io = |verb| Error::io(verb, ".treewal/stage");
+    match home.disk.open(&home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}")), Open::ReadWrite) {
+        Ok(lock) => Ok(home.disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?.then_some(Some(lock))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(None)),
+        Err(error) => Err(io("open")(error)),
+    }
+}
+
+fn reclaim(home: &Home, name: &str) -> Result<bool> {
+    let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
+    let removed = remove_tree(&*home.disk, &home.stage, OsStr::new(name)).map_err(io("remove"))?;
+    match home.disk.remove_file(&home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}"))) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(removed > 0),
+        Err(error) => Err(io("unlock")(error)),
+    }
+}

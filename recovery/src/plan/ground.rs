@@ -1,0 +1,174 @@
+//! The ground that steps are taken on: the disk beneath the places.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, RelPath, Rename, errno};
+
+use super::{Area, Place, Step};
+use crate::{Error, Result};
+
+/// How many directories are kept open while steps are taken.
+const OPEN_DIRS_MAX: usize = 256;
+
+/// Resolves places to directory handles, each directory once.
+///
+/// Every resolution goes through [`Disk::open_dir`] from the tree's own handle, so no step leaves the tree, whatever is
+/// planted in it meanwhile.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    disk: &'a dyn Disk,
+    tree: Dir,
+    stages: HashMap<String, Dir>,
+    dirs: HashMap<Place, Dir>,
+}
+
+impl<'a> Ground<'a> {
+    /// The ground of a tree, without any stage yet.
+    #[must_use]
+    pub fn new(disk: &'a dyn Disk, tree: Dir) -> Self {
+        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new() }
+    }
+
+    /// Adds a stage directory.
+    pub fn add_stage(&mut self, name: &str, dir: Dir) {
+        self.stages.insert(name.to_owned(), dir);
+    }
+
+    /// The disk.
+    #[must_use]
+    pub fn disk(&self) -> &'a dyn Disk {
+        self.disk
+    }
+
+    /// The directory at a place.
+    ///
+    /// # Errors
+    /// As [`Disk::open_dir`]; `NotFound` for a stage that does not exist.
+    pub fn dir(&mut self, place: &Place) -> io::Result<Dir> {
+        let root = match &place.area {
+            Area::Tree => &self.tree,
+            Area::Stage(name) => self.stages.get(name).ok_or(io::ErrorKind::NotFound)?,
+        };
+        if place.path.is_root() {
+            return Ok(root.clone());
+        }
+        if let Some(dir) = self.dirs.get(place) {
+            return Ok(dir.clone());
+        }
+        let dir = self.disk.open_dir(root, &place.path)?;
+        if self.dirs.len() >= OPEN_DIRS_MAX {
+            self.dirs.clear();
+        }
+        self.dirs.insert(place.clone(), dir.clone());
+        Ok(dir)
+    }
+
+    /// The directory that a place is in, and its name there.
+    ///
+    /// # Errors
+    /// As [`dir`](Self::dir).
+    pub fn split(&mut self, place: &Place) -> io::Result<(Dir, OsString)> {
+        let (parent, name) = place.path.split().ok_or(io::ErrorKind::InvalidInput)?;
+        let name = name.to_os_string();
+        let dir = self.dir(&Place { area: place.area.clone(), path: parent })?;
+        Ok((dir, name))
+    }
+
+    /// What stands at a place; `None` where nothing does, also where a directory on the way is missing or is none.
+    ///
+    /// # Errors
+    /// Any other error of the disk.
+    pub fn stat(&mut self, place: &Place) -> io::Result<Option<Meta>> {
+        let found = self.split(place).and_then(|(dir, name)| self.disk.stat(&dir, &name));
+        match found {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) => match error.raw_os_error() {
+                Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP) => Ok(None),
+                _ if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Forgets the directories it keeps open: one of them may now stand elsewhere.
+    pub fn forget(&mut self) {
+        self.dirs.clear();
+    }
+
+    /// Takes one step, and proves that it moved what it was to move.
+    ///
+    /// The rename is one atomic change of names; nothing is synced. `done` says whether the rename happened, also where
+    /// the proof fails: then [`undo`](Self::undo) takes it back.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] where the proof fails; any error of the disk.
+    pub fn take(&mut self, step: &Step, identity: &dyn Fn(super::Entity) -> Identity, done: &mut bool) -> Result<()> {
+        *done = false;
+        match step {
+            Step::Move { entity, from, to } => {
+                self.rename(from, to, Rename::NoReplace)?;
+                *done = true;
+                self.prove(to, &identity(*entity), from)?;
+                self.forget_if_dir(&identity(*entity));
+            }
+            Step::Exchange { entity, displaced, from, to } => {
+                self.rename(from, to, Rename::Exchange)?;
+                *done = true;
+                // What came from the stage is ours alone; what came out of the tree may have been somebody else's.
+                self.prove(from, &identity(*displaced), to)?;
+                if from.area == Area::Tree {
+                    self.prove(to, &identity(*entity), from)?;
+                }
+                self.forget_if_dir(&identity(*entity));
+                self.forget_if_dir(&identity(*displaced));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a step back.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn undo(&mut self, step: &Step) -> Result<()> {
+        self.forget();
+        match step {
+            Step::Move { from, to, .. } => self.rename(to, from, Rename::NoReplace),
+            Step::Exchange { from, to, .. } => self.rename(to, from, Rename::Exchange),
+        }
+    }
+
+    fn rename(&mut self, from: &Place, to: &Place, how: Rename) -> Result<()> {
+        let (from_dir, from_name) = self.split(from).map_err(Error::io("open the directory of", shown(from)))?;
+        let (to_dir, to_name) = self.split(to).map_err(Error::io("open the directory of", shown(to)))?;
+        let at = if to.area == Area::Tree { to } else { from };
+        self.disk.rename(&from_dir, &from_name, &to_dir, &to_name, how).map_err(Error::io("rename", shown(at)))
+    }
+
+    fn prove(&mut self, at: &Place, expected: &Identity, about: &Place) -> Result<()> {
+        let found = self.stat(at).map_err(Error::io("look at", shown(at)))?;
+        if found.is_some_and(|meta| meta.identity() == *expected) {
+            return Ok(());
+        }
+        Err(Error::Changed { path: shown(about) })
+    }
+
+    fn forget_if_dir(&mut self, identity: &Identity) {
+        if identity.kind == Kind::Dir {
+            self.forget();
+        }
+    }
+}
+
+/// A place as a path for people: relative to the tree.
+pub(crate) fn shown(place: &Place) -> PathBuf {
+    match &place.area {
+        Area::Tree => place.path.to_path(),
+        Area::Stage(name) => {
+            RelPath::root().join(crate::home::DIR_NAME).join("stage").join(name).join_path(&place.path).to_path()
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Recovery as a whole: read the journal, decide about every unfinished transaction, finish or undo it, and only then
+//! let the journal forget.
+//!
+//! The order, and what a crash leaves at each point:
+//!
+//! 1. *read*: nothing is written. Damage to acknowledged records is moved aside, into quarantine, by a pass of its own.
+//! 2. *stabilise*: the log is synced before anything is done on its word, since what was read may be in memory only.
+//! 3. *attempt*: a record of the try is made durable, so that a transaction that kills its recovery is counted.
+//! 4. *redo, undo*: each may be cut short anywhere and run again; the journal still says all of it.
+//! 5. *sync*: the whole file system, before
+//! 6. *checkpoint*: the record after which recovery has nothing to do. A crash before it repeats 3 to 5.
+//! 7. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use treewal_journal::record::{Guard, Record};
+use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, Tail, TreeId, repair};
+use treewal_vfs::{RelPath, remove_tree};
+
+use crate::decide::{Verdict, decide};
+use crate::history::{History, Told, Work};
+use crate::home::{Home, sweep};
+use crate::plan::{Area, Place};
+use crate::quarantine::Case;
+use crate::redo::{Contents, Part, Superseded, compose, redo};
+use crate::report::{RecoveryReport, TransactionReport};
+use crate::undo::{is_permanent, undo};
+use crate::{Error, Result};
+
+/// How recovery goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Which tree this is.
+    pub tree: TreeId,
+    /// Size of a journal segment, in bytes.
+    pub segment_bytes: u64,
+    /// How many tries a transaction gets before it is given up.
+    pub attempts_max: u32,
+}
+
+/// A recovered tree.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The journal, ready to be written to.
+    pub log: Log,
+    /// What was found and done.
+    pub report: RecoveryReport,
+}
+
+/// Recovers a tree. Call it under the tree's lock.
+///
+/// # Errors
+/// Any error that keeps the journal from being read or written. That a transaction cannot be finished or undone is none:
+/// it is in the report, its material stays, and the next recovery tries again.
+pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
+    let mut report = RecoveryReport::default();
+    let (log, history) = open_log(home, config, &mut report)?;
+    let mut recovery =
+        Recovery { home, config, log, report, settled: Vec::new(), garbage: Vec::new(), pending: BTreeSet::new() };
+    recovery.run(&history)?;
+    Ok(Recovered { log: recovery.log, report: recovery.report })
+}
+
+/// Reads the journal and opens it for writing, mending what is damaged.
+fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
+    let options = LogOptions { segment_bytes: config.segment_bytes, tree: config.tree };
+    let (mut scan, mut history) = read_history(home, Some(config.tree))?;
+    if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
+        return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));
+    }
+    if let Tail::Corrupt { .. } = scan.tail {
+        let mended = repair(&*home.disk, &home.journal, &options, &scan, &home.quarantine)?;
+        report.damage.push(format!(
+            "the journal is {}; what follows record {} is kept in .treewal/quarantine: {}",
+            scan.tail,
+            mended.kept,
+            mended.quarantined.join(", ")
+        ));
+        (scan, history) = read_history(home, Some(config.tree))?;
+    }
+    report.torn_tail = matches!(scan.tail, Tail::Torn { .. });
+    let log = Log::resume(home.disk.clone(), home.journal.clone(), options, &scan)?;
+    Ok((log, history))
+}
+
+/// Reads the journal as history. Reads only.
+///
+/// # Errors
+/// Any error of the disk; damage is in the scan's tail.
+pub fn read_history(home: &Home, tree: Option<TreeId>) -> Result<(Scan, History)> {
+    let mut history = History::default();
+    let scan = Reader::scan(&*home.disk, &home.journal, tree, &mut |frame| {
+        // A frame whose checksum holds was written by us as it is; a record of a later version is not for us to judge.
+        match Record::decode(frame.kind, frame.payload) {
+            Ok(record) => history.tell(frame.lsn, record),
+            Err(error) => tracing::error!(lsn = frame.lsn.0, %error, "a journal record cannot be decoded"),
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok((scan, history))
+}
+
+struct Recovery<'a> {
+    home: &'a Home,
+    config: &'a Config,
+    log: Log,
+    report: RecoveryReport,
+    /// Records that say how transactions ended, written with the checkpoint.
+    settled: Vec<Record>,
+    garbage: Vec<Place>,
+    /// Transactions that are still owed something.
+    pending: BTreeSet<u64>,
+}
+
+impl Recovery<'_> {
+    fn run(&mut self, history: &History) -> Result<()> {
+        let mut owed: Vec<(u64, &Told)> = Vec::new();
+        for (number, told) in &history.transactions {
+            let (label, verdict) = decide(told.facts(self.config.attempts_max));
+            match verdict {
+                Verdict::Forget | Verdict::Discard => {
+                    self.note(*number, told, label);
+                }
+                Verdict::GiveUp => {
+                    self.give_up(*number, told, label, "too many tries failed, or the journal lacks a part of it")?;
+                }
+                Verdict::Redo | Verdict::Undo => owed.push((*number, told)),
+            }
+        }
+        if !owed.is_empty() {
+            self.count_attempts(&owed)?;
+            self.redo_all(&owed)?;
+            for (number, told) in owed.iter().rev() {
+                if let Work::Guarded(guard) = &told.work {
+                    self.undo_one(*number, told, guard)?;
+                }
+            }
+        }
+        if !history.transactions.is_empty() {
+            self.checkpoint()?;
+        }
+        self.sweep()
+    }
+
+    fn note(&mut self, txn: u64, told: &Told, label: &'static str) -> &mut TransactionReport {
+        let kind = if matches!(told.work, Work::Staged(..)) { "staged" } else { "guarded" };
+        tracing::info!(txn, kind, label, "recovering");
+        self.report.transactions.push(TransactionReport {
+            txn,
+            kind,
+            label,
+            attempt: 0,
+            changed: 0,
+            superseded: Vec::new(),
+            quarantine: None,
+            error: None,
+        });
+        let last = self.report.transactions.len() - 1;
+        &mut self.report.transactions[last]
+    }
+
+    fn count_attempts(&mut self, owed: &[(u64, &Told)]) -> Result<()> {
+        let attempts: Vec<Record> = owed
+            .iter()
+            .map(|(txn, told)| Record::Attempt { txn: *txn, number: told.attempts + 1, reason: String::new() })
+            .collect();
+        self.append(&attempts)
+    }
+
+    /// Redoes all staged transactions that are owed, as one.
+    fn redo_all(&mut self, owed: &[(u64, &Told)]) -> Result<()> {
+        let parts: Vec<Part<'_>> = owed.iter().filter_map(|(txn, told)| part(*txn, told)).collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        match redo(self.home, &parts) {
+            Ok(redone) => {
+                self.garbage = redone.garbage;
+                for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
+                    let lost: Vec<&Superseded> = redone.superseded.iter().filter(|lost| lost.txn == *txn).collect();
+                    let kept = self.keep_superseded(*txn, &lost)?;
+                    let line = self.note(*txn, told, "redo");
+                    line.attempt = told.attempts + 1;
+                    line.changed = redone.changed;
+                    line.superseded = lost.iter().map(|lost| lost.path.to_string()).collect();
+                    line.quarantine = kept;
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "redo failed, to be tried again");
+                for part in &parts {
+                    self.pending.insert(part.txn);
+                }
+                for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
+                    let line = self.note(*txn, told, "redo");
+                    line.attempt = told.attempts + 1;
+                    line.error = Some(chain(&error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_superseded(&mut self, txn: u64, lost: &[&Superseded]) -> Result<Option<String>> {
+        if lost.iter().all(|lost| lost.contents.is_none()) {
+            return Ok(None);
+        }
+        let mut case = Case::open(self.home, txn)?;
+        case.say(&format!(
+            "transaction {txn} was committed, but these paths were changed by somebody else before it was finished:"
+        ));
+        for lost in lost {
+            case.keep(self.home, lost)?;
+        }
+        case.close(self.home).map(Some)
+    }
+
+    fn undo_one(&mut self, txn: u64, told: &Told, guard: &Guard) -> Result<()> {
+        match undo(self.home, guard) {
+            Ok(changed) => {
+                self.settled.push(Record::Rollback { txn });
+                let line = self.note(txn, told, "undo");
+                line.attempt = told.attempts + 1;
+                line.changed = changed;
+                Ok(())
+            }
+            Err(error) if is_permanent(&error) => self.give_up(txn, told, "undo-impossible", &chain(&error)),
+            Err(error) => {
+                tracing::error!(txn, error = &error as &dyn std::error::Error, "undo failed, to be tried again");
+                self.pending.insert(txn);
+                let line = self.note(txn, told, "undo");
+                line.attempt = told.attempts + 1;
+                line.error = Some(chain(&error));
+                Ok(())
+            }
+        }
+    }
+
+    /// Moves all that a transaction has into quarantine. The tree works on.
+    fn give_up(&mut self, txn: u64, told: &Told, label: &'static str, reason: &str) -> Result<()> {
+        tracing::error!(txn, label, reason, "a transaction is given up; its material is kept in quarantine");
+        let mut case = Case::open(self.home, txn)?;
+        case.say(&format!("transaction {txn} was given up ({label}) after {} tries: {reason}", told.attempts));
+        match &told.work {
+            Work::Guarded(guard) => {
+                case.say("its snapshot, the state before it, is in `snapshot`; the guarded paths are:");
+                for path in &guard.paths {
+                    case.say(&format!("{:?}", RelPath::from_bytes(&path.0).unwrap_or_default()));
+                }
+                case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref())?;
+            }
+            Work::Staged(..) => {
+                for lost in part(txn, told).map(|part| whole(&part)).unwrap_or_default() {
+                    case.keep(self.home, &lost)?;
+                }
+            }
+        }
+        let name = case.close(self.home)?;
+        self.settled.push(Record::Quarantine { txn, name: name.clone(), reason: reason.to_owned() });
+        let line = self.note(txn, told, label);
+        line.quarantine = Some(name);
+        Ok(())
+    }
+
+    /// Makes everything durable in the tree, then lets the journal forget it.
+    fn checkpoint(&mut self) -> Result<()> {
+        self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
+        let upto = match self.pending.first() {
+            Some(txn) => Lsn(txn.saturating_sub(1)),
+            None => self.log.last(),
+        };
+        let mut records = std::mem::take(&mut self.settled);
+        records.push(Record::Checkpoint { upto: upto.0 });
+        self.append(&records)?;
+        self.log.truncate(upto)?;
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<()> {
+        append(&self.log, records)?;
+        self.log.sync()?;
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<()> {
+        let disk = &*self.home.disk;
+        if !self.pending.is_empty() {
+            return Ok(());
+        }
+        for place in &self.garbage {
+            let (Area::Stage(stage), Some((_, name))) = (&place.area, place.path.split()) else { continue };
+            let io = |verb| Error::io(verb, format!(".treewal/stage/{stage}"));
+            let dir = disk.open_dir(&self.home.stage, &RelPath::root().join(stage)).map_err(io("open"))?;
+            remove_tree(disk, &dir, name).map_err(io("clean"))?;
+        }
+        self.report.stages_reclaimed = sweep(self.home)?;
+        let io = |verb| Error::io(verb, ".treewal/guards");
+        for entry in disk.list(&self.home.guards).map_err(io("list"))? {
+            remove_tree(disk, &self.home.guards, &entry.name).map_err(io("clean"))?;
+            self.report.snapshots_reclaimed += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Appends records as one batch, and gives the LSN of the last. Nothing is synced.
+///
+/// # Errors
+/// That a record is too large; any error of the log.
+pub fn append(log: &Log, records: &[Record]) -> Result<Lsn> {
+    let payloads = records.iter().map(Record::encode).collect::<Result<Vec<_>, _>>().map_err(Error::Codec)?;
+    let frames: Vec<(u8, &[u8])> =
+        records.iter().zip(&payloads).map(|(record, payload)| (record.kind(), payload.as_slice())).collect();
+    Ok(log.append(&frames)?)
+}
+
+fn part(txn: u64, told: &Told) -> Option<Part<'_>> {
+    match &told.work {
+        Work::Staged(begin, intents) => Some(Part { txn, stage: &begin.stage, intents }),
+        Work::Guarded(_) => None,
+    }
+}
+
+/// All that a staged transaction holds, as things that could not be placed.
+fn whole(part: &Part<'_>) -> Vec<Superseded> {
+    use treewal_journal::record::{Body, Goal};
+    let wishes = compose(std::slice::from_ref(part)).unwrap_or_default();
+    let given_up = |wish: &crate::redo::Wish| {
+        let contents = match &wish.goal {
+            Goal::New(new) => match &new.body {
+                Body::Inline(bytes) | Body::Symlink(bytes) => Some(Contents::Bytes(bytes.clone())),
+                Body::Staged => {
+                    Some(Contents::Staged(Place::slot(&wish.stage, new.slot, &new.inner.to_path().unwrap_or_default())))
+                }
+                Body::Dir => None,
+            },
+            _ => None,
+        };
+        Superseded { txn: wish.txn, path: wish.path.clone(), reason: "given up", contents }
+    };
+    wishes.iter().map(given_up).collect()
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,329 @@
+//! Redo: bringing the tree to what committed transactions say, from whatever a crash has left of them.
+//!
+//! Nothing is replayed. The transactions are composed into one wish for each path; the disk is surveyed; the planner
+//! that commit uses works out the renames that are missing. A second run, or one after a crash inside the first, finds
+//! less to do, and in the end nothing. The order of work:
+//!
+//! 1. survey: reads only, and says of each path whether it holds what is wanted, a state that is known, our own file
+//!    torn by a power loss, or the work of somebody else;
+//! 2. what is missing is made again in the stage from the journal's bytes;
+//! 3. the renames, each of which leaves every path present that was present;
+//! 4. what somebody else put in our way stays, and ours goes to quarantine.
+//!
+//! Nothing here is synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
+
+mod compose;
+mod scene;
+mod survey;
+
+pub use compose::{Part, Wish, compose};
+pub use survey::{Seen, is_torn_form};
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use treewal_journal::record::{Body, Goal, ModeChange, New};
+use treewal_vfs::{Identity, Kind, Meta, RelPath};
+
+use crate::home::Home;
+use crate::make::{Filling, Look, make};
+use crate::plan::{Entity, Goals, Ground, Model, Place, plan, shown};
+use crate::{Error, Result};
+use scene::{Located, Stages, locate, where_now};
+use survey::look;
+
+/// What a redo did.
+#[derive(Debug, Default)]
+pub struct Redone {
+    /// Paths that had to be changed.
+    pub changed: u64,
+    /// Paths where somebody else's work was left in place.
+    pub superseded: Vec<Superseded>,
+    /// Places of stages that hold nothing of worth once the tree is synced.
+    pub garbage: Vec<Place>,
+}
+
+/// A wish that was not carried out, because somebody else had changed the path since.
+#[derive(Debug)]
+pub struct Superseded {
+    /// The transaction.
+    pub txn: u64,
+    /// Where.
+    pub path: RelPath,
+    /// Why, for people.
+    pub reason: &'static str,
+    /// The contents that could not be placed.
+    pub contents: Option<Contents>,
+}
+
+/// Contents on their way to quarantine.
+#[derive(Debug)]
+pub enum Contents {
+    /// Bytes of the journal.
+    Bytes(Vec<u8>),
+    /// A file in a stage.
+    Staged(Place),
+}
+
+/// Brings the tree to what `parts` say.
+///
+/// # Errors
+/// Any error of the disk; running it again goes on where it stopped.
+pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
+    let wishes = compose(parts).map_err(|bad| Error::Store {
+        path: ".treewal/journal".into(),
+        reason: format!("a record names a path outside the tree: {bad}"),
+    })?;
+    let mut ground = Ground::new(&*home.disk, home.root.clone());
+    let stages = Stages::open(home, &mut ground, &wishes)?;
+    let located = locate(&mut ground, &stages, &wishes)?;
+    let mut redo = Redo {
+        ground,
+        stages,
+        located,
+        model: Model::default(),
+        identities: Vec::new(),
+        goals: Goals::new(),
+        looks: Vec::new(),
+        standing: BTreeSet::new(),
+        blocked: BTreeSet::new(),
+        done: Redone::default(),
+    };
+    redo.place_movers();
+    let siblings: Vec<Identity> =
+        if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
+    for wish in &wishes {
+        redo.consider(wish, &siblings)?;
+    }
+    redo.carry_out()
+}
+
+struct Redo<'a> {
+    ground: Ground<'a>,
+    stages: Stages,
+    located: Located,
+    model: Model,
+    identities: Vec<Identity>,
+    goals: Goals,
+    /// Looks to set once everything stands in its place.
+    looks: Vec<(RelPath, ModeChange, Option<(u32, u32)>)>,
+    /// New directories that stand in the tree already.
+    standing: BTreeSet<RelPath>,
+    /// Paths that somebody else holds: what is wanted beneath them cannot be.
+    blocked: BTreeSet<RelPath>,
+    done: Redone,
+}
+
+impl Redo<'_> {
+    fn entity(&mut self, place: Place, identity: Identity) -> Entity {
+        if let Some(entity) = self.model.at(&place) {
+            return entity;
+        }
+        let entity = Entity(self.identities.len());
+        self.identities.push(identity);
+        self.model.put(place, entity);
+        entity
+    }
+
+    fn place_movers(&mut self) {
+        let movers: Vec<(Place, Identity)> =
+            self.located.values().map(|(place, meta)| (place.clone(), meta.identity())).collect();
+        for (place, identity) in movers {
+            self.entity(place, identity);
+        }
+    }
+
+    /// Decides about one path; parents have been decided about before.
+    fn consider(&mut self, wish: &Wish, siblings: &[Identity]) -> Result<()> {
+        if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
+            return self.supersede(wish, "the directory that it belongs to is somebody else's now");
+        }
+        let spot = match &wish.base {
+            Some(base) => Some(where_now(&self.located, base)),
+            None => wish
+                .path
+                .parent()
+                .filter(|parent| self.standing.contains(parent))
+                .map(|_| Place::tree(wish.path.clone())),
+        };
+        let mut seen = match &spot {
+            None => Seen::Nothing,
+            Some(spot) if self.model.at(spot).is_some() => self.seen_mover(spot, wish),
+            Some(spot) => look(&mut self.ground, spot, wish)?,
+        };
+        if let Seen::Foreign(meta) = seen {
+            if siblings.iter().any(|known| known.same_inode(&meta.identity())) {
+                seen = Seen::Known(meta);
+            }
+        }
+        if let (Some(spot), Seen::Wanted(meta) | Seen::Torn(meta) | Seen::Known(meta)) = (&spot, seen) {
+            self.entity(spot.clone(), meta.identity());
+        }
+        match &wish.goal {
+            Goal::Absent => self.consider_absent(wish, seen),
+            Goal::Kept => self.consider_kept(wish, seen),
+            Goal::New(new) => self.consider_new(wish, new, seen, spot),
+            Goal::Moved { from, .. } => {
+                let from = from.to_path().unwrap_or_default();
+                self.consider_moved(wish, &from, seen)
+            }
+        }
+    }
+
+    /// What a mover that stands at the spot is to this wish.
+    fn seen_mover(&self, spot: &Place, wish: &Wish) -> Seen {
+        let mover = self.located.values().find(|(place, _)| place == spot);
+        match (mover, &wish.goal) {
+            (Some((_, meta)), Goal::Moved { identity, .. }) if meta.identity().same_inode(identity) => {
+                Seen::Wanted(*meta)
+            }
+            (Some((_, meta)), _) => Seen::Known(*meta),
+            (None, _) => Seen::Nothing,
+        }
+    }
+
+    fn consider_absent(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
+        match seen {
+            Seen::Nothing => {}
+            Seen::Foreign(_) => return self.supersede(wish, "somebody changed what was to be removed"),
+            Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_) => {
+                self.goals.insert(wish.path.clone(), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
+        match (seen, wish.mode) {
+            (Seen::Wanted(meta), Some(change)) if meta.mode == change.prior => {
+                self.looks.push((wish.path.clone(), change, None))
+            }
+            (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
+            (Seen::Wanted(_), None) => {}
+            _ => return self.supersede(wish, "somebody changed the entry whose mode was to be set"),
+        }
+        Ok(())
+    }
+
+    fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen) -> Result<()> {
+        if matches!(seen, Seen::Foreign(_)) {
+            return self.supersede(wish, "somebody put something else where an entry was to move");
+        }
+        let Some((place, meta)) = self.located.get(from).cloned() else {
+            return self.supersede(wish, "the entry that was to move here is gone");
+        };
+        let entity = self.entity(place, meta.identity());
+        self.goals.insert(wish.path.clone(), Some(entity));
+        if let Some(change) = wish.mode.filter(|change| change.mode != meta.mode) {
+            self.looks.push((wish.path.clone(), change, None));
+        }
+        Ok(())
+    }
+
+    fn consider_new(&mut self, wish: &Wish, new: &New, seen: Seen, spot: Option<Place>) -> Result<()> {
+        let in_place = match seen {
+            Seen::Wanted(meta) => Some(meta),
+            // A tree that was copied has the directory under another inode; what is in it is looked at by itself.
+            Seen::Foreign(meta) if matches!(new.body, Body::Dir) && meta.kind == Kind::Dir => Some(meta),
+            Seen::Foreign(_) => return self.supersede(wish, "somebody changed the path since"),
+            Seen::Nothing if wish.base.is_some() && !wish.may_be_absent => {
+                return self.supersede(wish, "somebody removed the path since");
+            }
+            Seen::Nothing | Seen::Torn(_) | Seen::Known(_) => None,
+        };
+        if let (Some(meta), Some(spot)) = (in_place, spot) {
+            let entity = self.entity(spot, meta.identity());
+            self.goals.insert(wish.path.clone(), Some(entity));
+            if meta.kind == Kind::Dir {
+                self.standing.insert(wish.path.clone());
+            }
+            if meta.kind != Kind::Symlink && (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) {
+                let change = ModeChange { mode: new.mode, prior: meta.mode };
+                self.looks.push((wish.path.clone(), change, Some((new.uid, new.gid))));
+            }
+            return Ok(());
+        }
+        let entity = match self.staged(new, wish) {
+            Some(entity) => entity,
+            None if matches!(new.body, Body::Staged) => {
+                return self.supersede(wish, "the contents that were staged for it are gone");
+            }
+            None => self.make_again(new)?,
+        };
+        self.goals.insert(wish.path.clone(), Some(entity));
+        Ok(())
+    }
+
+    /// A large file that was synced in the stage, where it still stands there.
+    fn staged(&mut self, new: &New, wish: &Wish) -> Option<Entity> {
+        let (place, meta) = self.staged_place(new, wish)?;
+        Some(self.entity(place, meta.identity()))
+    }
+
+    fn staged_place(&mut self, new: &New, wish: &Wish) -> Option<(Place, Meta)> {
+        if !matches!(new.body, Body::Staged) {
+            return None;
+        }
+        let inner = new.inner.to_path().ok()?;
+        let place = Place::slot(&wish.stage, new.slot, &inner);
+        let there = self.ground.stat(&place).ok().flatten().filter(|meta| meta.identity().same_inode(&new.identity));
+        there.map(|meta| (place, meta)).or_else(|| self.stages.find(&new.identity).cloned())
+    }
+
+    /// Makes a new entry once more from what the journal holds.
+    fn make_again(&mut self, new: &New) -> Result<Entity> {
+        let place = self.stages.spare();
+        let xattrs: Vec<(OsString, Vec<u8>)> =
+            new.xattrs.iter().map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())).collect();
+        let look = Look { mode: Some(new.mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
+        let filling = match &new.body {
+            Body::Dir => Filling::Dir,
+            Body::Inline(bytes) => Filling::File(bytes),
+            Body::Symlink(target) => Filling::Symlink(OsStr::from_bytes(target)),
+            Body::Staged => return Err(Error::Changed { path: shown(&place) }),
+        };
+        let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
+        let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
+        Ok(self.entity(place, meta.identity()))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a way for a wish to end, like the others")]
+    fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
+        self.blocked.insert(wish.path.clone());
+        let contents = match &wish.goal {
+            Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
+            Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
+            Goal::New(new) => self.staged_place(new, wish).map(|(place, _)| Contents::Staged(place)),
+            _ => None,
+        };
+        self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents });
+        Ok(())
+    }
+
+    /// Takes the missing steps and sets the looks.
+    fn carry_out(mut self) -> Result<Redone> {
+        let stages = &mut self.stages;
+        let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
+        let identities = &self.identities;
+        for step in &steps {
+            let mut done = false;
+            self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
+        }
+        for (path, change, owner) in &self.looks {
+            let place = Place::tree(path.clone());
+            let io = |verb| Error::io(verb, path.to_path());
+            let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
+            if let Some((uid, gid)) = owner {
+                match self.ground.disk().set_owner(&dir, &name, *uid, *gid) {
+                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+                    other => other.map_err(io("set the owner of"))?,
+                }
+            }
+            self.ground.disk().set_mode(&dir, &name, change.mode).map_err(io("set the mode of"))?;
+        }
+        self.done.changed = (steps.len() + self.looks.len()) as u64;
+        self.done.garbage = self.stages.spares;
+        Ok(self.done)
+    }
+}

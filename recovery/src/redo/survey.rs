@@ -1,0 +1,107 @@
+//! The survey: what stands at each path that a redo is about. Reads only.
+
+use treewal_journal::record::{Body, Goal, New};
+use treewal_vfs::{Identity, Kind, Meta, Open, read_all};
+
+use super::compose::Wish;
+use crate::plan::{Ground, Place};
+use crate::{Error, Result};
+
+/// What stands at a path, in the light of what may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// What shall stand there, complete.
+    Wanted(Meta),
+    /// Our own new file, without some of its contents: the power went before they were written back.
+    Torn(Meta),
+    /// Something that stood there legally before the last of the transactions.
+    Known(Meta),
+    /// Something that somebody else put there, or changed.
+    Foreign(Meta),
+}
+
+/// Looks at one place in the tree.
+///
+/// # Errors
+/// Any error of the disk but that nothing is there.
+pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Result<Seen> {
+    let io = |verb| Error::io(verb, crate::plan::shown(place));
+    let Some(meta) = ground.stat(place).map_err(io("look at"))? else { return Ok(Seen::Nothing) };
+    let found = meta.identity();
+    let wanted = match &wish.goal {
+        Goal::Absent => None,
+        Goal::New(new) => judge_new(ground, place, &meta, new)?,
+        Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
+        Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
+    };
+    Ok(wanted.unwrap_or_else(|| {
+        if wish.known.iter().any(|known| is_untouched(known, &found)) { Seen::Known(meta) } else { Seen::Foreign(meta) }
+    }))
+}
+
+/// Whether the entry is one that we know, and nobody wrote to it since: a power loss may have set an inode of ours back,
+/// never forward.
+fn is_untouched(known: &Identity, found: &Identity) -> bool {
+    known.same_inode(found) && found.modified <= known.modified
+}
+
+fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> Result<Option<Seen>> {
+    let found = meta.identity();
+    let ours = new.identity.same_inode(&found);
+    match &new.body {
+        // Any directory will do: what shall be in it is looked at by itself.
+        Body::Dir => Ok((meta.kind == Kind::Dir && ours).then_some(Seen::Wanted(*meta))),
+        Body::Symlink(target) => {
+            if meta.kind != Kind::Symlink {
+                return Ok(None);
+            }
+            let there = ground.split(place).and_then(|(dir, name)| ground.disk().read_link(&dir, &name));
+            let there = there.map_err(Error::io("read", crate::plan::shown(place)))?;
+            Ok((there.as_encoded_bytes() == target).then_some(Seen::Wanted(*meta)))
+        }
+        // Synced before it was promised: the inode is the contents.
+        Body::Staged => Ok((ours && is_untouched(&new.identity, &found)).then_some(Seen::Wanted(*meta))),
+        Body::Inline(bytes) => {
+            if meta.kind != Kind::File || meta.size > bytes.len() as u64 {
+                return Ok(None);
+            }
+            let there = contents(ground, place, bytes.len() as u64)?;
+            if there == *bytes {
+                return Ok(Some(Seen::Wanted(*meta)));
+            }
+            let torn = ours && is_untouched(&new.identity, &found) && is_torn_form(&there, bytes);
+            Ok(torn.then_some(Seen::Torn(*meta)))
+        }
+    }
+}
+
+fn contents(ground: &mut Ground<'_>, place: &Place, bytes_max: u64) -> Result<Vec<u8>> {
+    let disk = ground.disk();
+    let read = ground
+        .split(place)
+        .and_then(|(dir, name)| disk.open(&dir, &name, Open::Read))
+        .and_then(|file| read_all(disk, &file, bytes_max));
+    read.map_err(Error::io("read", crate::plan::shown(place)))
+}
+
+/// Whether `found` is what a power loss can leave of `whole`: cut short, with zeros where bytes were not written back.
+#[must_use]
+pub fn is_torn_form(found: &[u8], whole: &[u8]) -> bool {
+    found.len() <= whole.len() && found.iter().zip(whole).all(|(found, whole)| found == whole || *found == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_form_is_cut_or_zeroed_and_nothing_else() {
+        assert!(is_torn_form(b"", b"whole"));
+        assert!(is_torn_form(b"who", b"whole"));
+        assert!(is_torn_form(b"wh\0\0e", b"whole"));
+        assert!(!is_torn_form(b"whale", b"whole"));
+        assert!(!is_torn_form(b"wholesome", b"whole"));
+    }
+}

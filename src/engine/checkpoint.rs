@@ -1,0 +1,80 @@
+//! Checkpoints: the tree is made durable itself, and the journal may forget.
+
+use treewal_journal::Lsn;
+use treewal_journal::record::Record;
+use treewal_recovery::recover::append;
+
+use super::{Engine, State};
+use crate::{Error, Result};
+
+/// A checkpoint is due when this many displaced versions wait for removal ..
+const GARBAGE_MAX: usize = 8192;
+
+impl Engine {
+    /// Makes every committed transaction durable in the tree itself, and lets the journal forget them.
+    pub(crate) fn checkpoint(&self) -> Result<()> {
+        self.hold()?.checkpoint()
+    }
+
+    /// .. or when less than half of the journal's segment is left.
+    pub(super) fn is_checkpoint_due(&self, state: &State) -> bool {
+        let room = state.log.as_ref().map_or(0, |log| log.room());
+        state.garbage.len() > GARBAGE_MAX || room < self.options.segment_bytes / 2
+    }
+
+    /// The checkpoint itself, under the tree's lock.
+    ///
+    /// Crash argument: the file system is synced before the record is written, so whoever finds the record finds the
+    /// tree whole without the journal. Before the record is durable, recovery redoes what is in place already. Displaced
+    /// versions go last: nothing refers to them, and what a crash leaves of them goes with the stage.
+    ///
+    /// A sync that fails leaves the tree in doubt, and the journal with all that is needed to redo it: the handle stops
+    /// trusting itself, and the next open decides.
+    pub(super) fn checkpoint_held(&self, state: &mut State) -> Result<()> {
+        if let Some(upto) = state.unsettled {
+            self.settle(state, upto, Vec::new())?;
+        }
+        if let Some(stage) = &*self.stage.lock() {
+            for slot in state.garbage.drain(..) {
+                stage.discard(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs the tree, then writes `ends` and the checkpoint in one batch.
+    ///
+    /// The order is what makes a rollback safe too: its record must not reach the disk before what it says is true.
+    pub(super) fn settle(&self, state: &mut State, upto: Lsn, mut ends: Vec<Record>) -> Result<()> {
+        let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
+        let log = state.log.clone().ok_or(Error::Poisoned)?;
+        let synced = self.home.disk.sync_all(&self.home.root);
+        ends.push(Record::Checkpoint { upto: upto.0 });
+        let settled = synced.map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
+            append(&log, &ends)
+                .and_then(|lsn| log.sync_to(lsn).map_err(treewal_recovery::Error::Journal))
+                .map_err(Error::from_recovery)
+        });
+        if let Err(error) = settled {
+            state.log = None;
+            return Err(error);
+        }
+        state.unsettled = None;
+        log.truncate(upto).map_err(Error::Journal)
+    }
+
+    /// Settles what is left when the last handle goes: a checkpoint, and the stage is given back.
+    pub(super) fn close(&mut self) -> Result<()> {
+        let trusted = self.state.get_mut().log.is_some();
+        if trusted && self.state.get_mut().unsettled.is_some() {
+            self.checkpoint()?;
+        }
+        // Without a checkpoint the journal still needs what is staged: the next open sweeps it then.
+        if trusted && self.state.get_mut().unsettled.is_none() {
+            if let Some(stage) = self.stage.get_mut().take().and_then(std::sync::Arc::into_inner) {
+                stage.remove(&self.home)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! The engine behind the handles of one open tree: its lock, its journal, its stage, and what it has yet to settle.
+
+mod checkpoint;
+mod hold;
+mod stage;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use treewal_journal::{Log, Lsn, TreeId};
+use treewal_recovery::home::{Holder, Home, Taken, TreeLock, read_identity, write_identity};
+use treewal_recovery::{Config, Recovered, RecoveryReport, recover};
+use treewal_vfs::{Dir, Disk, Meta, RelPath, random};
+
+pub(crate) use hold::Hold;
+pub(crate) use stage::{Stage, slot_name};
+
+use crate::{Error, OnDamage, Options, Result};
+
+/// One open tree. All its handles share it.
+pub(crate) struct Engine {
+    home: Home,
+    options: Options,
+    tree: TreeId,
+    lock: TreeLock,
+    state: Mutex<State>,
+    stage: Mutex<Option<Arc<Stage>>>,
+    recovery: RecoveryReport,
+}
+
+/// What only the holder of the lock may touch.
+pub(crate) struct State {
+    /// The journal; `None` once an error has made it untrustworthy.
+    log: Option<Arc<Log>>,
+    /// The last commit that no checkpoint covers.
+    unsettled: Option<Lsn>,
+    /// Slots that hold displaced versions, to be removed after the next checkpoint.
+    garbage: Vec<u64>,
+    /// Transactions that recovery could neither finish nor undo yet.
+    pending: Vec<u64>,
+    /// The guard that holds the tree.
+    guard: Option<u64>,
+}
+
+impl Engine {
+    /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
+    pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
+        let home = Home::create(disk, root).map_err(Error::from_recovery)?;
+        let me =
+            Holder { pid: std::process::id(), since: now(), token: u128::from(random()) << 64 | u128::from(random()) };
+        let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
+        lock.take(&home, options.lock_wait).map_err(|error| Error::from_lock(error, me))?;
+        let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
+        lock.release(&home).map_err(Error::from_recovery)?;
+        let (tree, Recovered { log, report }) = opened?;
+        let state = State {
+            log: Some(Arc::new(log)),
+            unsettled: None,
+            garbage: Vec::new(),
+            pending: report.pending().map(|transaction| transaction.txn).collect(),
+            guard: None,
+        };
+        Ok(Self { home, options, tree, lock, state: Mutex::new(state), stage: Mutex::new(None), recovery: report })
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.home.disk
+    }
+
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub(crate) fn root(&self) -> &Dir {
+        &self.home.root
+    }
+
+    pub(crate) fn root_meta(&self) -> &Meta {
+        &self.home.root_meta
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// The stage of this handle, made on first use.
+    pub(crate) fn stage(&self) -> Result<Arc<Stage>> {
+        let mut stage = self.stage.lock();
+        if let Some(stage) = &*stage {
+            return Ok(Arc::clone(stage));
+        }
+        let made = Arc::new(Stage::create(&self.home)?);
+        *stage = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Takes the tree for a batch of work: nobody else commits until the hold is dropped.
+    ///
+    /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
+    /// that no work ever meets an unfinished transaction, whoever left it.
+    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
+        let state = self.state.lock();
+        if state.guard.is_some() {
+            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
+            return Err(Error::Locked { holder });
+        }
+        let taken = self.lock.take(&self.home, self.options.lock_wait);
+        let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
+        // From here on the hold gives the lock back, whatever happens.
+        let mut hold = Hold::new(self, state);
+        if taken == Taken::Changed && hold.state().log.is_some() {
+            hold.read_anew()?;
+        }
+        if hold.state().log.is_none() {
+            return Err(Error::Poisoned);
+        }
+        if let Some(txn) = hold.state().pending.first() {
+            return Err(Error::Pending { txn: *txn });
+        }
+        Ok(hold)
+    }
+
+    fn read_anew(&self, state: &mut State) -> Result<()> {
+        state.log = None;
+        let Recovered { log, report } = recovered(&self.home, &self.options, self.tree)?;
+        state.log = Some(Arc::new(log));
+        state.unsettled = None;
+        state.pending = report.pending().map(|transaction| transaction.txn).collect();
+        Ok(())
+    }
+}
+
+fn recovered(home: &Home, options: &Options, tree: TreeId) -> Result<Recovered> {
+    if options.on_damage == OnDamage::Refuse {
+        let (scan, _) = treewal_recovery::recover::read_history(home, Some(tree)).map_err(Error::from_recovery)?;
+        if let treewal_journal::Tail::Corrupt { .. } = scan.tail {
+            let reason = format!("{}; open it with OnDamage::Quarantine to go on without the damaged part", scan.tail);
+            return Err(Error::Store { path: ".treewal/journal".into(), reason });
+        }
+    }
+    let config = Config { tree, segment_bytes: options.segment_bytes, attempts_max: options.attempts_max };
+    let recovered = recover(home, &config).map_err(Error::from_recovery)?;
+    if !recovered.report.is_clean() {
+        tracing::warn!(report = %recovered.report, "the tree was recovered");
+    }
+    Ok(recovered)
+}
+
+/// The identity of the tree; made at its first opening, or taken from its journal where the file that states it is gone.
+fn identity(home: &Home) -> Result<TreeId> {
+    if let Some(id) = read_identity(home).map_err(Error::from_recovery)? {
+        return Ok(id);
+    }
+    let (scan, _) = treewal_recovery::recover::read_history(home, None).map_err(Error::from_recovery)?;
+    let id = scan.tree.unwrap_or_else(|| {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random().to_le_bytes());
+        bytes[8..].copy_from_slice(&random().to_le_bytes());
+        TreeId(bytes)
+    });
+    write_identity(home, id).map_err(Error::from_recovery)?;
+    Ok(id)
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Where a slot of a stage lies, for people.
+pub(crate) fn shown_slot(stage: &str, slot: u64) -> std::path::PathBuf {
+    RelPath::root().join(treewal_recovery::home::DIR_NAME).join("stage").join(stage).join(slot.to_string()).to_path()
+}
+
+impl Drop for Engine {
+    /// The last handle settles what it can. Whatever fails is settled by the next open instead.
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "closing the tree left work to its next opening");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The state of a tree, without touching it.
+
+use std::path::Path;
+
+use serde::Serialize;
+use treewal_journal::Tail;
+use treewal_recovery::decide::{Verdict, decide};
+use treewal_recovery::history::Work;
+use treewal_recovery::home::{Holder, Home, TreeLock};
+use treewal_recovery::recover::read_history;
+use treewal_vfs::Dir;
+
+use super::home;
+use crate::{Error, Result};
+
+/// The state of a tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// `unused` where treewal was never used on the tree, `clean`, `busy` while another process works on it,
+    /// `unfinished` where the next opening has something to finish or undo, `damaged`.
+    pub state: &'static str,
+    /// Process that holds the tree right now.
+    pub holder: Option<u32>,
+    /// How the journal ends: `clean`, `torn` or `corrupt`.
+    pub tail: &'static str,
+    /// Number of the last record.
+    pub last_lsn: u64,
+    /// Bytes of the journal's segments.
+    pub journal_bytes: u64,
+    /// Transactions that no checkpoint has settled, and what the next opening does about them.
+    pub transactions: Vec<Unfinished>,
+    /// How many stage directories there are; each belongs to an open handle, or is swept by the next opening.
+    pub stages: usize,
+    /// What recovery could not place: directories below `.treewal/quarantine`.
+    pub quarantine: Vec<String>,
+}
+
+/// A transaction that no checkpoint has settled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unfinished {
+    /// Its number.
+    pub txn: u64,
+    /// `staged` or `guarded`.
+    pub kind: &'static str,
+    /// The row of recovery's decision table.
+    pub label: &'static str,
+    /// Whether the next opening has work with it.
+    pub owed: bool,
+    /// How many tries were made already.
+    pub attempts: u32,
+}
+
+/// The state of the tree at `path`. Reads only: takes no lock, and makes nothing.
+///
+/// # Errors
+/// Any error of the disk, a journal of a newer format.
+pub fn status(path: impl AsRef<Path>) -> Result<Status> {
+    let mut status = Status {
+        state: "unused",
+        holder: None,
+        tail: "clean",
+        last_lsn: 0,
+        journal_bytes: 0,
+        transactions: Vec::new(),
+        stages: 0,
+        quarantine: Vec::new(),
+    };
+    let Some(home) = home(path.as_ref())? else { return Ok(status) };
+    let (scan, history) = read_history(&home, None).map_err(Error::from_recovery)?;
+    status.tail = match scan.tail {
+        Tail::Clean => "clean",
+        Tail::Torn { .. } => "torn",
+        Tail::Corrupt { .. } => "corrupt",
+    };
+    status.last_lsn = scan.last.0;
+    status.journal_bytes = scan.segments.iter().map(|segment| segment.header.segment_bytes).sum();
+    for (txn, told) in &history.transactions {
+        let (label, verdict) = decide(told.facts(u32::MAX));
+        let kind = if matches!(told.work, Work::Staged(..)) { "staged" } else { "guarded" };
+        let owed = !matches!(verdict, Verdict::Forget | Verdict::Discard);
+        status.transactions.push(Unfinished { txn: *txn, kind, label, owed, attempts: told.attempts });
+    }
+    status.stages = names(&home, &home.stage)?.iter().filter(|name| !name.ends_with(".lock")).count();
+    status.quarantine = names(&home, &home.quarantine)?;
+    status.holder = TreeLock::held_by(&home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
+    status.state = match (&scan.tail, status.holder) {
+        (Tail::Corrupt { .. }, None) => "damaged",
+        (_, Some(_)) => "busy",
+        _ if status.transactions.iter().any(|transaction| transaction.owed) => "unfinished",
+        _ => "clean",
+    };
+    Ok(status)
+}
+
+fn names(home: &Home, dir: &Dir) -> Result<Vec<String>> {
+    let entries = home.disk.list(dir).map_err(|source| Error::from_os("list", ".treewal".into(), source))?;
+    let mut names: Vec<String> = entries.iter().map(|entry| entry.name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,93 @@
+//! The tree as it is on the disk, as a transaction looks at it: never through a symlink, never changed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+
+use treewal_vfs::{Dir, Disk, Entry, File, Meta, Open, RelPath};
+
+use crate::{Error, Result};
+
+/// A look at the tree, with the directories it has opened kept open: a commit that touches many files of one directory
+/// resolves its path once.
+pub(crate) struct Base {
+    disk: Arc<dyn Disk>,
+    root: Dir,
+    dirs: RefCell<HashMap<RelPath, Dir>>,
+}
+
+/// How many directories a look keeps open.
+const OPEN_DIRS_MAX: usize = 256;
+
+impl Base {
+    pub(crate) fn new(disk: Arc<dyn Disk>, root: Dir) -> Self {
+        Self { disk, root, dirs: RefCell::default() }
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// The directory at `path`.
+    pub(crate) fn dir(&self, verb: &'static str, path: &RelPath) -> Result<Dir> {
+        if path.is_root() {
+            return Ok(self.root.clone());
+        }
+        if let Some(dir) = self.dirs.borrow().get(path) {
+            return Ok(dir.clone());
+        }
+        let dir = self.disk.open_dir(&self.root, path).map_err(Error::io(verb, path))?;
+        let mut dirs = self.dirs.borrow_mut();
+        if dirs.len() >= OPEN_DIRS_MAX {
+            dirs.clear();
+        }
+        dirs.insert(path.clone(), dir.clone());
+        Ok(dir)
+    }
+
+    /// What stands at `path`; `None` where nothing does.
+    pub(crate) fn stat(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
+        let Some((parent, name)) = path.split() else {
+            return self.disk.stat_dir(&self.root).map(Some).map_err(Error::io(verb, path));
+        };
+        let dir = self.dir(verb, &parent)?;
+        match self.disk.stat(&dir, name) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(verb, path)(error)),
+        }
+    }
+
+    pub(crate) fn list(&self, verb: &'static str, path: &RelPath) -> Result<Vec<Entry>> {
+        let dir = self.dir(verb, path)?;
+        self.disk.list(&dir).map_err(Error::io(verb, path))
+    }
+
+    pub(crate) fn open(&self, verb: &'static str, path: &RelPath) -> Result<File> {
+        let (parent, name) = split(verb, path)?;
+        let dir = self.dir(verb, &parent)?;
+        self.disk.open(&dir, &name, Open::Read).map_err(Error::io(verb, path))
+    }
+
+    pub(crate) fn read_link(&self, verb: &'static str, path: &RelPath) -> Result<OsString> {
+        let (parent, name) = split(verb, path)?;
+        let dir = self.dir(verb, &parent)?;
+        self.disk.read_link(&dir, &name).map_err(Error::io(verb, path))
+    }
+
+    pub(crate) fn xattrs(&self, verb: &'static str, path: &RelPath) -> Result<Vec<(OsString, Vec<u8>)>> {
+        let (parent, name) = split(verb, path)?;
+        let dir = self.dir(verb, &parent)?;
+        self.disk.xattrs(&dir, &name).map_err(Error::io(verb, path))
+    }
+}
+
+/// Parent and name; the tree's own root cannot be the object of an operation that needs them.
+pub(crate) fn split(verb: &'static str, path: &RelPath) -> Result<(RelPath, OsString)> {
+    match path.split() {
+        Some((parent, name)) => Ok((parent, name.to_os_string())),
+        None => Err(Error::kinded(verb, path, io::ErrorKind::InvalidInput)),
+    }
+}

@@ -1,0 +1,376 @@
+//! Changing: every operation edits the overlay, and fails where `std::fs` would.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use treewal_vfs::{Kind, RelPath, copy_contents};
+
+use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Overlay, Slot};
+use super::{Attributes, Content, Staged, StagedFile, Transaction, split};
+use crate::{Error, Result};
+
+impl Transaction {
+    /// Writes a whole file: a new one, or new contents for an existing one, which keeps mode, owner and attributes.
+    ///
+    /// # Errors
+    /// As `std::fs::write`: the parent must exist, a directory is in the way. A symlink is not written through.
+    pub fn write(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
+        let contents = contents.as_ref();
+        let path = Self::path(path)?;
+        let node = self.new_file("write", &path)?;
+        if contents.len() as u64 <= self.engine.options().inline_max {
+            *self.content_mut(node) = Content::Memory(contents.to_vec());
+            return Ok(());
+        }
+        self.spill(node)?;
+        self.write_content(node, &path, contents, 0)
+    }
+
+    /// Opens a file for writing, empty at first: a new one, or new contents for an existing one.
+    ///
+    /// Contents beyond the inline limit go to the stage as they come, so memory stays constant. What was written counts,
+    /// flushed or not, once the handle is dropped.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn create(&mut self, path: impl AsRef<Path>) -> Result<StagedFile<'_>> {
+        let path = Self::path(path)?;
+        let node = self.new_file("create", &path)?;
+        Ok(StagedFile::new(self, node, path))
+    }
+
+    /// Appends to a file, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn append(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
+        let path = Self::path(path)?;
+        let before = self.overlay.find(&self.base, "append to", &path)?;
+        let (node, end) = match before {
+            Some(Found::Node(id)) if matches!(self.overlay.node(id).origin, Origin::New(_)) => {
+                let node = self.new_file_over("append to", &path, true)?;
+                (node, self.content_mut(node).len())
+            }
+            Some(Found::Node(_) | Found::Disk { .. }) => {
+                let source = self.base_of(before).ok_or(Error::Poisoned)?;
+                let node = self.new_file("append to", &path)?;
+                (node, self.fill_from(node, &source, &path)?)
+            }
+            None => (self.new_file("append to", &path)?, 0),
+        };
+        self.write_content(node, &path, contents.as_ref(), end)
+    }
+
+    /// Copies a file, contents and permission bits, over whatever file stands at `to`. Gives the number of bytes.
+    ///
+    /// # Errors
+    /// As `std::fs::copy`; symlinks are not followed.
+    pub fn copy(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64> {
+        let (from, to) = (Self::path(from)?, Self::path(to)?);
+        let found = self.overlay.find(&self.base, "copy", &from)?;
+        let kind = found.as_ref().map(|found| self.overlay.kind_of(found));
+        match kind {
+            Some(Kind::File) => {}
+            Some(Kind::Symlink) => return Err(Error::ThroughSymlink { path: from.to_path() }),
+            Some(_) => return Err(Error::kinded("copy", &from, io::ErrorKind::InvalidInput)),
+            None => return Err(Error::kinded("copy", &from, io::ErrorKind::NotFound)),
+        }
+        let mode = self.metadata(from.to_path())?.mode();
+        let len = match self.base_of(found) {
+            Some(base) => {
+                let node = self.new_file("copy to", &to)?;
+                self.fill_from(node, &base, &to)?
+            }
+            None => {
+                let bytes = self.read(from.to_path())?;
+                self.write(to.to_path(), &bytes)?;
+                bytes.len() as u64
+            }
+        };
+        if let Some(mode) = mode {
+            self.set_mode(&to, mode)?;
+        }
+        Ok(len)
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// As `std::fs::create_dir`.
+    pub fn create_dir(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = Self::path(path)?;
+        self.create_new("create directory", &path, NewBody::Dir)
+    }
+
+    /// Makes a directory and whatever directories above it are missing.
+    ///
+    /// # Errors
+    /// As `std::fs::create_dir_all`.
+    pub fn create_dir_all(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = Self::path(path)?;
+        let verb = "create directory";
+        for above in path.ancestors().chain([path.clone()]).skip(1) {
+            match self.overlay.find(&self.base, verb, &above)? {
+                None => self.create_new(verb, &above, NewBody::Dir)?,
+                Some(found) => match self.overlay.kind_of(&found) {
+                    Kind::Dir => {}
+                    Kind::Symlink => return Err(Error::ThroughSymlink { path: above.to_path() }),
+                    _ if above == path => return Err(Error::kinded(verb, &above, io::ErrorKind::AlreadyExists)),
+                    _ => return Err(Error::kinded(verb, &above, io::ErrorKind::NotADirectory)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a symlink at `link` that points to `target`, which need not exist and may be any path.
+    ///
+    /// # Errors
+    /// As `std::os::unix::fs::symlink`.
+    pub fn symlink(&mut self, target: impl AsRef<Path>, link: impl AsRef<Path>) -> Result<()> {
+        let link = Self::path(link)?;
+        let target = target.as_ref().as_os_str();
+        if target.is_empty() {
+            return Err(Error::kinded("link to", &link, io::ErrorKind::InvalidInput));
+        }
+        self.create_new("make symlink", &link, NewBody::Symlink(target.to_os_string()))
+    }
+
+    /// Renames a file or directory; what stands at `to` is replaced, a directory only if it is empty.
+    ///
+    /// # Errors
+    /// As `std::fs::rename`.
+    pub fn rename(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        let (from, to) = (Self::path(from)?, Self::path(to)?);
+        let verb = "rename";
+        let (moving, from_dir, from_name) = self.existing(verb, &from)?;
+        if to.starts_with(&from) && to != from {
+            return Err(Error::kinded(verb, &to, io::ErrorKind::InvalidInput));
+        }
+        let (to_parent, to_name) = split(verb, &to)?;
+        let to_dir = self.overlay.dir_node(&self.base, verb, &to_parent)?;
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        if let Some(target) = target {
+            if self.same_file(target, moving) {
+                return Ok(());
+            }
+            match (self.overlay.kind(moving), self.overlay.kind(target)) {
+                (Kind::Dir, Kind::Dir) if self.overlay.is_empty(&self.base, verb, target)? => {}
+                (Kind::Dir, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty)),
+                (Kind::Dir, _) => return Err(Error::kinded(verb, &to, io::ErrorKind::NotADirectory)),
+                (_, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::IsADirectory)),
+                _ => {}
+            }
+        }
+        self.overlay.slot(&self.base, verb, from_dir, &from_name)?.now = None;
+        self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now = Some(moving);
+        Ok(())
+    }
+
+    /// Exchanges two entries of any kind.
+    ///
+    /// # Errors
+    /// `NotFound` where one of them is missing; `InvalidInput` where one lies beneath the other.
+    pub fn exchange(&mut self, a: impl AsRef<Path>, b: impl AsRef<Path>) -> Result<()> {
+        let (a, b) = (Self::path(a)?, Self::path(b)?);
+        let verb = "exchange";
+        let (node_a, dir_a, name_a) = self.existing(verb, &a)?;
+        let (node_b, dir_b, name_b) = self.existing(verb, &b)?;
+        if a != b && (a.starts_with(&b) || b.starts_with(&a)) {
+            return Err(Error::kinded(verb, &b, io::ErrorKind::InvalidInput));
+        }
+        self.overlay.slot(&self.base, verb, dir_a, &name_a)?.now = Some(node_b);
+        self.overlay.slot(&self.base, verb, dir_b, &name_b)?.now = Some(node_a);
+        Ok(())
+    }
+
+    /// Removes a file, or a symlink itself.
+    ///
+    /// # Errors
+    /// As `std::fs::remove_file`.
+    pub fn remove_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = Self::path(path)?;
+        let (node, dir, name) = self.existing("remove", &path)?;
+        if self.overlay.kind(node) == Kind::Dir {
+            return Err(Error::kinded("remove", &path, io::ErrorKind::IsADirectory));
+        }
+        self.overlay.slot(&self.base, "remove", dir, &name)?.now = None;
+        Ok(())
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// As `std::fs::remove_dir`.
+    pub fn remove_dir(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = Self::path(path)?;
+        let (node, dir, name) = self.existing("remove directory", &path)?;
+        if self.overlay.kind(node) != Kind::Dir {
+            return Err(Error::kinded("remove directory", &path, io::ErrorKind::NotADirectory));
+        }
+        if !self.overlay.is_empty(&self.base, "remove directory", node)? {
+            return Err(Error::kinded("remove directory", &path, io::ErrorKind::DirectoryNotEmpty));
+        }
+        self.overlay.slot(&self.base, "remove directory", dir, &name)?.now = None;
+        Ok(())
+    }
+
+    /// Removes a directory with all that is in it. A symlink is removed itself, as by `std::fs`.
+    ///
+    /// # Errors
+    /// As `std::fs::remove_dir_all`.
+    pub fn remove_dir_all(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = Self::path(path)?;
+        let (node, dir, name) = self.existing("remove directory", &path)?;
+        if !matches!(self.overlay.kind(node), Kind::Dir | Kind::Symlink) {
+            return Err(Error::kinded("remove directory", &path, io::ErrorKind::NotADirectory));
+        }
+        self.overlay.slot(&self.base, "remove directory", dir, &name)?.now = None;
+        Ok(())
+    }
+
+    /// Sets the permission bits of a file or directory.
+    ///
+    /// # Errors
+    /// As `std::fs::set_permissions`, but a symlink is not followed.
+    #[expect(clippy::needless_pass_by_value, reason = "the signature of `std::fs::set_permissions`")]
+    pub fn set_permissions(&mut self, path: impl AsRef<Path>, permissions: std::fs::Permissions) -> Result<()> {
+        let path = Self::path(path)?;
+        self.set_mode(&path, permissions.mode() & 0o7777)
+    }
+
+    pub(crate) fn set_mode(&mut self, path: &RelPath, mode: u32) -> Result<()> {
+        let (node, _, _) = self.existing("set mode of", path)?;
+        if self.overlay.kind(node) == Kind::Symlink {
+            return Err(Error::ThroughSymlink { path: path.to_path() });
+        }
+        match &mut self.overlay.node_mut(node).origin {
+            Origin::New(new) => new.attributes.mode = Some(mode),
+            Origin::Disk { .. } => self.overlay.node_mut(node).mode = Some(mode),
+        }
+        Ok(())
+    }
+
+    // --- the parts ------------------------------------------------------------------------------------------------
+
+    /// An existing entry: its node, its directory's node and its name there.
+    fn existing(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, NodeId, OsString)> {
+        let (parent, name) = split(verb, path)?;
+        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
+        let node = self.overlay.slot(&self.base, verb, dir, &name)?.now;
+        let node = node.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))?;
+        Ok((node, dir, name))
+    }
+
+    fn same_file(&self, a: NodeId, b: NodeId) -> bool {
+        // Two names of one inode: rename does nothing, says POSIX.
+        match (&self.overlay.node(a).origin, &self.overlay.node(b).origin) {
+            (Origin::Disk { meta: a, .. }, Origin::Disk { meta: b, .. }) => {
+                a.kind != Kind::Dir && a.identity().same_inode(&b.identity())
+            }
+            _ => a == b,
+        }
+    }
+
+    fn create_new(&mut self, verb: &'static str, path: &RelPath, body: NewBody) -> Result<()> {
+        if path.is_root() {
+            return Err(Error::kinded(verb, path, io::ErrorKind::AlreadyExists));
+        }
+        let (parent, name) = split(verb, path)?;
+        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
+        if self.overlay.slot(&self.base, verb, dir, &name)?.now.is_some() {
+            return Err(Error::kinded(verb, path, io::ErrorKind::AlreadyExists));
+        }
+        let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));
+        self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(node);
+        Ok(())
+    }
+
+    /// The node of an empty new file at `path`, with the attributes of the file it replaces.
+    pub(super) fn new_file(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
+        self.new_file_over(verb, path, false)
+    }
+
+    fn new_file_over(&mut self, verb: &'static str, path: &RelPath, keep: bool) -> Result<NodeId> {
+        let (parent, name) = split(verb, path)?;
+        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
+        let &mut Slot { now, .. } = self.overlay.slot(&self.base, verb, dir, &name)?;
+        let Some(node) = now else {
+            let body = NewBody::File(Content::Memory(Vec::new()));
+            let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));
+            self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(node);
+            return Ok(node);
+        };
+        match self.overlay.kind(node) {
+            Kind::File => {}
+            Kind::Dir => return Err(Error::kinded(verb, path, io::ErrorKind::IsADirectory)),
+            Kind::Symlink => return Err(Error::ThroughSymlink { path: path.to_path() }),
+            _ => return Err(Error::kinded(verb, path, io::ErrorKind::InvalidInput)),
+        }
+        let attributes = match &self.overlay.node(node).origin {
+            Origin::New(_) if keep => return Ok(node),
+            Origin::New(new) => new.attributes.clone(),
+            Origin::Disk { base, meta } => Attributes {
+                mode: Some(self.overlay.node(node).mode.unwrap_or(meta.mode)),
+                owner: Some((meta.uid, meta.gid)),
+                xattrs: self.base.xattrs(verb, base)?,
+            },
+        };
+        let body = NewBody::File(Content::Memory(Vec::new()));
+        let fresh = self.overlay.add(Origin::New(NewNode { body, attributes }));
+        self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(fresh);
+        Ok(fresh)
+    }
+
+    fn base_of(&self, found: Option<Found>) -> Option<RelPath> {
+        match found? {
+            Found::Disk { base, .. } => Some(base),
+            Found::Node(id) => self.overlay.base(id).cloned(),
+        }
+    }
+
+    pub(super) fn content_mut(&mut self, node: NodeId) -> &mut Content {
+        self.overlay.content_mut(node)
+    }
+
+    /// Fills a new, empty file with the contents of one on the disk; gives its length.
+    fn fill_from(&mut self, node: NodeId, base: &RelPath, path: &RelPath) -> Result<u64> {
+        let source = self.base.open("copy", base)?;
+        let size = self.base.disk().stat_file(&source).map_err(Error::io("copy", base))?.size;
+        if size > self.engine.options().inline_max {
+            self.spill(node)?;
+        }
+        let Self { overlay, base: look, .. } = self;
+        match overlay.content_mut(node) {
+            Content::Memory(bytes) => {
+                *bytes = treewal_vfs::read_all(look.disk(), &source, u64::MAX).map_err(Error::io("copy", base))?;
+                Ok(bytes.len() as u64)
+            }
+            Content::Staged(Staged { file, len, .. }) => {
+                copy_contents(look.disk(), &source, file).map_err(Error::io("copy to", path))?;
+                *len = look.disk().stat_file(file).map_err(Error::io("copy to", path))?.size;
+                Ok(*len)
+            }
+        }
+    }
+
+    fn spill(&mut self, node: NodeId) -> Result<()> {
+        let stage = self.stage()?;
+        self.content_mut(node).spill(&stage)
+    }
+
+    pub(super) fn write_content(&mut self, node: NodeId, path: &RelPath, buf: &[u8], offset: u64) -> Result<()> {
+        let end = offset.saturating_add(buf.len() as u64);
+        if matches!(self.content_mut(node), Content::Memory(_)) && end > self.engine.options().inline_max {
+            self.spill(node)?;
+        }
+        let Self { overlay, base, .. } = self;
+        overlay.content_mut(node).write_at(base.disk(), buf, offset).map_err(Error::io("write", path))
+    }
+
+    pub(super) fn overlay_and_base(&mut self) -> (&mut Overlay, &super::Base) {
+        (&mut self.overlay, &self.base)
+    }
+}

@@ -1,0 +1,88 @@
+//! The contents of a new file: in memory while they are small, in the stage once they are not.
+
+use std::io;
+
+use treewal_vfs::{Disk, File, write_all};
+
+use crate::engine::Stage;
+use crate::{Error, Result};
+
+/// Contents that no reader of the tree sees yet.
+pub(crate) enum Content {
+    /// At most `inline_max` bytes; they travel in the journal record.
+    Memory(Vec<u8>),
+    /// A file in a slot of the stage.
+    Staged(Staged),
+}
+
+pub(crate) struct Staged {
+    pub(crate) slot: u64,
+    pub(crate) file: File,
+    pub(crate) len: u64,
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Staged(staged) => staged.len,
+        }
+    }
+
+    /// Writes `buf` at `offset`, a hole before it where the contents are shorter.
+    pub(crate) fn write_at(&mut self, disk: &dyn Disk, buf: &[u8], offset: u64) -> io::Result<()> {
+        let end = offset.checked_add(buf.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        match self {
+            Self::Memory(bytes) => {
+                let (start, end) = (to_usize(offset)?, to_usize(end)?);
+                if bytes.len() < end {
+                    bytes.resize(end, 0);
+                }
+                bytes[start..end].copy_from_slice(buf);
+            }
+            Self::Staged(staged) => {
+                write_all(disk, &staged.file, buf, offset)?;
+                staged.len = staged.len.max(end);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn read_at(&self, disk: &dyn Disk, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Memory(bytes) => {
+                let rest = bytes.get(to_usize(offset)?..).unwrap_or_default();
+                let len = rest.len().min(buf.len());
+                buf[..len].copy_from_slice(&rest[..len]);
+                Ok(len)
+            }
+            Self::Staged(staged) => disk.read_at(&staged.file, buf, offset),
+        }
+    }
+
+    pub(crate) fn set_len(&mut self, disk: &dyn Disk, len: u64) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => bytes.resize(to_usize(len)?, 0),
+            Self::Staged(staged) => {
+                disk.set_len(&staged.file, len)?;
+                staged.len = len;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves contents that outgrow the journal into the stage.
+    pub(crate) fn spill(&mut self, stage: &Stage) -> Result<()> {
+        let Self::Memory(bytes) = self else { return Ok(()) };
+        let (slot, file) = stage.create_file()?;
+        write_all(stage.disk(), &file, bytes, 0)
+            .map_err(|source| Error::from_os("stage", stage.path_of(slot), source))?;
+        let len = bytes.len() as u64;
+        *self = Self::Staged(Staged { slot, file, len });
+        Ok(())
+    }
+}
+
+fn to_usize(value: u64) -> io::Result<usize> {
+    usize::try_from(value).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}

@@ -1,0 +1,166 @@
+//! The net difference between the tree and what a transaction wants of it.
+
+use std::mem;
+use std::path::PathBuf;
+
+use treewal_journal::record::ModeChange;
+use treewal_vfs::{Identity, RelPath};
+
+use super::overlay::{NewBody, NewNode, NodeId, Origin, Overlay, Slot};
+use super::{Content, Transaction};
+
+/// One path that is not afterwards as it was before. Parents come before what is in them.
+pub(crate) struct Difference {
+    pub(crate) path: RelPath,
+    /// Where the path lies in the tree as it is; `None` beneath a directory that is new.
+    pub(crate) base: Option<RelPath>,
+    /// What stands at `base`.
+    pub(crate) prior: Option<Identity>,
+    pub(crate) goal: Wanted,
+    /// Permission bits for an entry of the tree.
+    pub(crate) mode: Option<ModeChange>,
+}
+
+/// What shall stand there.
+pub(crate) enum Wanted {
+    Absent,
+    New(Fresh),
+    Moved { from: RelPath, identity: Identity },
+    Kept,
+}
+
+/// A new entry, and whether it stands in a new directory: then it is staged inside it.
+pub(crate) struct Fresh {
+    pub(crate) node: NewNode,
+    pub(crate) inside: bool,
+}
+
+/// One path that a transaction changes, for review.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PathChange {
+    /// Where.
+    pub path: PathBuf,
+    /// How.
+    pub how: How,
+}
+
+/// How a path changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum How {
+    /// Something new stands where nothing stood.
+    Added,
+    /// Something new takes the place of what stood there.
+    Replaced,
+    /// An entry of the tree comes to stand here.
+    Moved {
+        /// Where it stood.
+        from: PathBuf,
+    },
+    /// Nothing stands here any more.
+    Removed,
+    /// Permission bits change.
+    Mode {
+        /// To what.
+        mode: u32,
+    },
+}
+
+/// A changed name, before anything is taken out of the overlay.
+struct Changed {
+    path: RelPath,
+    base: Option<RelPath>,
+    prior: Option<Identity>,
+    now: Option<NodeId>,
+    inside: bool,
+}
+
+impl Transaction {
+    /// What a commit would change, sorted by path; for a directory that is new, moved or removed also what is in it as
+    /// far as this transaction made it.
+    #[must_use]
+    pub fn changes(&self) -> Vec<PathChange> {
+        self.overlay.changed().into_iter().map(|changed| self.overlay.describe(&changed)).collect()
+    }
+
+    /// Takes the difference out of the overlay; contents go along, so that dropping the transaction no longer owns
+    /// them.
+    pub(super) fn difference(&mut self) -> Vec<Difference> {
+        let changed = self.overlay.changed();
+        changed.into_iter().map(|changed| self.overlay.take(changed)).collect()
+    }
+}
+
+impl Overlay {
+    /// Every name that is not afterwards as it was before, parents first. Walks with an explicit stack: a tree may be
+    /// as deep as a path is long.
+    fn changed(&self) -> Vec<Changed> {
+        let mut out = Vec::new();
+        let mut stack = vec![(Self::ROOT, RelPath::root())];
+        while let Some((dir, path)) = stack.pop() {
+            let inside = matches!(self.node(dir).origin, Origin::New(_));
+            let base = self.base(dir);
+            for (name, slot) in &self.node(dir).children {
+                let path = path.join(name);
+                let base = base.map(|base| base.join(name));
+                if let Some(node) = slot.now {
+                    stack.push((node, path.clone()));
+                }
+                if self.differs(base.as_ref(), slot) {
+                    out.push(Changed { path, base, prior: slot.prior, now: slot.now, inside });
+                }
+            }
+        }
+        out.sort_by(|a, b| a.path.cmp(&b.path));
+        out
+    }
+
+    fn differs(&self, base: Option<&RelPath>, slot: &Slot) -> bool {
+        match slot.now.map(|id| (id, &self.node(id).origin)) {
+            None => slot.prior.is_some(),
+            Some((_, Origin::New(_))) => true,
+            Some((id, Origin::Disk { base: stood, .. })) => Some(stood) != base || self.mode_change(id).is_some(),
+        }
+    }
+
+    fn mode_change(&self, id: NodeId) -> Option<ModeChange> {
+        let node = self.node(id);
+        let Origin::Disk { meta, .. } = &node.origin else { return None };
+        node.mode.filter(|mode| *mode != meta.mode).map(|mode| ModeChange { mode, prior: meta.mode })
+    }
+
+    fn describe(&self, changed: &Changed) -> PathChange {
+        let how = match changed.now.map(|id| (id, &self.node(id).origin)) {
+            None => How::Removed,
+            Some((_, Origin::New(_))) if changed.prior.is_none() => How::Added,
+            Some((_, Origin::New(_))) => How::Replaced,
+            Some((id, Origin::Disk { base, meta })) if Some(base) == changed.base.as_ref() => {
+                How::Mode { mode: self.node(id).mode.unwrap_or(meta.mode) }
+            }
+            Some((_, Origin::Disk { base, .. })) => How::Moved { from: base.to_path() },
+        };
+        PathChange { path: changed.path.to_path(), how }
+    }
+
+    fn take(&mut self, changed: Changed) -> Difference {
+        let Changed { path, base, prior, now, inside } = changed;
+        let mode = now.and_then(|id| self.mode_change(id));
+        let goal = match now.map(|id| &mut self.node_mut(id).origin) {
+            None => Wanted::Absent,
+            Some(Origin::Disk { base: stood, .. }) if Some(&*stood) == base.as_ref() => Wanted::Kept,
+            Some(Origin::Disk { base: stood, meta }) => {
+                Wanted::Moved { from: stood.clone(), identity: meta.identity() }
+            }
+            Some(Origin::New(new)) => {
+                let body = match &mut new.body {
+                    NewBody::Dir => NewBody::Dir,
+                    NewBody::File(content) => NewBody::File(mem::replace(content, Content::Memory(Vec::new()))),
+                    NewBody::Symlink(target) => NewBody::Symlink(mem::take(target)),
+                };
+                Wanted::New(Fresh { node: NewNode { body, attributes: mem::take(&mut new.attributes) }, inside })
+            }
+        };
+        Difference { path, base, prior, goal, mode }
+    }
+}

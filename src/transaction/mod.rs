@@ -1,0 +1,121 @@
+//! Staged transactions: operations gather in an overlay that reads its own writes; the tree changes at the commit.
+
+mod base;
+mod change;
+mod content;
+mod diff;
+mod expect;
+mod file;
+mod look;
+mod overlay;
+
+use std::sync::Arc;
+
+use treewal_vfs::{Identity, RelPath};
+
+pub(crate) use base::{Base, split};
+pub(crate) use content::{Content, Staged};
+pub(crate) use diff::{Difference, Fresh, Wanted};
+pub use diff::{How, PathChange};
+pub use expect::Expect;
+pub use file::StagedFile;
+pub use look::{DirEntry, Metadata};
+use overlay::Overlay;
+pub(crate) use overlay::{Attributes, NewBody, NewNode};
+
+use crate::engine::{Engine, Stage};
+use crate::{Receipt, Result};
+
+/// A staged transaction: begun with [`Tree::begin`](crate::Tree::begin), ended with [`commit`](Self::commit),
+/// [`rollback`](Self::rollback) or by dropping it, which rolls back.
+///
+/// Method names and semantics follow `std::fs`, relative to the tree: an operation fails where `std::fs` would fail on
+/// a tree in which the operations before it had already happened. The tree itself is untouched until the commit.
+/// Replaced files keep mode, owner, ACLs and other extended attributes; new ones get the umask mode. Symlinks are
+/// entries of their own and never followed, neither at the end of a path nor on the way.
+#[must_use = "dropping a transaction rolls it back"]
+pub struct Transaction {
+    engine: Arc<Engine>,
+    base: Base,
+    overlay: Overlay,
+    stage: Option<Arc<Stage>>,
+    expectations: Vec<Expectation>,
+}
+
+/// Something that must still hold at the commit.
+pub(crate) struct Expectation {
+    pub(crate) path: RelPath,
+    pub(crate) identity: Option<Identity>,
+}
+
+impl Transaction {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        let base = Base::new(Arc::clone(engine.disk()), engine.root().clone());
+        let overlay = Overlay::new(*engine.root_meta());
+        Self { engine, base, overlay, stage: None, expectations: Vec::new() }
+    }
+
+    /// Makes all changes happen: wholly, or not at all. A transaction without a net change writes nothing.
+    ///
+    /// When this returns `Ok`, the changes are visible, and they survive a kill and a power loss. Under
+    /// [`Durability::Journal`](crate::Durability::Journal) they may reach their places in the tree only when it is next
+    /// opened; see there.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict) where somebody else changed what this transaction replaces; any error
+    /// of the disk. [`Error::outcome`](crate::Error::outcome) tells whether the tree is untouched, was put back, or is
+    /// undecided until it is opened again.
+    pub fn commit(mut self) -> Result<Receipt> {
+        let difference = self.difference();
+        let engine = Arc::clone(&self.engine);
+        let receipt = engine.commit(&self.base, difference, &self.expectations);
+        drop(self);
+        receipt
+    }
+
+    /// Gives all changes up. The tree was never touched; what was staged is removed.
+    pub fn rollback(self) {
+        drop(self);
+    }
+
+    /// The disk that the tree stands on.
+    pub(crate) fn disk(&self) -> Arc<dyn treewal_vfs::Disk> {
+        Arc::clone(self.engine.disk())
+    }
+
+    /// The stage of this tree's handle, made on first use.
+    fn stage(&mut self) -> Result<Arc<Stage>> {
+        if let Some(stage) = &self.stage {
+            return Ok(Arc::clone(stage));
+        }
+        let stage = self.engine.stage()?;
+        self.stage = Some(Arc::clone(&stage));
+        Ok(stage)
+    }
+
+    /// A path of the tree, as an operation was given it.
+    fn path(path: impl AsRef<std::path::Path>) -> Result<RelPath> {
+        crate::path::parse(path.as_ref())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // Slots that the commit took over are no longer ours: they are gone from the overlay's contents then.
+        let Some(stage) = self.stage.take() else { return };
+        for slot in self.overlay.staged_slots() {
+            stage.discard(slot);
+        }
+    }
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transaction").field("changes", &self.overlay.changed_names()).finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn send<T: Send>() {}
+    send::<Transaction>();
+};

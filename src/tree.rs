@@ -1,0 +1,121 @@
+//! An open tree.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use treewal_recovery::RecoveryReport;
+use treewal_vfs::Disk;
+
+use crate::engine::Engine;
+use crate::guard::{Guard, GuardOptions, to_paths};
+use crate::{ChangeSet, Options, Receipt, Result, Transaction};
+
+/// A tree of files, opened for transactions. Clones share one handle; its last clone settles what is left when it goes.
+#[derive(Clone)]
+pub struct Tree {
+    engine: Arc<Engine>,
+}
+
+impl Tree {
+    /// Opens the tree at `path`, an existing directory, with the default [`Options`].
+    ///
+    /// Makes the directory `.treewal` in it on first use, and finishes or undoes whatever a crash left unfinished; see
+    /// [`recovery`](Self::recovery).
+    ///
+    /// # Errors
+    /// [`Error::Locked`](crate::Error::Locked) where another process holds the tree for longer than the lock may be
+    /// waited for, [`Error::Store`](crate::Error::Store) where `.treewal` cannot be used, any error of the disk.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    pub(crate) fn open_with(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        Ok(Self { engine: Arc::new(Engine::open(options, disk, path)?) })
+    }
+
+    /// What opening found and did.
+    #[must_use]
+    pub fn recovery(&self) -> &RecoveryReport {
+        self.engine.recovery()
+    }
+
+    /// Begins a staged transaction. Touches nothing yet.
+    pub fn begin(&self) -> Transaction {
+        Transaction::new(Arc::clone(&self.engine))
+    }
+
+    /// Runs `body` in a transaction: commits if it returns `Ok`, rolls back if it returns `Err` or panics.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// let tree = treewal::Tree::open("site")?;
+    /// tree.transaction(|tx| {
+    ///     tx.write("index.html", "<h1>new</h1>")?;
+    ///     tx.rename("draft.md", "posts/first.md")
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The error of `body`, or that of the commit.
+    pub fn transaction<T>(&self, body: impl FnOnce(&mut Transaction) -> Result<T>) -> Result<T> {
+        let mut tx = self.begin();
+        let value = body(&mut tx)?;
+        tx.commit()?;
+        Ok(value)
+    }
+
+    /// Applies a set of changes, all or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Change`](crate::Error::Change) names the change that failed; else as [`Transaction::commit`].
+    pub fn apply(&self, changes: &ChangeSet) -> Result<Receipt> {
+        let mut tx = self.begin();
+        changes.stage(&mut tx)?;
+        tx.commit()
+    }
+
+    /// Guards paths, which need not exist yet, while other code changes them in place; see [`Guard`].
+    ///
+    /// The guard costs what its snapshot costs: an entry each where the file system shares extents, bytes where it must
+    /// copy. [`Guard::snapshot`] tells which.
+    ///
+    /// # Errors
+    /// [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk. Nothing has
+    /// changed then.
+    pub fn guard<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Guard> {
+        self.guard_with(GuardOptions::default(), paths)
+    }
+
+    /// As [`guard`](Self::guard), with options.
+    ///
+    /// # Errors
+    /// As [`guard`](Self::guard).
+    pub fn guard_with<P: AsRef<Path>>(
+        &self,
+        options: GuardOptions,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Guard> {
+        self.engine.guard(&to_paths(paths), options)
+    }
+
+    /// Makes every committed transaction durable in the tree itself, so that the journal may forget it.
+    ///
+    /// # Errors
+    /// Any error of the disk: then the next open does it.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.engine.checkpoint()
+    }
+}
+
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").finish_non_exhaustive()
+    }
+}
+
+const _: () = {
+    const fn shared<T: Clone + Send + Sync>() {}
+    shared::<Tree>();
+};
