@@ -1,0 +1,79 @@
+//! The manifest in bytes: the only place that knows an offset of it.
+//!
+//! ```text
+//! file    magic "TWALSNAP" (8)  version u32 (4)  frame, frame, … , end frame
+//! frame   length u32 (4)  crc u32 (4)  payload (length)
+//! ```
+//!
+//! All numbers are little-endian. `length` counts the payload alone and is never zero. `crc` is the CRC-32 (IEEE) of
+//! three things one after another: the number of the frame as a u64, counted from zero, the length field, and the
+//! payload. The number is not stored; with it, frames that changed places, were doubled or left out do not pass.
+//!
+//! A payload is one [`Record`](super::record::Record) as `treewal_vfs::codec` writes it. First come the guarded paths,
+//! then the excluded ones, then the entries, a directory before what is in it, and last one end record, after which
+//! the file ends. A file without its end record was never finished.
+
+use treewal_vfs::codec::VALUE_BYTES_MAX;
+
+/// The first bytes of the file.
+pub(super) const MAGIC: [u8; 8] = *b"TWALSNAP";
+/// The version written here, and the newest that can be read.
+pub(super) const VERSION: u32 = 1;
+
+const VERSION_AT: usize = 8;
+/// Bytes of the file before the first frame.
+pub(super) const HEADER_BYTES: usize = 12;
+
+const CRC_AT: usize = 4;
+/// Bytes of a frame before its payload.
+pub(super) const FRAME_HEADER_BYTES: usize = 8;
+/// The longest payload: what the codec will decode.
+pub(super) const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX;
+
+const _: () = assert!(VERSION_AT == MAGIC.len() && HEADER_BYTES == VERSION_AT + 4);
+const _: () = assert!(FRAME_HEADER_BYTES == CRC_AT + 4);
+const _: () = assert!(PAYLOAD_BYTES_MAX <= u32::MAX as usize);
+
+/// The first bytes of a manifest.
+pub(super) fn header() -> [u8; HEADER_BYTES] {
+    let mut out = [0; HEADER_BYTES];
+    out[..VERSION_AT].copy_from_slice(&MAGIC);
+    out[VERSION_AT..].copy_from_slice(&VERSION.to_le_bytes());
+    out
+}
+
+/// The version in a header; `None` where the magic is another.
+pub(super) fn version(header: &[u8; HEADER_BYTES]) -> Option<u32> {
+    let (magic, version) = header.split_at(VERSION_AT);
+    if magic != MAGIC {
+        return None;
+    }
+    Some(u32::from_le_bytes(version.try_into().ok()?))
+}
+
+/// Appends `payload` to `out` as frame number `sequence`; `None`, and nothing appended, where it is empty or too long.
+pub(super) fn put_frame(sequence: u64, payload: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    if payload.is_empty() || payload.len() > PAYLOAD_BYTES_MAX {
+        return None;
+    }
+    let length = u32::try_from(payload.len()).ok()?;
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&frame_crc(sequence, length, payload).to_le_bytes());
+    out.extend_from_slice(payload);
+    Some(())
+}
+
+/// Length of the payload and checksum, as the frame header says.
+pub(super) fn frame_header(bytes: [u8; FRAME_HEADER_BYTES]) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = bytes;
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+}
+
+/// The checksum of frame number `sequence`.
+pub(super) fn frame_crc(sequence: u64, length: u32, payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&sequence.to_le_bytes());
+    crc.update(&length.to_le_bytes());
+    crc.update(payload);
+    crc.finalize()
+}

@@ -1,0 +1,50 @@
+//! Setting back mode, owner, times and extended attributes of one entry, those that differ.
+
+use std::ffi::OsStr;
+use std::io;
+
+use treewal_vfs::{Dir, Disk, Kind, errno};
+
+use crate::manifest::Entry;
+
+/// The owner may read and write: enough to set an extended attribute.
+const OWNER_WRITES: u32 = 0o600;
+
+/// Makes the entry `name` in `dir` have the attributes of `entry`; says whether any differed. Nothing is synced.
+///
+/// The order is the kernel's: a change of owner takes set-id bits and capabilities away, an access control list changes
+/// the mode, and an attribute cannot be set on a file that its owner may not write. So: owner, attributes, mode, times.
+pub(super) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) -> io::Result<bool> {
+    let then = &entry.meta;
+    let live = disk.stat(dir, name)?;
+    let owner_differs = (live.uid, live.gid) != (then.uid, then.gid);
+    if owner_differs {
+        disk.set_owner(dir, name, then.uid, then.gid)?;
+    }
+    let has_mode = then.kind != Kind::Symlink;
+    let current = disk.xattrs(dir, name)?;
+    let xattrs_differ = current != entry.xattrs;
+    if xattrs_differ {
+        if has_mode && live.mode & OWNER_WRITES != OWNER_WRITES {
+            disk.set_mode(dir, name, live.mode | OWNER_WRITES)?;
+        }
+        for (key, _) in current.iter().filter(|(key, _)| !entry.xattrs.iter().any(|(wanted, _)| wanted == key)) {
+            match disk.remove_xattr(dir, name, key) {
+                Err(error) if error.raw_os_error() == Some(errno::ENODATA) => {}
+                removed => removed?,
+            }
+        }
+        for (key, value) in entry.xattrs.iter().filter(|wanted| !current.contains(wanted)) {
+            disk.set_xattr(dir, name, key, value)?;
+        }
+    }
+    let mode_differs = has_mode && live.mode != then.mode;
+    if has_mode && (mode_differs || owner_differs || xattrs_differ) {
+        disk.set_mode(dir, name, then.mode)?;
+    }
+    let time_differs = live.modified != then.modified;
+    if time_differs {
+        disk.set_times(dir, name, then.accessed, then.modified)?;
+    }
+    Ok(owner_differs || xattrs_differ || mode_differs || time_differs)
+}
