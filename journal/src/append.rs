@@ -49,9 +49,11 @@ impl Log {
     /// [`Error::Io`]; the log goes on.
     pub fn prepare(&self) -> Result<(), Error> {
         self.group.check()?;
-        // Held so that nobody takes or leaves a spare file meanwhile.
-        let _sealed = self.sealed.lock();
-        make::spare(&*self.disk, &self.dir, self.options.segment_bytes).map_err(|failure| self.raise(failure))?;
+        let mut files = self.files.lock();
+        if files.spare.is_none() {
+            let made = make::spare(&*self.disk, &self.dir, self.options.segment_bytes);
+            files.spare = Some(made.map_err(|failure| self.raise(failure))?);
+        }
         Ok(())
     }
 
@@ -137,13 +139,13 @@ impl Log {
         self.sync_to(active.last)?;
         let seq = active.seq.checked_add(1).ok_or(Error::Exhausted)?;
         let header = make::header(&*self.disk, &self.options, seq, active.last, active.chain);
-        let mut sealed = self.sealed.lock();
+        let mut files = self.files.lock();
         let armed = self.group.arm("begin", seq);
-        let made = make::prepare(&*self.disk, &self.dir, &header, &[])
-            .and_then(|file| make::place(&*self.disk, &self.dir, seq, Rename::NoReplace).map(|()| file));
+        let made = make::prepare(&*self.disk, &self.dir, &mut files.spare, &header, &[])
+            .and_then(|segment| segment.place(&*self.disk, &self.dir, Rename::NoReplace));
         armed.disarm();
         let file = made.map_err(|failure| self.raise(failure))?;
-        sealed.push_back(Sealed { seq: active.seq, last: active.last, bytes: active.offset as u64 });
+        files.sealed.push_back(Sealed { seq: active.seq, last: active.last, bytes: active.offset as u64 });
         let next = Active::new(file.clone(), &header, active.last, active.chain, HEADER_BYTES);
         *active = Active { buffer: std::mem::take(&mut active.buffer), ..next };
         self.group.switch(file, seq);

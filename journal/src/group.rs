@@ -120,19 +120,19 @@ impl Group {
             if state.syncing {
                 self.changed.wait(&mut state);
             } else {
-                self.lead(state, disk);
+                self.lead(state, |file| disk.sync_data(file));
                 state = self.state.lock();
             }
         }
     }
 
     /// Syncs what is written now. The outcome stands in the state for everybody, the leader too.
-    fn lead(&self, mut state: MutexGuard<'_, State>, disk: &dyn Disk) {
+    fn lead(&self, mut state: MutexGuard<'_, State>, sync: impl FnOnce(&File) -> io::Result<()>) {
         state.syncing = true;
         let file = state.file.clone();
         let mut turn = Turn { group: self, seq: state.seq, target: state.written, outcome: Err(unwound()) };
         drop(state);
-        turn.outcome = disk.sync_data(&file);
+        turn.outcome = sync(&file);
     }
 
     /// Closes the log if the value is dropped before it is [disarmed](Armed::disarm): for a write that unwinds.
@@ -189,4 +189,85 @@ impl Drop for Armed<'_> {
 
 fn unwound() -> io::Error {
     io::Error::other("the call did not return")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+
+    use treewal_vfs::Open;
+    use treewal_vfs::sim::SimDisk;
+
+    use super::*;
+
+    fn group() -> (SimDisk, Group) {
+        let disk = SimDisk::new();
+        let root = disk.open_root("/".as_ref()).unwrap();
+        let file = disk.open(&root, OsStr::new("file"), Open::CreateNew { mode: 0o600 }).unwrap();
+        let group = Group::new(file, 1, Lsn(4));
+        group.wrote(Lsn(9)).unwrap();
+        (disk, group)
+    }
+
+    #[test]
+    fn a_sync_that_unwinds_closes_the_log_and_wakes_all_who_wait() {
+        let (disk, group) = group();
+        let (entered, inside) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| {
+                let sync = move |_: &File| -> io::Result<()> {
+                    entered.send(()).unwrap();
+                    gate.recv().unwrap();
+                    panic!("unwinding on purpose");
+                };
+                catch_unwind(AssertUnwindSafe(|| group.lead(group.state.lock(), sync)))
+            });
+            inside.recv().unwrap();
+            let (group, disk) = (&group, &disk);
+            let wait = |lsn| scope.spawn(move || group.sync_to(disk, Lsn(lsn)));
+            let waiting: Vec<_> = (5..=9).map(wait).collect();
+            // Appending goes on while somebody syncs.
+            group.wrote(Lsn(10)).unwrap();
+            go.send(()).unwrap();
+            assert!(leader.join().unwrap().is_err());
+            for waiting in waiting {
+                assert!(matches!(waiting.join().unwrap(), Err(Error::Poisoned { verb: "sync", .. })));
+            }
+        });
+        assert!(group.sync_to(&disk, Lsn(4)).is_ok(), "what was durable still is");
+        assert!(matches!(group.check(), Err(Error::Poisoned { .. })));
+    }
+
+    #[test]
+    fn a_write_that_unwinds_closes_the_log() {
+        let (_, group) = group();
+        let unwound = catch_unwind(AssertUnwindSafe(|| {
+            let _armed = group.arm("write", 3);
+            panic!("unwinding on purpose");
+        }));
+        assert!(unwound.is_err());
+        assert!(matches!(group.check(), Err(Error::Poisoned { verb: "write", .. })));
+    }
+
+    #[test]
+    fn what_is_written_while_somebody_syncs_is_not_acknowledged_by_that_sync() {
+        let (disk, group) = group();
+        group.lead(group.state.lock(), |_| group.wrote(Lsn(12)).map_err(io::Error::other));
+        assert_eq!((group.durable(), group.written()), (Lsn(9), Lsn(12)));
+        group.sync_to(&disk, Lsn(12)).unwrap();
+        assert_eq!((group.durable(), disk.syncs()), (Lsn(12), 1));
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_that_is_told() {
+        let (_, group) = group();
+        let failure = |verb, fatal| Failure { verb, name: "x".to_owned(), source: unwound(), fatal };
+        assert!(matches!(group.raise(failure("look at", false)), Error::Io { .. }));
+        assert!(group.check().is_ok());
+        assert!(matches!(group.raise(failure("sync", true)), Error::Poisoned { verb: "sync", .. }));
+        assert!(matches!(group.raise(failure("write", true)), Error::Poisoned { verb: "sync", .. }));
+    }
 }

@@ -58,7 +58,7 @@ pub struct Log {
     pub(crate) active: Mutex<Active>,
     pub(crate) group: Group,
     /// Taken after `active` where both are.
-    pub(crate) sealed: Mutex<VecDeque<Sealed>>,
+    pub(crate) files: Mutex<Files>,
     doubt_left: AtomicBool,
 }
 
@@ -77,6 +77,15 @@ pub(crate) struct Active {
     pub(crate) chain: u32,
     /// Frames on their way to the disk; empty between appends.
     pub(crate) buffer: Vec<u8>,
+}
+
+/// The files of the log beside the segment that is written.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Oldest first.
+    pub(crate) sealed: VecDeque<Sealed>,
+    /// Name of a file that is ready to become the next segment.
+    pub(crate) spare: Option<String>,
 }
 
 /// A segment that is full and durable.
@@ -112,9 +121,9 @@ impl Log {
     /// Goes on with the log that `scan` was made of, nothing having changed since. When it returns, every record that
     /// the scan handed out is durable and nothing beyond it can ever come back.
     ///
-    /// A clean log goes on in its last segment. A torn one gets a new segment. After a failed sync the last segment is
-    /// written anew first: what the page cache shows of it is then not known to be on the disk, and no sync would
-    /// tell.
+    /// A clean log goes on in its last segment. A torn one gets a new segment. After a failed sync the records of the
+    /// last segment are written anew into another: what the page cache shows of it is then not known to be on the
+    /// disk, and no sync would tell.
     ///
     /// # Errors
     /// [`Error::Damaged`] where the log must be [repaired](crate::repair) first, [`Error::Foreign`],
@@ -123,13 +132,7 @@ impl Log {
         resume::resume(disk, dir, options, scan)
     }
 
-    pub(crate) fn new(
-        disk: Arc<dyn Disk>,
-        dir: Dir,
-        options: LogOptions,
-        active: Active,
-        sealed: VecDeque<Sealed>,
-    ) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, active: Active, files: Files) -> Self {
         let group = Group::new(active.file.clone(), active.seq, active.last);
         Self {
             disk,
@@ -137,7 +140,7 @@ impl Log {
             options,
             active: Mutex::new(active),
             group,
-            sealed: Mutex::new(sealed),
+            files: Mutex::new(files),
             doubt_left: AtomicBool::new(false),
         }
     }
@@ -189,7 +192,7 @@ impl Log {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let active = self.active.lock();
-        let sealed: u64 = self.sealed.lock().iter().map(|segment| segment.bytes).sum();
+        let sealed: u64 = self.files.lock().sealed.iter().map(|segment| segment.bytes).sum();
         sealed + active.offset as u64
     }
 

@@ -17,8 +17,12 @@ static ZEROS: [u8; FILL_BYTES] = [0; FILL_BYTES];
 /// Permission bits of everything in the directory of a log.
 const MODE: u32 = 0o600;
 
-fn spare_name() -> &'static OsStr {
-    OsStr::new(name::SPARE)
+/// A segment that is complete and durable but for its name.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    file: File,
+    spare: String,
+    seq: u64,
 }
 
 /// The header of segment `seq` that continues from the record `prev`, whose frame has the checksum `prev_crc`.
@@ -37,37 +41,78 @@ pub(crate) fn header(disk: &dyn Disk, options: &LogOptions, seq: u64, prev: Lsn,
     }
 }
 
-/// The file that becomes the next segment: the spare one where it fits, else a new one full of zeros. Blocks are
-/// written and not only reserved, so that a later append changes nothing but data.
-pub(crate) fn spare(disk: &dyn Disk, dir: &Dir, bytes: u64) -> Result<File, Failure> {
-    if is_usable_spare(disk, dir, bytes)? {
-        return disk.open(dir, spare_name(), Open::ReadWrite).plain("open", name::SPARE);
+/// Makes a spare file of `bytes` zeros and gives its name. The zeros are written and not only reserved, so that a later
+/// append changes nothing but data.
+pub(crate) fn spare(disk: &dyn Disk, dir: &Dir, bytes: u64) -> Result<String, Failure> {
+    let name = name::fresh_spare();
+    let file = disk.open(dir, OsStr::new(&name), Open::CreateNew { mode: MODE }).plain("make", &name)?;
+    if let Err(failure) = fill(disk, &file, &name, bytes) {
+        // A disk that is full must not stay full because of it.
+        remove_if_there(disk, dir, &name)?;
+        return Err(failure);
     }
-    let file = disk.open(dir, spare_name(), Open::CreateNew { mode: MODE }).plain("make", name::SPARE)?;
-    match fill(disk, &file, bytes) {
-        Ok(()) => Ok(file),
-        Err(failure) => {
-            // A disk that is full must not stay full because of it.
-            disk.remove_file(dir, spare_name()).plain("remove", name::SPARE)?;
-            Err(failure)
+    Ok(name)
+}
+
+fn fill(disk: &dyn Disk, file: &File, name: &str, bytes: u64) -> Result<(), Failure> {
+    let mut offset = 0;
+    while offset < bytes {
+        let part = usize::try_from(bytes - offset).map_or(FILL_BYTES, |left| left.min(FILL_BYTES));
+        write_all(disk, file, &ZEROS[..part], offset).plain("fill", name)?;
+        offset += part as u64;
+    }
+    Ok(())
+}
+
+/// Whether the file can become a segment of this length. A second name would mean that somebody keeps what it holds.
+pub(crate) fn is_reusable(disk: &dyn Disk, dir: &Dir, name: &str, bytes: u64) -> Result<bool, Failure> {
+    let meta = disk.stat(dir, OsStr::new(name)).plain("look at", name)?;
+    Ok(meta.kind == Kind::File && meta.size == bytes && meta.links == 1)
+}
+
+/// Makes the segment of `header` with `frames` in it out of the spare file, or of a new one where there is none. The
+/// file stays the spare one where that fails.
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    dir: &Dir,
+    slot: &mut Option<String>,
+    header: &SegmentHeader,
+    frames: &[u8],
+) -> Result<Prepared, Failure> {
+    let spare = match slot.take() {
+        Some(spare) => spare,
+        None => spare(disk, dir, header.segment_bytes)?,
+    };
+    let spare = slot.insert(spare).clone();
+    let file = disk.open(dir, OsStr::new(&spare), Open::ReadWrite).plain("open", &spare)?;
+    write_all(disk, &file, &start(header, frames), 0).plain("write", &spare)?;
+    disk.sync_file(&file).fatal("sync", &spare)?;
+    *slot = None;
+    Ok(Prepared { file, spare, seq: header.seq })
+}
+
+/// What a new segment starts with: header, frames and, where there is room, the zeros that end them.
+fn start(header: &SegmentHeader, frames: &[u8]) -> Vec<u8> {
+    let mut bytes = header.encode();
+    if !frames.is_empty() {
+        bytes.truncate(bytes.len() - FRAME_HEADER_BYTES);
+        bytes.extend_from_slice(frames);
+        if crate::walk::limit(header).saturating_sub(bytes.len()) >= FRAME_HEADER_BYTES {
+            bytes.extend_from_slice(&ZEROS[..FRAME_HEADER_BYTES]);
         }
     }
+    bytes
 }
 
-/// Whether there is a spare file that can become a segment of this length; another one is removed. A second name would
-/// mean that somebody keeps what the file held.
-pub(crate) fn is_usable_spare(disk: &dyn Disk, dir: &Dir, bytes: u64) -> Result<bool, Failure> {
-    match disk.stat(dir, spare_name()) {
-        Ok(meta) if meta.kind == Kind::File && meta.size == bytes && meta.links == 1 => Ok(true),
-        Ok(_) => disk.remove_file(dir, spare_name()).plain("remove", name::SPARE).map(|()| false),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).plain("look at", name::SPARE),
+impl Prepared {
+    /// Gives the segment its name. From its return on the segment survives a power loss; before, it is there wholly or
+    /// not at all.
+    pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<File, Failure> {
+        let name = name::segment(self.seq);
+        disk.rename(dir, OsStr::new(&self.spare), dir, OsStr::new(&name), how).fatal("name", &name)?;
+        disk.sync_dir(dir).fatal("sync", name::DIR)?;
+        Ok(self.file)
     }
-}
-
-/// Removes the spare file, if there is one.
-pub(crate) fn discard_spare(disk: &dyn Disk, dir: &Dir) -> Result<(), Failure> {
-    remove_if_there(disk, dir, name::SPARE)
 }
 
 /// Removes a file, if there is one.
@@ -78,41 +123,6 @@ pub(crate) fn remove_if_there(disk: &dyn Disk, dir: &Dir, name: &str) -> Result<
     }
 }
 
-fn fill(disk: &dyn Disk, file: &File, bytes: u64) -> Result<(), Failure> {
-    let mut offset = 0;
-    while offset < bytes {
-        let part = usize::try_from(bytes - offset).map_or(FILL_BYTES, |left| left.min(FILL_BYTES));
-        write_all(disk, file, &ZEROS[..part], offset).plain("fill", name::SPARE)?;
-        offset += part as u64;
-    }
-    Ok(())
-}
-
-/// Makes the spare file the segment of `header` with `frames` in it, complete and durable but for its name.
-pub(crate) fn prepare(disk: &dyn Disk, dir: &Dir, header: &SegmentHeader, frames: &[u8]) -> Result<File, Failure> {
-    let file = spare(disk, dir, header.segment_bytes)?;
-    let mut block = header.encode();
-    if !frames.is_empty() {
-        block.truncate(block.len() - FRAME_HEADER_BYTES);
-        block.extend_from_slice(frames);
-        let room = usize::try_from(header.segment_bytes).map_or(usize::MAX, |bytes| bytes.saturating_sub(block.len()));
-        if room >= FRAME_HEADER_BYTES {
-            block.extend_from_slice(&ZEROS[..FRAME_HEADER_BYTES]);
-        }
-    }
-    write_all(disk, &file, &block, 0).plain("write", name::SPARE)?;
-    disk.sync_file(&file).fatal("sync", name::SPARE)?;
-    Ok(file)
-}
-
-/// Gives the prepared segment its name. From its return on the segment survives a power loss; before, it is there
-/// wholly or not at all.
-pub(crate) fn place(disk: &dyn Disk, dir: &Dir, seq: u64, how: Rename) -> Result<(), Failure> {
-    let name = name::segment(seq);
-    disk.rename(dir, spare_name(), dir, OsStr::new(&name), how).fatal("name", &name)?;
-    disk.sync_dir(dir).fatal("sync", name::DIR)
-}
-
 /// Leaves word for whoever opens the log next that the page cache may show what the disk does not hold.
 ///
 /// The word goes into the same page cache and is not synced: where that is lost, so is what it warns of.
@@ -120,9 +130,4 @@ pub(crate) fn leave_doubt(disk: &dyn Disk, dir: &Dir) {
     if let Err(error) = disk.open(dir, OsStr::new(name::DOUBT), Open::Create { mode: MODE }) {
         tracing::warn!(%error, "cannot leave word that a sync of the log failed");
     }
-}
-
-/// Takes the word back, once nothing that it warned of counts any more.
-pub(crate) fn clear_doubt(disk: &dyn Disk, dir: &Dir) -> Result<(), Failure> {
-    disk.remove_file(dir, OsStr::new(name::DOUBT)).plain("remove", name::DOUBT)
 }

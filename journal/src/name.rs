@@ -2,8 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 
-/// A file that waits to become the next segment; what it holds does not count.
-pub(crate) const SPARE: &str = "spare";
 /// Left behind where a sync failed: the page cache may show what the disk does not hold. It is never synced itself, and
 /// so lives exactly as long as the page cache may lie, or longer.
 pub(crate) const DOUBT: &str = "doubt";
@@ -11,6 +9,8 @@ pub(crate) const DOUBT: &str = "doubt";
 pub(crate) const DIR: &str = ".";
 
 const SUFFIX: &str = ".wal";
+/// Of a file that waits to become the next segment; what it holds does not count.
+const SPARE_SUFFIX: &str = ".spare";
 const DIGITS: usize = 16;
 
 /// The name of a segment: its number as 16 lower-case hexadecimal digits.
@@ -18,18 +18,24 @@ pub(crate) fn segment(seq: u64) -> String {
     format!("{seq:016x}{SUFFIX}")
 }
 
+/// A name for a file that is to become a segment, and that no file had before: after a failed sync of the directory,
+/// what was done to a name is in doubt, and all that is done to it later with it.
+pub(crate) fn fresh_spare() -> String {
+    format!("{:016x}{SPARE_SUFFIX}", crate::seed::seed())
+}
+
 /// What a name in the directory stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
     Segment(u64),
-    Spare,
+    Spare(String),
     Doubt,
     Stray(OsString),
 }
 
 pub(crate) fn parse(name: &OsStr) -> Name {
     match name.to_str() {
-        Some(SPARE) => Name::Spare,
+        Some(text) if text.ends_with(SPARE_SUFFIX) => Name::Spare(text.to_owned()),
         Some(DOUBT) => Name::Doubt,
         Some(text) => parse_segment(text).map_or_else(|| Name::Stray(name.to_owned()), Name::Segment),
         None => Name::Stray(name.to_owned()),
@@ -54,6 +60,9 @@ mod tests {
         for stray in ["1.wal", "000000000000002A.wal", "+00000000000002a.wal", "000000000000002a.wal.bak", ".wal", ""] {
             assert_eq!(parse(OsStr::new(stray)), Name::Stray(stray.into()), "{stray}");
         }
-        assert_eq!((parse(OsStr::new("spare")), parse(OsStr::new("doubt"))), (Name::Spare, Name::Doubt));
+        assert_eq!(parse(OsStr::new("doubt")), Name::Doubt);
+        let spare = fresh_spare();
+        assert_eq!(parse(OsStr::new(&spare)), Name::Spare(spare.clone()));
+        assert_ne!(spare, fresh_spare());
     }
 }

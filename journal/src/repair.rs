@@ -38,7 +38,7 @@ pub struct Repair {
 }
 
 /// Cuts a damaged log behind its last valid record. What is cut stays as it is, under its own names in `quarantine`,
-/// a directory of the same file system. Scan again afterwards: the log is clean and can be resumed.
+/// a directory of the same file system, which is empty or the one of a repair that was interrupted. Scan again afterwards: the log is clean and can be resumed.
 ///
 /// Durable when it returns; after a crash or an error it can be called again with a new scan.
 ///
@@ -68,7 +68,9 @@ pub fn repair(
     let first = beyond(disk, dir, options, scan, &cut)?;
     let header = make::header(disk, options, seq, scan.last, scan.chain);
     let header = SegmentHeader { first, durable: first.before(), ..header };
-    place(disk, dir, &header).inspect_err(|_| make::leave_doubt(disk, dir))?;
+    make::prepare(disk, dir, &mut None, &header, &[])
+        .and_then(|segment| segment.place(disk, dir, Rename::Replace))
+        .inspect_err(|_| make::leave_doubt(disk, dir))?;
     for file in cut.iter().filter(|file| file.seq > seq) {
         disk.remove_file(dir, OsStr::new(&file.name)).plain("remove", &file.name)?;
     }
@@ -125,13 +127,6 @@ fn first_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<Lsn>, Er
     }
 }
 
-/// Puts an empty segment in its place, made of a new file: who knows what became of a spare one.
-fn place(disk: &dyn Disk, dir: &Dir, header: &SegmentHeader) -> Result<(), Failure> {
-    make::discard_spare(disk, dir)?;
-    make::prepare(disk, dir, header, &[])?;
-    make::place(disk, dir, header.seq, Rename::Replace)
-}
-
 /// Gives a file a second name in the quarantine, or a copy where the file system has no second names. What is there
 /// already under that name must be the same: it is from a repair that was interrupted.
 fn keep(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, cut: &CutFile) -> Result<(), Failure> {
@@ -166,7 +161,10 @@ fn copy(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Resul
     let to = disk.open(quarantine, part, Open::CreateNew { mode: 0o600 })?;
     copy_contents(disk, &from, &to)?;
     disk.sync_file(&to)?;
-    disk.rename(quarantine, part, quarantine, name, Rename::NoReplace)
+    match disk.rename(quarantine, part, quarantine, name, Rename::NoReplace) {
+        Err(error) => disk.remove_file(quarantine, part).and(Err(error)),
+        done => done,
+    }
 }
 
 fn is_same(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Result<bool> {

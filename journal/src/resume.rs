@@ -1,7 +1,6 @@
 //! Takes a log up again where a scan found its end. Before anybody may act on what the scan handed out, it is made
 //! durable: what was read may have stood in the page cache alone.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
@@ -11,21 +10,23 @@ use crate::error::{Attempt, Error, Failure};
 use crate::frame::{Label, encode};
 use crate::header::Parsed;
 use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX};
-use crate::log::{Active, Log, LogOptions, Sealed};
+use crate::log::{Active, Files, Log, LogOptions, Sealed};
+use crate::name::Name;
 use crate::report::{Finding, Scan, SegmentInfo, Tail};
-use crate::walk::{Cursor, End};
+use crate::walk::Cursor;
 use crate::{Lsn, SegmentHeader, contents, make, name};
 
 pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Log, Error> {
     options.check()?;
-    for entry in disk.list(&dir).plain("list", name::DIR)? {
-        if let name::Name::Segment(seq) = name::parse(&entry.name) {
-            return Err(Error::NotEmpty(name::segment(seq)));
-        }
-    }
     let job = Job { disk: &*disk, dir: &dir, options };
-    let active = job.first()?;
-    Ok(Log::new(disk, dir, options, active, VecDeque::new()))
+    if let Some(seq) =
+        job.names()?.iter().find_map(|name| if let Name::Segment(seq) = name { Some(*seq) } else { None })
+    {
+        return Err(Error::NotEmpty(name::segment(seq)));
+    }
+    let spare = job.sweep(false)?;
+    let active = job.first(spare)?;
+    Ok(Log::new(disk, dir, options, active, Files::default()))
 }
 
 pub(crate) fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &Scan) -> Result<Log, Error> {
@@ -36,11 +37,8 @@ pub(crate) fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &
     if let Some(found) = scan.tree.filter(|found| *found != options.tree) {
         return Err(Error::Foreign { found, wanted: options.tree });
     }
-    let job = Job { disk: &*disk, dir: &dir, options };
-    let active = job.run(scan)?;
-    let sealed = scan.segments.iter().filter(|segment| segment.header.seq != active.seq);
-    let sealed = sealed.map(|s| Sealed { seq: s.header.seq, last: s.last, bytes: s.end }).collect();
-    Ok(Log::new(disk, dir, options, active, sealed))
+    let (active, files) = Job { disk: &*disk, dir: &dir, options }.run(scan)?;
+    Ok(Log::new(disk, dir, options, active, files))
 }
 
 struct Job<'a> {
@@ -50,23 +48,50 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, scan: &Scan) -> Result<Active, Error> {
+    fn run(&self, scan: &Scan) -> Result<(Active, Files), Error> {
         self.drop_unfinished(scan)?;
         let doubt = scan.findings.contains(&Finding::Doubt);
-        if doubt {
-            // Its pages may be among those that the kernel dropped.
-            make::discard_spare(self.disk, self.dir)?;
-        }
+        let mut spare = self.sweep(doubt)?;
+        let mut sealed = scan.segments.as_slice();
         let active = match scan.segments.last() {
-            None => self.first()?,
-            Some(last) if doubt => self.rewrite(last)?,
-            Some(last) if scan.tail == Tail::Clean && last.whole => self.go_on(last, scan)?,
-            Some(last) => self.cut(last, scan)?,
+            None => self.first(spare.take())?,
+            Some(last) if doubt => {
+                sealed = &sealed[..sealed.len() - 1];
+                self.write_anew(last)?
+            }
+            Some(last) if scan.tail == Tail::Clean && last.whole => {
+                sealed = &sealed[..sealed.len() - 1];
+                self.go_on(last, scan)?
+            }
+            Some(last) => self.cut(last, scan, spare.take())?,
         };
         if doubt {
-            make::clear_doubt(self.disk, self.dir)?;
+            make::remove_if_there(self.disk, self.dir, name::DOUBT)?;
         }
-        Ok(active)
+        let sealed = sealed.iter().map(|s| Sealed { seq: s.header.seq, last: s.last, bytes: s.end }).collect();
+        Ok((active, Files { sealed, spare }))
+    }
+
+    fn names(&self) -> Result<Vec<Name>, Error> {
+        let entries = self.disk.list(self.dir).plain("list", name::DIR)?;
+        Ok(entries.iter().map(|entry| name::parse(&entry.name)).collect())
+    }
+
+    /// Removes all spare files but one that fits, and that one too after a failed sync: its pages, and the change of
+    /// its name, may be among what the kernel dropped.
+    fn sweep(&self, doubt: bool) -> Result<Option<String>, Error> {
+        let mut kept = None;
+        for name in self.names()? {
+            let Name::Spare(spare) = name else { continue };
+            let fits =
+                !doubt && kept.is_none() && make::is_reusable(self.disk, self.dir, &spare, self.options.segment_bytes)?;
+            if fits {
+                kept = Some(spare);
+            } else {
+                make::remove_if_there(self.disk, self.dir, &spare)?;
+            }
+        }
+        Ok(kept)
     }
 
     /// A segment that was being made holds nothing, but its name would be in the way of the next one.
@@ -81,9 +106,9 @@ impl Job<'_> {
     }
 
     /// The first segment of a log that has none.
-    fn first(&self) -> Result<Active, Error> {
+    fn first(&self, spare: Option<String>) -> Result<Active, Error> {
         let header = self.header(1, Lsn::ZERO, 0);
-        let file = self.make(&header, &[], Rename::NoReplace)?;
+        let file = self.make(spare, &header, &[])?;
         Ok(Active::new(file, &header, Lsn::ZERO, 0, HEADER_BYTES))
     }
 
@@ -98,37 +123,40 @@ impl Job<'_> {
 
     /// A torn log goes on in a new segment, which says from where: what is left of the torn batch lies beyond that for
     /// ever, whatever the disk makes of it later.
-    fn cut(&self, last: &SegmentInfo, scan: &Scan) -> Result<Active, Error> {
+    fn cut(&self, last: &SegmentInfo, scan: &Scan, spare: Option<String>) -> Result<Active, Error> {
         let file = self.open(last)?;
         self.sync(&file, last)?;
         let seq = last.header.seq.checked_add(1).ok_or(Error::Exhausted)?;
         let header = self.header(seq, scan.last, scan.chain);
-        let file = self.make(&header, &[], Rename::NoReplace)?;
+        let file = self.make(spare, &header, &[])?;
         Ok(Active::new(file, &header, scan.last, scan.chain, HEADER_BYTES))
     }
 
     /// After a failed sync nothing tells whether the disk holds what the page cache shows, and the kernel does not try
     /// again. So the records of the last segment, the only one that was not synced when the next was begun, go into
-    /// a new file, which then takes the name of the old one in one step.
-    fn rewrite(&self, last: &SegmentInfo) -> Result<Active, Error> {
+    /// a new one that continues from the same record: from then on the old one does not count, whether the disk knows
+    /// its name and its bytes or not.
+    fn write_anew(&self, last: &SegmentInfo) -> Result<Active, Error> {
         let file = self.open(last)?;
         let mut bytes = Vec::new();
-        contents::read(self.disk, &file, SEGMENT_BYTES_MAX, &mut bytes)
-            .plain("read", &name::segment(last.header.seq))?;
+        let old = name::segment(last.header.seq);
+        contents::read(self.disk, &file, SEGMENT_BYTES_MAX, &mut bytes).plain("read", &old)?;
         let SegmentHeader { seq, prev, prev_crc, first, durable, segment_bytes, .. } = last.header;
+        let seq = seq.checked_add(1).ok_or(Error::Exhausted)?;
         let segment_bytes = segment_bytes.max(self.options.segment_bytes);
         let header = SegmentHeader { first, durable, segment_bytes, ..self.header(seq, prev, prev_crc) };
         let mut frames = Vec::new();
         let mut chain = header.prev_crc;
         let mut cursor = Cursor::start(&last.header);
-        let end = cursor.walk(&bytes, &last.header, None, &mut |frame| {
+        cursor.walk(&bytes, &last.header, None, &mut |frame| {
             let label = Label { kind: frame.kind, lsn: frame.lsn, durable: frame.durable };
             chain = encode(&mut frames, header.seed, chain, label, frame.payload);
         });
-        if cursor.expected.before() != last.last || end == End::Handover {
+        if cursor.expected.before() != last.last {
             return Err(changed(last));
         }
-        let file = self.make(&header, &frames, Rename::Replace)?;
+        let file = self.make(None, &header, &frames)?;
+        make::remove_if_there(self.disk, self.dir, &old)?;
         Ok(Active::new(file, &header, last.last, chain, HEADER_BYTES + frames.len()))
     }
 
@@ -148,9 +176,9 @@ impl Job<'_> {
         make::header(self.disk, &self.options, seq, prev, prev_crc)
     }
 
-    fn make(&self, header: &SegmentHeader, frames: &[u8], how: Rename) -> Result<File, Error> {
-        let made = make::prepare(self.disk, self.dir, header, frames)
-            .and_then(|file| make::place(self.disk, self.dir, header.seq, how).map(|()| file));
+    fn make(&self, mut spare: Option<String>, header: &SegmentHeader, frames: &[u8]) -> Result<File, Error> {
+        let made = make::prepare(self.disk, self.dir, &mut spare, header, frames)
+            .and_then(|segment| segment.place(self.disk, self.dir, Rename::NoReplace));
         self.settle(made)
     }
 

@@ -64,7 +64,8 @@ impl Reader {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Follow {
     Nothing,
-    Segment(SegmentHeader),
+    /// A segment, and whether it is the one whose number comes next.
+    Segment(SegmentHeader, bool),
     /// The place after it is empty or holds something else, and there is more behind.
     Bad(Proof),
 }
@@ -78,11 +79,6 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(&mut self, places: &[Place], show: &mut dyn FnMut(Frame<'_>)) -> Result<(), Error> {
-        for pair in places.windows(2) {
-            for segment in missing(&pair[0], &pair[1]) {
-                self.scan.findings.push(Finding::Missing { segment });
-            }
-        }
         for (at, place) in places.iter().enumerate() {
             let header = match place.slot {
                 Slot::Segment(header) => header,
@@ -98,6 +94,8 @@ impl Pass<'_> {
             }
             let follow = follow(place, places.get(at + 1));
             if let Some(tail) = self.segment(place, &header, follow, show)? {
+                let after = places.get(at + 1).map_or(place.seq, |next| next.seq);
+                self.scan.findings.extend(missing(place.seq, after));
                 self.scan.tail = tail;
                 return Ok(());
             }
@@ -125,7 +123,7 @@ impl Pass<'_> {
         if let Some(proof) = short {
             self.scan.findings.push(shortness(place.seq, header, readable, proof));
         }
-        let next = if let Follow::Segment(next) = &follow { Some(next) } else { None };
+        let next = if let Follow::Segment(next, _) = &follow { Some(next) } else { None };
         let mut cursor = Cursor::start(header);
         let end = cursor.walk(&self.buffer, header, next, show);
         let scan = &mut self.scan;
@@ -176,10 +174,11 @@ fn tail(header: &SegmentHeader, cursor: &Cursor, own: OwnEnd, follow: Follow) ->
         (OwnEnd::Damaged(proof), _) => here(proof),
         (OwnEnd::Clean, Follow::Nothing) => Tail::Clean,
         (OwnEnd::Torn, Follow::Nothing) => Tail::Torn { segment: header.seq, offset: cursor.offset as u64, expected },
-        (_, Follow::Segment(next)) if next.prev >= expected => {
-            here(Proof::Successor { segment: after, from: next.prev })
+        (OwnEnd::Clean, Follow::Segment(_, false)) => there(Proof::Missing),
+        (_, Follow::Segment(next, _)) if next.prev >= expected => {
+            here(Proof::Successor { segment: next.seq, from: next.prev })
         }
-        (_, Follow::Segment(_)) => there(Proof::Unlinked),
+        (_, Follow::Segment(..)) => there(Proof::Unlinked),
         (OwnEnd::Clean, Follow::Bad(proof)) => there(proof),
         (OwnEnd::Torn, Follow::Bad(_)) => here(Proof::Successor { segment: after, from: Lsn::ZERO }),
     }
@@ -188,16 +187,22 @@ fn tail(header: &SegmentHeader, cursor: &Cursor, own: OwnEnd, follow: Follow) ->
 fn follow(place: &Place, next: Option<&Place>) -> Follow {
     match next {
         None => Follow::Nothing,
-        Some(next) if Some(next.seq) != place.seq.checked_add(1) => Follow::Bad(Proof::Missing),
-        Some(Place { slot: Slot::Segment(header), .. }) => Follow::Segment(*header),
-        Some(Place { slot: Slot::Bad(proof), .. }) => Follow::Bad(*proof),
+        // A gap in the numbers is no damage where the segment behind it links to the record before: one that was
+        // in doubt is gone.
+        Some(Place { seq, slot: Slot::Segment(header), .. }) => Follow::Segment(*header, is_next(place.seq, *seq)),
+        Some(Place { seq, slot: Slot::Bad(proof), .. }) if is_next(place.seq, *seq) => Follow::Bad(*proof),
+        Some(_) => Follow::Bad(Proof::Missing),
     }
 }
 
 /// The numbers between two segments, but not more than a few: names are chosen by whoever made the files.
-fn missing(before: &Place, after: &Place) -> impl Iterator<Item = u64> + use<> {
+fn missing(before: u64, after: u64) -> impl Iterator<Item = Finding> {
     const SHOWN_MAX: usize = 16;
-    (before.seq.saturating_add(1)..after.seq).take(SHOWN_MAX)
+    (before.saturating_add(1)..after).take(SHOWN_MAX).map(|segment| Finding::Missing { segment })
+}
+
+fn is_next(before: u64, after: u64) -> bool {
+    before.checked_add(1) == Some(after)
 }
 
 fn shortness(segment: u64, header: &SegmentHeader, readable: u64, proof: Proof) -> Finding {

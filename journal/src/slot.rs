@@ -47,7 +47,7 @@ impl Places {
                     numbers.insert(seq);
                 }
                 name::Name::Doubt => places.findings.push(Finding::Doubt),
-                name::Name::Spare => {}
+                name::Name::Spare(_) => {}
                 name::Name::Stray(name) => {
                     places.findings.push(Finding::Stray { name: name.to_string_lossy().into_owned() });
                 }

@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 
-use treewal_vfs::{Kind, Rename};
+use treewal_vfs::Rename;
 
 use crate::error::{Attempt, Error, Failure};
-use crate::log::Log;
+use crate::log::{Files, Log};
 use crate::{Lsn, make, name};
 
 impl Log {
@@ -20,29 +20,26 @@ impl Log {
     /// [`Error::Io`]: the log goes on. [`Error::Poisoned`] where the directory could not be synced.
     pub fn truncate(&self, upto: Lsn) -> Result<(), Error> {
         self.group.check()?;
-        let mut sealed = self.sealed.lock();
-        while let Some(oldest) = sealed.front().filter(|oldest| oldest.last <= upto) {
-            self.give_back(oldest.seq).map_err(|failure| self.raise(failure))?;
-            sealed.pop_front();
+        let mut files = self.files.lock();
+        while let Some(oldest) = files.sealed.front().copied().filter(|oldest| oldest.last <= upto) {
+            self.give_back(&mut files, oldest.seq).map_err(|failure| self.raise(failure))?;
+            files.sealed.pop_front();
         }
         Ok(())
     }
 
     /// Removes one segment, durably before the next is touched: names that go in any other order would leave a gap,
     /// and a gap is damage.
-    fn give_back(&self, seq: u64) -> Result<(), Failure> {
-        let name = name::segment(seq);
-        let bytes = self.options.segment_bytes;
-        let meta = self.disk.stat(&self.dir, OsStr::new(&name)).plain("look at", &name)?;
-        // A second name keeps what is in it: see `repair`.
-        let fits = meta.kind == Kind::File && meta.size == bytes && meta.links == 1;
-        if fits && !make::is_usable_spare(&*self.disk, &self.dir, bytes)? {
-            self.disk
-                .rename(&self.dir, OsStr::new(&name), &self.dir, OsStr::new(name::SPARE), Rename::NoReplace)
+    fn give_back(&self, files: &mut Files, seq: u64) -> Result<(), Failure> {
+        let (disk, dir, name) = (&*self.disk, &self.dir, name::segment(seq));
+        if files.spare.is_none() && make::is_reusable(disk, dir, &name, self.options.segment_bytes)? {
+            let spare = name::fresh_spare();
+            disk.rename(dir, OsStr::new(&name), dir, OsStr::new(&spare), Rename::NoReplace)
                 .plain("set aside", &name)?;
+            files.spare = Some(spare);
         } else {
-            self.disk.remove_file(&self.dir, OsStr::new(&name)).plain("remove", &name)?;
+            disk.remove_file(dir, OsStr::new(&name)).plain("remove", &name)?;
         }
-        self.disk.sync_dir(&self.dir).fatal("sync", name::DIR)
+        disk.sync_dir(dir).fatal("sync", name::DIR)
     }
 }

@@ -1,6 +1,10 @@
 //! The log from outside: on simulated and real disks, through crashes, damage and failing calls.
-#![expect(clippy::unwrap_used, reason = "what fails here is the test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test")]
 
 mod basics;
 mod common;
+mod crash;
 mod damage;
+mod failure;
+mod mending;
+mod threads;

@@ -1,0 +1,171 @@
+//! Many threads on one log, and what a commit costs.
+
+use std::sync::{Arc, Barrier};
+
+use treewal_journal::{Error, Log, LogOptions, Lsn, Tail};
+use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk, RecordingDisk, Verb, errno};
+
+use crate::common::*;
+
+const THREADS: u64 = 8;
+const ROUNDS: u64 = 200;
+
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<Log>();
+};
+
+/// All that `threads` threads appended is there: each thread's records in its own order.
+fn assert_complete(seen: &[Seen]) {
+    assert_eq!(seen.len() as u64, THREADS * ROUNDS);
+    for thread in 0..THREADS {
+        let mine = seen.iter().filter(|record| record.2.starts_with(&thread.to_le_bytes()));
+        let rounds: Vec<u64> = mine.map(|r| u64::from_le_bytes(r.2[8..16].try_into().unwrap())).collect();
+        assert_eq!(rounds, (0..ROUNDS).collect::<Vec<_>>());
+    }
+}
+
+fn payload(thread: u64, round: u64) -> Vec<u8> {
+    let len = 16 + usize::try_from((thread * 37 + round * 11) % 400).unwrap();
+    let mut payload = [thread.to_le_bytes(), round.to_le_bytes()].concat();
+    payload.resize(len, 0xab);
+    payload
+}
+
+#[test]
+fn one_sync_serves_all_who_wait() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    let log = create(recording.clone());
+    let before = recording.count(Verb::SyncData);
+    let written = Barrier::new(usize::try_from(THREADS).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (log, written) = (&log, &written);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let lsn = log.append(&[(1, payload(thread, round))]).unwrap();
+                    written.wait();
+                    log.sync_to(lsn).unwrap();
+                    assert!(log.durable() >= lsn);
+                    written.wait();
+                }
+            });
+        }
+    });
+    let syncs = (recording.count(Verb::SyncData) - before) as u64;
+    let rotations = scan(&*recording).0.segments.len() as u64 - 1;
+    assert!(rotations > 0 && (ROUNDS..=ROUNDS + rotations).contains(&syncs), "{syncs} syncs, {rotations} rotations");
+    assert_complete(&scan(&*recording).1);
+}
+
+#[test]
+fn threads_that_run_free_find_all_they_wrote() {
+    let home = tempfile::tempdir().unwrap();
+    let recording = Arc::new(RecordingDisk::new(Arc::new(RealDisk)));
+    let dir = recording.open_root(home.path()).unwrap();
+    let log = Log::create(recording.clone(), dir.clone(), options()).unwrap();
+    let truncating = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let log = &log;
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let lsn = log.append(&[(1, payload(thread, round))]).unwrap();
+                        log.sync_to(lsn).unwrap();
+                        assert!(log.durable() >= lsn);
+                    }
+                })
+            })
+            .collect();
+        let (log, truncating) = (&log, &truncating);
+        scope.spawn(move || {
+            while truncating.load(std::sync::atomic::Ordering::SeqCst) {
+                log.truncate(Lsn(0)).unwrap();
+                log.prepare().unwrap();
+                assert!(log.bytes() + log.room() > 0);
+            }
+        });
+        for other in others {
+            other.join().unwrap();
+        }
+        truncating.store(false, std::sync::atomic::Ordering::SeqCst);
+    });
+    assert_eq!(log.durable(), Lsn(THREADS * ROUNDS));
+    let (scan, seen) = scan_dir(&*recording, &dir);
+    assert_eq!(scan.tail, Tail::Clean);
+    assert_complete(&seen);
+    assert!((recording.count(Verb::SyncData) as u64) <= THREADS * ROUNDS + scan.segments.len() as u64);
+}
+
+#[test]
+fn all_who_wait_for_a_sync_that_fails_are_told() {
+    let (_, disk) = sim();
+    let fault = Arc::new(FaultDisk::new(disk, Fault::None).only(Verb::SyncData));
+    let log = create(fault.clone());
+    commit(&log, b"x");
+    fault.arm(Fault::Error { at: 1, errno: errno::EIO });
+    let written = Barrier::new(usize::try_from(THREADS).unwrap());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (log, written) = (&log, &written);
+            scope.spawn(move || {
+                let lsn = log.append(&[(1, payload(thread, 0))]).unwrap();
+                written.wait();
+                assert!(matches!(log.sync_to(lsn), Err(Error::Poisoned { .. })));
+            });
+        }
+    });
+    assert_eq!((log.durable(), fault.mutations()), (Lsn(1), 1));
+}
+
+#[test]
+fn a_commit_is_one_write_and_one_sync() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    let dir = root(&*recording);
+    let log = Log::create(recording.clone(), dir, LogOptions::new(TREE)).unwrap();
+    for batch in 1..20usize {
+        recording.take();
+        let records = vec![(1, vec![9; batch * 1000]); batch];
+        let last = log.append(&records).unwrap();
+        log.sync_to(last).unwrap();
+        log.sync_to(last).unwrap();
+        log.sync().unwrap();
+        let calls: Vec<Verb> = recording.take().into_iter().map(|call| call.verb).collect();
+        assert_eq!(calls, [Verb::WriteAt, Verb::SyncData]);
+    }
+}
+
+#[test]
+fn a_rotation_with_a_spare_file_zeroes_nothing() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    let log = create(recording.clone());
+    commit(&log, &[1; 50_000]);
+    log.prepare().unwrap();
+    recording.take();
+    commit(&log, &[2; 50_000]);
+    let calls: Vec<Verb> = recording.take().into_iter().map(|call| call.verb).collect();
+    let expected = [
+        Verb::BootId,
+        Verb::Open,
+        Verb::WriteAt,
+        Verb::SyncFile,
+        Verb::Rename,
+        Verb::SyncDir,
+        Verb::WriteAt,
+        Verb::SyncData,
+    ];
+    assert_eq!(calls, expected);
+}
+
+#[test]
+fn zeroing_goes_in_small_writes() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    create(recording.clone());
+    let fills = recording.take().into_iter().filter(|call| call.verb == Verb::WriteAt && call.bytes == 16 << 10);
+    assert_eq!(fills.count(), 4);
+}
