@@ -3,13 +3,14 @@
 
 mod common;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::hooked::Hooked;
 use common::{Bed, assert_same, rel};
 use treewal_snapshot::{ChangeKind, Check, Error, Manifest, Mode, Sharing, TakeOptions, compare, take};
-use treewal_vfs::{Dir, Fault, FaultDisk, Kind, Open, RealDisk, RelPath, Verb, errno};
+use treewal_vfs::{Fault, FaultDisk, Kind, Open, RealDisk, RelPath, Verb, errno};
 
 /// One of everything.
 fn furnish(bed: &Bed<'_>) {
@@ -177,9 +178,9 @@ fn the_ladder_says_which_rung_it_stood_on() {
 }
 
 fn take_beside(bed: &Bed<'_>, sharing: Sharing) -> treewal_snapshot::Report {
-    let private = bed.private();
-    bed.disk.create_dir(&private, "second".as_ref(), 0o700).unwrap();
-    let into = bed.disk.open_dir(&private, &rel("second")).unwrap();
+    let private = &bed.private;
+    bed.disk.create_dir(private, "second".as_ref(), 0o700).unwrap();
+    let into = bed.disk.open_dir(private, &rel("second")).unwrap();
     take(bed.disk, &bed.tree, &[rel("w")], &into, &Bed::options(sharing)).unwrap()
 }
 
@@ -188,7 +189,7 @@ fn a_link_that_is_not_permitted_becomes_a_copy_and_any_other_failure_is_one() {
     for code in [errno::EXDEV, errno::EPERM, errno::EACCES, errno::EMLINK] {
         on_real(|bed| {
             let disk = FaultDisk::new(Arc::new(RealDisk), Fault::ErrorFrom { at: 1, errno: code }).only(Verb::HardLink);
-            let bed = Bed { disk: &disk, tree: bed.tree.clone() };
+            let bed = bed.through(&disk);
             let before = bed.dump();
             let report = bed.take(&["w"], Sharing::HardLink).unwrap();
             assert_eq!((report.copied, report.hard_linked), (8, 0));
@@ -200,10 +201,10 @@ fn a_link_that_is_not_permitted_becomes_a_copy_and_any_other_failure_is_one() {
     }
     on_real(|bed| {
         let disk = FaultDisk::new(Arc::new(RealDisk), Fault::Error { at: 3, errno: errno::EIO }).only(Verb::HardLink);
-        let bed = Bed { disk: &disk, tree: bed.tree.clone() };
+        let bed = bed.through(&disk);
         let error = bed.take(&["w"], Sharing::HardLink).unwrap_err();
         assert!(matches!(error, Error::Io { verb: "link", ref path, .. } if path.starts_with(&rel("w"))), "{error}");
-        assert_eq!(bed.disk.list(&bed.private()).unwrap(), [], "nothing is left");
+        assert_eq!(bed.disk.list(&bed.private).unwrap(), [], "nothing is left");
     });
 }
 
@@ -361,13 +362,13 @@ fn what_cannot_be_guarded_is_refused_by_name_and_leaves_nothing() {
         for (path, refused) in [("w/link/x", "w/link"), ("w/plain/x", "w/plain")] {
             let error = bed.take(&[path], Sharing::Auto).unwrap_err();
             assert!(matches!(error, Error::NotADirectory { ref path } if *path == rel(refused)), "{error}");
-            assert_eq!(bed.disk.list(&bed.private()).unwrap(), []);
+            assert_eq!(bed.disk.list(&bed.private).unwrap(), []);
         }
         let error = bed.take(&["w", ".private/x"], Sharing::Auto).unwrap_err();
         assert!(matches!(error, Error::Excluded { .. }), "{error}");
         bed.write(".private/something", b"");
         assert!(matches!(bed.take(&["w"], Sharing::Auto), Err(Error::NotEmpty)));
-        assert!(matches!(Manifest::load(bed.disk, &bed.private()), Err(Error::Incomplete { .. })));
+        assert!(matches!(Manifest::load(bed.disk, &bed.private), Err(Error::Incomplete { .. })));
     });
 }
 
@@ -375,7 +376,7 @@ fn what_cannot_be_guarded_is_refused_by_name_and_leaves_nothing() {
 fn an_excluded_path_is_neither_recorded_nor_touched() {
     on_real(|bed| {
         let options = TakeOptions { exclude: vec![rel(".private"), rel("w/sub/deep")], ..TakeOptions::default() };
-        take(bed.disk, &bed.tree, &[rel("w")], &bed.private(), &options).unwrap();
+        take(bed.disk, &bed.tree, &[rel("w")], &bed.private, &options).unwrap();
         assert!(bed.manifest().entry(&rel("w/sub/deep")).is_none());
         bed.mode("w/sub/deep", 0o700);
         bed.write("w/sub/deep/file", b"theirs");
@@ -386,7 +387,7 @@ fn an_excluded_path_is_neither_recorded_nor_touched() {
     });
     on_real(|bed| {
         let options = TakeOptions { exclude: vec![rel("w/plain/private")], ..TakeOptions::default() };
-        take(bed.disk, &bed.tree, &[rel("w/plain"), rel("w/secret")], &bed.private(), &options).unwrap();
+        take(bed.disk, &bed.tree, &[rel("w/plain"), rel("w/secret")], &bed.private, &options).unwrap();
         bed.remove("w/plain");
         bed.dir("w/plain");
         bed.write("w/plain/private", b"theirs");
@@ -423,31 +424,31 @@ fn a_damaged_backup_is_named_and_what_stands_there_stays() {
 #[test]
 fn a_file_that_keeps_changing_is_refused_and_one_that_changed_once_is_taken_again() {
     on_real(|bed| {
-        let disk = Hooked { inner: RealDisk, after: meddler(bed.tree.clone(), 1) };
-        let bed = Bed { disk: &disk, tree: bed.tree.clone() };
+        let disk = Hooked { inner: RealDisk, after: meddler(bed.home.clone(), 1) };
+        let bed = bed.through(&disk);
         bed.take(&["w/plain"], Sharing::Copy).unwrap();
         let manifest = bed.manifest();
         let entry = manifest.entry(&rel("w/plain")).unwrap();
         assert_eq!(entry.meta.modified, bed.meta("w/plain").modified);
     });
     on_real(|bed| {
-        let disk = Hooked { inner: RealDisk, after: meddler(bed.tree.clone(), 100) };
-        let bed = Bed { disk: &disk, tree: bed.tree.clone() };
+        let disk = Hooked { inner: RealDisk, after: meddler(bed.home.clone(), 100) };
+        let bed = bed.through(&disk);
         let error = bed.take(&["w/plain"], Sharing::Copy).unwrap_err();
         assert!(matches!(error, Error::Changed { ref path } if *path == rel("w/plain")), "{error}");
-        assert_eq!(bed.disk.list(&bed.private()).unwrap(), []);
+        assert_eq!(bed.disk.list(&bed.private).unwrap(), []);
     });
 }
 
 /// Somebody who writes to `w/plain` whenever it is read, so many times.
-fn meddler(tree: Dir, times: u32) -> impl Fn(Verb) + Send + Sync {
+fn meddler(home: PathBuf, times: u32) -> impl Fn(Verb) + Send + Sync {
     let left = AtomicU32::new(times);
     move |verb| {
         if verb == Verb::ReadAt && left.load(Ordering::Relaxed) > 0 {
             left.fetch_sub(1, Ordering::Relaxed);
             // As long as before, but for the time.
             std::thread::sleep(std::time::Duration::from_millis(12));
-            Bed { disk: &RealDisk, tree: tree.clone() }.write("w/plain", b"PLAIN");
+            Bed::new(&RealDisk, &home).write("w/plain", b"PLAIN");
         }
     }
 }

@@ -9,7 +9,6 @@ use super::attributes::set_back;
 use super::place::{Bench, Item};
 use super::plan::Action;
 use super::{Restored, WORK};
-use crate::ladder::{CONTENTS, backup_name};
 use crate::manifest::{Entry, Manifest};
 use crate::{Error, Result};
 
@@ -26,20 +25,19 @@ pub(super) fn apply(
     if actions.is_empty() {
         return Ok(Restored::default());
     }
-    let bench = own_dir(disk, from, WORK).and_then(|dir| Bench::new(disk, dir)).map_err(Error::own("open", WORK))?;
-    let contents = own_dir(disk, from, CONTENTS).map_err(Error::own("open", CONTENTS))?;
-    let mut hands = Hands { disk, tree, manifest, contents, bench, parent: None, done: Restored::default() };
+    let bench = work_dir(disk, from).and_then(|dir| Bench::new(disk, dir)).map_err(Error::own("open", WORK))?;
+    let mut hands = Hands { disk, tree, from, manifest, bench, parent: None, backups: None, done: Restored::default() };
     for action in actions {
         hands.act(action)?;
     }
     Ok(hands.done)
 }
 
-fn own_dir(disk: &dyn Disk, from: &Dir, name: &str) -> io::Result<Dir> {
-    let path = RelPath::root().join(name);
+fn work_dir(disk: &dyn Disk, from: &Dir) -> io::Result<Dir> {
+    let path = RelPath::root().join(WORK);
     match disk.open_dir(from, &path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            disk.create_dir(from, OsStr::new(name), PRIVATE_DIR)?;
+            disk.create_dir(from, OsStr::new(WORK), PRIVATE_DIR)?;
             disk.open_dir(from, &path)
         }
         opened => opened,
@@ -49,11 +47,13 @@ fn own_dir(disk: &dyn Disk, from: &Dir, name: &str) -> io::Result<Dir> {
 struct Hands<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
+    from: &'a Dir,
     manifest: &'a Manifest,
-    contents: Dir,
     bench: Bench<'a>,
     /// The directory of the last action: most actions are in the same one as the action before.
     parent: Option<(RelPath, Dir)>,
+    /// The same for the last backup.
+    backups: Option<(RelPath, Dir)>,
     done: Restored,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Hands<'a> {
             Action::Remove { path, dir } => self.remove(path, *dir),
             Action::Prune { path } => self.prune(path),
             Action::MakeDir { place, over } => self.make_dir(self.entry(*place)?, *over),
-            Action::Put { place, backup, over } => self.put(self.entry(*place)?, *backup, *over),
+            Action::Put { place, from, over } => self.put(self.entry(*place)?, from, *over),
             Action::Make { place, over } => self.make(self.entry(*place)?, *over),
             Action::Link { place, of, over } => self.link(self.entry(*place)?, self.entry(*of)?, *over),
             Action::Attributes { place } => self.attributes(self.entry(*place)?),
@@ -143,14 +143,25 @@ impl<'a> Hands<'a> {
         Ok(())
     }
 
-    fn put(&mut self, entry: &Entry, backup: u64, over: Option<Kind>) -> Result<()> {
-        let own = backup_name(backup);
-        set_back(self.disk, &self.contents, &own, entry).map_err(Error::io("prepare the backup of", &entry.path))?;
+    fn put(&mut self, entry: &Entry, from: &RelPath, over: Option<Kind>) -> Result<()> {
+        let (own, own_name) = self.backup(from, entry)?;
+        set_back(self.disk, &own, own_name, entry).map_err(Error::io("prepare the backup of", &entry.path))?;
         let (dir, name) = self.locate(&entry.path)?;
-        let item = Item { dir: &self.contents, name: &own, kind: Kind::File };
+        let item = Item { dir: &own, name: own_name, kind: Kind::File };
         self.bench.put(&item, &dir, name, over).map_err(Error::io("put back", &entry.path))?;
         self.done.restored += 1;
         Ok(())
+    }
+
+    /// The directory that a backup is in, nearly always the same one, and its name there.
+    fn backup<'p>(&mut self, from: &'p RelPath, entry: &Entry) -> Result<(Dir, &'p OsStr)> {
+        let (parent, name) = from.split().ok_or(Error::Incomplete { what: "a backup without a name" })?;
+        if let Some((_, dir)) = self.backups.as_ref().filter(|(open, _)| *open == parent) {
+            return Ok((dir.clone(), name));
+        }
+        let dir = self.disk.open_dir(self.from, &parent).map_err(Error::io("find the backup of", &entry.path))?;
+        self.backups = Some((parent, dir.clone()));
+        Ok((dir, name))
     }
 
     fn make(&mut self, entry: &Entry, over: Option<Kind>) -> Result<()> {

@@ -24,8 +24,8 @@ pub(super) enum Action {
     Prune { path: RelPath },
     /// Make a directory.
     MakeDir { place: usize, over: Option<Kind> },
-    /// Put the backup into place.
-    Put { place: usize, backup: u64, over: Option<Kind> },
+    /// Put the backup, at `from` in the directory of the snapshot, into place.
+    Put { place: usize, from: RelPath, over: Option<Kind> },
     /// Make a symlink or a node.
     Make { place: usize, over: Option<Kind> },
     /// Make it another name of what stands at the place `of`.
@@ -159,15 +159,19 @@ impl<'a> Planner<'a> {
             self.attributes.push(Action::Attributes { place: of });
         }
         // A hard-linked backup is one name too many: it becomes the missing one, and the count of names is right again.
-        let spare = entries[first].backup.as_ref().filter(|backup| (backup.ino, backup.born) == inode);
-        if let (Some(backup), Some(BackupState::Ready), [place, rest @ ..]) =
-            (spare, self.survey.backups.get(&first), missing.as_slice())
-        {
-            let over = self.displace(*place, &entries[*place])?;
-            self.puts.push(Action::Put { place: *place, backup: backup.number, over });
+        let spare = entries[first].backup.as_ref().is_some_and(|backup| (backup.ino, backup.born) == inode);
+        let ready = self.survey.backups.get(&first).filter(|_| spare);
+        if let (Some(BackupState::Ready(from)), [place, rest @ ..]) = (ready, missing.as_slice()) {
+            self.put(*place, from)?;
             return self.links(of, rest);
         }
         self.links(of, &missing)
+    }
+
+    fn put(&mut self, place: usize, from: &RelPath) -> Result<()> {
+        let over = self.displace(place, &self.manifest.entries()[place])?;
+        self.puts.push(Action::Put { place, from: from.clone(), over });
+        Ok(())
     }
 
     /// The name whose inode the others join, and that inode: the backup where an earlier restore has put it, else the
@@ -185,13 +189,14 @@ impl<'a> Planner<'a> {
     fn anew(&mut self, first: usize, names: &[usize]) -> Result<()> {
         let entries = self.manifest.entries();
         let Some((&place, rest)) = names.split_first() else { return Ok(()) };
-        if let Some(backup) = &entries[first].backup {
-            if self.survey.backups.get(&first) != Some(&BackupState::Ready) {
-                self.give_up(first, names);
-                return Ok(());
+        if entries[first].backup.is_some() {
+            match self.survey.backups.get(&first) {
+                Some(BackupState::Ready(from)) => self.put(place, from)?,
+                _ => {
+                    self.give_up(first, names);
+                    return Ok(());
+                }
             }
-            let over = self.displace(place, &entries[place])?;
-            self.puts.push(Action::Put { place, backup: backup.number, over });
         } else {
             let over = self.displace(place, &entries[place])?;
             self.puts.push(Action::Make { place, over });

@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 
-use treewal_vfs::{Dir, Disk, Kind, Meta, Open, RelPath};
+use treewal_vfs::{Dir, Disk, Kind, Meta, Open, RelPath, Time};
 
-use super::Check;
+use super::{Check, WORK};
 use crate::judge::{Verdict, is_backup, is_settled, is_whole, judge};
 use crate::ladder::{CONTENTS, backup_name};
 use crate::manifest::{Backup, Entry, Manifest, Mode, Role};
@@ -37,10 +37,10 @@ pub(super) struct Live {
 }
 
 /// What became of a backup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BackupState {
-    /// It is there and whole.
-    Ready,
+    /// It is there and whole, at this path of the snapshot's directory.
+    Ready(RelPath),
     /// It is the file itself, and somebody wrote to it.
     Written,
     /// It is not there, or not what was written.
@@ -67,7 +67,8 @@ pub(super) fn survey(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifes
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         opened => Some(opened.map_err(Error::own("open", CONTENTS))?),
     };
-    let look = Look { disk, tree, contents, manifest, check };
+    let astray = astray(disk, from)?;
+    let look = Look { disk, tree, from, contents, astray, manifest, check };
     let mut survey = Survey::default();
     let metas = look.tree(&mut survey)?;
     for (entry, meta) in manifest.entries().iter().zip(metas) {
@@ -77,10 +78,28 @@ pub(super) fn survey(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifes
     Ok(survey)
 }
 
+/// Files in the work directory, by inode.
+///
+/// A directory that takes the place of something else is made there, exchanged with it and then filled. A power loss may
+/// take the exchange back and keep what was put into the directory: then backups are found in it.
+fn astray(disk: &dyn Disk, from: &Dir) -> Result<HashMap<(u64, Time), RelPath>> {
+    let mut found = HashMap::new();
+    let walk = Walk { disk, tree: from, skip: &|_| false, unlock: true };
+    walk.run(&RelPath::root().join(WORK), &mut |step| {
+        if step.meta.kind == Kind::File {
+            found.insert((step.meta.ino, step.meta.born), step.path.clone());
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 struct Look<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
+    from: &'a Dir,
     contents: Option<Dir>,
+    astray: HashMap<(u64, Time), RelPath>,
     manifest: &'a Manifest,
     check: Check,
 }
@@ -235,24 +254,37 @@ impl Look<'_> {
     }
 
     fn state(&self, entry: &Entry, backup: &Backup, needed: bool) -> Result<BackupState> {
-        let Some(own) = self.backup(entry, backup)?.filter(|own| is_backup(backup, own)) else {
-            return Ok(BackupState::Lost);
+        let (path, own) = match self.backup(entry, backup)?.filter(|own| is_backup(backup, own)) {
+            Some(own) => (RelPath::root().join(CONTENTS).join(backup_name(backup.number)), own),
+            None => match self.found_astray(backup)? {
+                Some(found) => found,
+                None => return Ok(BackupState::Lost),
+            },
         };
         if !is_whole(backup, &entry.meta, &own) {
             return Ok(if backup.mode == Mode::HardLink { BackupState::Written } else { BackupState::Lost });
         }
-        let (Some(expected), Some(dir), true) = (backup.checksum, &self.contents, needed) else {
-            return Ok(BackupState::Ready);
-        };
-        let summed = self
-            .disk
-            .open(dir, &backup_name(backup.number), Open::Read)
-            .and_then(|file| contents::checksum(self.disk, &file, entry.meta.size));
-        match summed {
-            Ok(found) if found == expected => Ok(BackupState::Ready),
+        let (Some(expected), true) = (backup.checksum, needed) else { return Ok(BackupState::Ready(path)) };
+        match self.checksum(&path, entry.meta.size) {
+            Ok(found) if found == expected => Ok(BackupState::Ready(path)),
             Err(error) if !cannot_compare(&error) => Err(Error::io("read the backup of", &entry.path)(error)),
             _ => Ok(BackupState::Lost),
         }
+    }
+
+    fn found_astray(&self, backup: &Backup) -> Result<Option<(RelPath, Meta)>> {
+        let Some(path) = self.astray.get(&(backup.ino, backup.born)) else { return Ok(None) };
+        let Some((parent, _)) = path.split() else { return Ok(None) };
+        let Some(dir) = open_parent(self.disk, self.from, &parent)? else { return Ok(None) };
+        let own = stat(self.disk, &dir, path)?.filter(|own| is_backup(backup, own));
+        Ok(own.map(|own| (path.clone(), own)))
+    }
+
+    /// Of a file in the directory of the snapshot.
+    fn checksum(&self, path: &RelPath, size: u64) -> io::Result<u32> {
+        let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
+        let dir = self.disk.open_dir(self.from, &parent)?;
+        contents::checksum(self.disk, &self.disk.open(&dir, name, Open::Read)?, size)
     }
 }
 

@@ -4,7 +4,7 @@ pub(crate) mod hooked;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use treewal_snapshot::{Check, Manifest, Report, Restored, Result, Sharing, TakeOptions, restore, take};
 use treewal_vfs::{Dir, Disk, Kind, Meta, Open, RelPath, Time, read_all, write_all};
@@ -109,34 +109,41 @@ pub(crate) const PRIVATE: &str = ".private";
 pub(crate) struct Bed<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) tree: Dir,
+    pub(crate) private: Dir,
+    pub(crate) home: PathBuf,
 }
 
 impl<'a> Bed<'a> {
+    /// Makes the snapshot directory where it does not exist.
     pub(crate) fn new(disk: &'a dyn Disk, root: &Path) -> Self {
-        Self { disk, tree: disk.open_root(root).unwrap() }
+        let tree = disk.open_root(root).unwrap();
+        if disk.stat(&tree, OsStr::new(PRIVATE)).is_err() {
+            disk.create_dir(&tree, OsStr::new(PRIVATE), 0o700).unwrap();
+        }
+        let private = disk.open_dir(&tree, &rel(PRIVATE)).unwrap();
+        Self { disk, tree, private, home: root.to_path_buf() }
+    }
+
+    /// The same through another disk.
+    pub(crate) fn through<'b>(&self, disk: &'b dyn Disk) -> Bed<'b> {
+        Bed { disk, tree: self.tree.clone(), private: self.private.clone(), home: self.home.clone() }
     }
 
     pub(crate) fn options(sharing: Sharing) -> TakeOptions {
         TakeOptions { sharing, exclude: vec![rel(PRIVATE)] }
     }
 
-    /// The snapshot directory, made where it does not exist.
-    pub(crate) fn private(&self) -> Dir {
-        let _there_already = self.disk.create_dir(&self.tree, OsStr::new(PRIVATE), 0o700);
-        self.disk.open_dir(&self.tree, &rel(PRIVATE)).unwrap()
-    }
-
     pub(crate) fn take(&self, paths: &[&str], sharing: Sharing) -> Result<Report> {
         let paths: Vec<RelPath> = paths.iter().map(|path| rel(path)).collect();
-        take(self.disk, &self.tree, &paths, &self.private(), &Self::options(sharing))
+        take(self.disk, &self.tree, &paths, &self.private, &Self::options(sharing))
     }
 
     pub(crate) fn manifest(&self) -> Manifest {
-        Manifest::load(self.disk, &self.private()).unwrap()
+        Manifest::load(self.disk, &self.private).unwrap()
     }
 
     pub(crate) fn restore(&self, check: Check) -> Result<Restored> {
-        restore(self.disk, &self.tree, &self.private(), &self.manifest(), check)
+        restore(self.disk, &self.tree, &self.private, &self.manifest(), check)
     }
 
     pub(crate) fn dump(&self) -> Dump {
