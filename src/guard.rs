@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use treewal_journal::Lsn;
 use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
 use treewal_recovery::home;
 use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
@@ -149,7 +148,7 @@ impl Guard {
                 )
                 .map_err(Error::Snapshot)
             })
-            .and_then(|_| hold.settle(Lsn(self.txn), vec![Record::Rollback { txn: self.txn }]));
+            .and_then(|_| hold.settle(vec![Record::Rollback { txn: self.txn }]));
         if let Err(error) = restored {
             hold.poison();
             return Err(Error::Undecided { source: Box::new(error) });

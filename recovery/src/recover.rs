@@ -266,11 +266,12 @@ impl Recovery<'_> {
     /// Makes everything durable in the tree, then lets the journal forget it.
     fn checkpoint(&mut self) -> Result<()> {
         self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
+        let mut records = std::mem::take(&mut self.settled);
         let upto = match self.pending.first() {
             Some(txn) => Lsn(txn.saturating_sub(1)),
-            None => self.log.last(),
+            // Numbers are dense: the records that say how transactions ended are covered as well.
+            None => Lsn(self.log.last().0 + records.len() as u64),
         };
-        let mut records = std::mem::take(&mut self.settled);
         records.push(Record::Checkpoint { upto: upto.0 });
         self.append(&records)?;
         self.log.truncate(upto)?;

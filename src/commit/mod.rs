@@ -83,7 +83,7 @@ impl Engine {
         let _span = tracing::debug_span!("apply").entered();
         let mut applied = Applied::plan(stage, &material.intents);
         if let Err(error) = applied.take(&mut ground) {
-            return Err(put_back(&mut hold, &mut ground, &applied, (txn, lsn), error));
+            return Err(put_back(&mut hold, &mut ground, &applied, txn, error));
         }
         if self.options().durability == Durability::Tree {
             applied.sync(&mut ground).map_err(|error| undecided(&mut hold, error))?;
@@ -117,10 +117,9 @@ fn promise(hold: &mut Hold<'_>, stage: &Stage, material: &Material, txn: u64, ba
 ///
 /// Crash argument: until the rollback record is durable, recovery redoes the transaction, whose outcome nobody has been
 /// told; after it, the tree was synced before it, and there is nothing to do.
-fn put_back(hold: &mut Hold<'_>, ground: &mut Ground<'_>, applied: &Applied, at: (u64, Lsn), error: Error) -> Error {
-    let (txn, lsn) = at;
+fn put_back(hold: &mut Hold<'_>, ground: &mut Ground<'_>, applied: &Applied, txn: u64, error: Error) -> Error {
     let path = error.path().map_or_else(|| ".".into(), ToOwned::to_owned);
-    let undone = applied.undo(ground).and_then(|()| hold.settle(lsn, vec![Record::Rollback { txn }]));
+    let undone = applied.undo(ground).and_then(|()| hold.settle(vec![Record::Rollback { txn }]));
     match undone {
         Ok(()) => Error::RolledBack { path, source: Box::new(error) },
         Err(later) => {

@@ -31,8 +31,8 @@ impl Engine {
     /// A sync that fails leaves the tree in doubt, and the journal with all that is needed to redo it: the handle stops
     /// trusting itself, and the next open decides.
     pub(super) fn checkpoint_held(&self, state: &mut State) -> Result<()> {
-        if let Some(upto) = state.unsettled {
-            self.settle(state, upto, Vec::new())?;
+        if state.unsettled.is_some() {
+            self.settle(state, Vec::new())?;
         }
         if let Some(stage) = &*self.stage.lock() {
             for slot in state.garbage.drain(..) {
@@ -45,9 +45,11 @@ impl Engine {
     /// Syncs the tree, then writes `ends` and the checkpoint in one batch.
     ///
     /// The order is what makes a rollback safe too: its record must not reach the disk before what it says is true.
-    pub(super) fn settle(&self, state: &mut State, upto: Lsn, mut ends: Vec<Record>) -> Result<()> {
-        let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
+    pub(super) fn settle(&self, state: &mut State, mut ends: Vec<Record>) -> Result<()> {
         let log = state.log.clone().ok_or(Error::Poisoned)?;
+        // Numbers are dense: `ends` are covered as well.
+        let upto = Lsn(log.last().0 + ends.len() as u64);
+        let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
         let synced = self.home.disk.sync_all(&self.home.root);
         ends.push(Record::Checkpoint { upto: upto.0 });
         let settled = synced.map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {

@@ -89,9 +89,9 @@ impl<'a> Hold<'a> {
         self.engine.checkpoint_held(&mut self.state)
     }
 
-    /// Syncs the tree, then records how transactions up to `upto` ended, and that the journal may forget them.
-    pub(crate) fn settle(&mut self, upto: Lsn, ends: Vec<Record>) -> Result<()> {
-        self.engine.settle(&mut self.state, upto, ends)
+    /// Syncs the tree, then records how transactions ended, and that the journal may forget all there is in it.
+    pub(crate) fn settle(&mut self, ends: Vec<Record>) -> Result<()> {
+        self.engine.settle(&mut self.state, ends)
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) -> Result<()> {

@@ -122,10 +122,12 @@ impl Planner<'_> {
         }
         match self.model.at(&target) {
             None => {
-                if self.must_fill_first(&source, wanted) && self.visiting.insert(path.clone()) {
+                // Filling the source moves the wanted entry on, perhaps to a path that must be filled, too.
+                while self.must_fill_first(&source, wanted) && self.visiting.insert(source.path.clone()) {
                     self.place(&source.path);
+                    let Some(now) = self.model.place_of(wanted).cloned() else { return };
+                    source = now;
                 }
-                let Some(source) = self.model.place_of(wanted).cloned() else { return };
                 self.model.rename(&source, &target);
                 self.steps.push(Step::Move { entity: wanted, from: source, to: target });
             }
@@ -141,9 +143,8 @@ impl Planner<'_> {
 
     /// Whether `source` is a path of the tree that shall hold something else, and can be given it now.
     fn must_fill_first(&self, source: &Place, leaving: Entity) -> bool {
-        let wants_other = source.area == Area::Tree
-            && matches!(self.goals.get(&source.path), Some(Some(other)) if *other != leaving)
-            && !self.visiting.contains(&source.path);
+        let wants_other =
+            source.area == Area::Tree && matches!(self.goals.get(&source.path), Some(Some(other)) if *other != leaving);
         wants_other
             && source.path.ancestors().all(|above| match self.goals.get(&above) {
                 Some(goal) => self.model.at(&Place::tree(above)) == *goal,

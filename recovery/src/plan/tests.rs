@@ -131,7 +131,7 @@ mod random {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         /// Any assignment of entities, old and new, to any of a dozen paths in two levels of directories.
         #[test]

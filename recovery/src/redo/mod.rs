@@ -7,10 +7,11 @@
 //! 1. survey: reads only, and says of each path whether it holds what is wanted, a state that is known, our own file
 //!    torn by a power loss, or the work of somebody else;
 //! 2. what is missing is made again in the stage from the journal's bytes;
-//! 3. the renames, each of which leaves every path present that was present;
-//! 4. what somebody else put in our way stays, and ours goes to quarantine.
+//! 3. that is synced, and
+//! 4. renamed into place: every path stays present that was present;
+//! 5. what somebody else put in our way stays, and ours goes to quarantine.
 //!
-//! Nothing here is synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
+//! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
 mod compose;
 mod scene;
@@ -88,6 +89,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         looks: Vec::new(),
         standing: BTreeSet::new(),
         blocked: BTreeSet::new(),
+        made_again: false,
         done: Redone::default(),
     };
     redo.place_movers();
@@ -112,6 +114,7 @@ struct Redo<'a> {
     standing: BTreeSet<RelPath>,
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
     blocked: BTreeSet<RelPath>,
+    made_again: bool,
     done: Redone,
 }
 
@@ -284,6 +287,7 @@ impl Redo<'_> {
             Body::Staged => return Err(Error::Changed { path: shown(&place) }),
         };
         let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
+        self.made_again = true;
         let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
         Ok(self.entity(place, meta.identity()))
     }
@@ -302,7 +306,15 @@ impl Redo<'_> {
     }
 
     /// Takes the missing steps and sets the looks.
+    ///
+    /// What was made again is synced before it gets a name in the tree. The journal knows the inodes that the commit
+    /// made, not those of a recovery: one of them, torn by a second loss of power, would pass for somebody else's work.
     fn carry_out(mut self) -> Result<Redone> {
+        if self.made_again {
+            let tree = Place::tree(RelPath::root());
+            let root = self.ground.dir(&tree).map_err(Error::io("open", "."))?;
+            self.ground.disk().sync_all(&root).map_err(Error::io("sync", "."))?;
+        }
         let stages = &mut self.stages;
         let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
         let identities = &self.identities;

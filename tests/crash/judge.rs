@@ -1,0 +1,109 @@
+//! What must hold after a crash, before and after recovery.
+
+use std::collections::BTreeMap;
+
+use treewal::{Durability, RecoveryReport};
+use treewal_vfs::sim::SimDisk;
+use treewal_vfs::{Kind, RelPath};
+
+/// What a tree holds, as far as it matters to anybody.
+pub type Dump = BTreeMap<RelPath, Seen>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub kind: Kind,
+    pub mode: u32,
+    pub contents: Vec<u8>,
+    pub target: Option<Vec<u8>>,
+}
+
+/// What a crash may lead to.
+pub struct Expected<'a> {
+    /// The tree before the first step, and after each.
+    pub states: &'a [Dump],
+    /// How many steps the workload was told are done: the tree must be as after that many, or one more.
+    pub acknowledged: usize,
+}
+
+impl Expected<'_> {
+    fn allowed(&self) -> &[Dump] {
+        let last = self.states.len().min(self.acknowledged + 2);
+        &self.states[self.acknowledged..last]
+    }
+}
+
+/// The tree without treewal's own directory.
+pub fn dump(disk: &SimDisk) -> Dump {
+    let nodes = disk.dump().into_iter();
+    let own = RelPath::new(".treewal").unwrap();
+    nodes
+        .filter(|(path, _)| !path.is_root() && !path.starts_with(&own))
+        .map(|(path, node)| {
+            let target = node.target.map(|target| target.as_encoded_bytes().to_vec());
+            (path, Seen { kind: node.kind, mode: node.mode, contents: node.contents.to_vec(), target })
+        })
+        .collect()
+}
+
+/// P1, P2, P3, P4, P5: after one opening the tree is before or after, after if that was promised, nothing is in
+/// quarantine, and nothing is left over.
+pub fn judge(disk: &SimDisk, expected: &Expected<'_>, report: &RecoveryReport, at: &dyn Fn() -> String) {
+    let found = dump(disk);
+    if !expected.allowed().contains(&found) {
+        let done = expected.acknowledged;
+        panic!(
+            "{}\nnot as after {done} steps or one more:\n{}\nrecovery: {report}",
+            at(),
+            differences(&found, expected)
+        );
+    }
+    assert!(!report.found_damage(), "{}: damage reported: {report}", at());
+    assert_eq!(report.pending().count(), 0, "{}: still pending: {report}", at());
+    for path in disk.dump().keys() {
+        let parts: Vec<String> = path.components().map(|part| part.to_string_lossy().into_owned()).collect();
+        if let [own, sub, _, ..] = parts.as_slice() {
+            let temporary = own == ".treewal" && ["stage", "guards", "quarantine"].contains(&sub.as_str());
+            assert!(!temporary, "{}: {path} is left over", at());
+        }
+    }
+}
+
+/// P7, and what each durability level says of a tree that nobody has recovered yet.
+pub fn judge_unrecovered(disk: &SimDisk, expected: &Expected<'_>, durability: Durability, at: &dyn Fn() -> String) {
+    let found = dump(disk);
+    for (path, first) in &expected.states[0] {
+        let versions: Vec<&Seen> = expected.states.iter().filter_map(|state| state.get(path)).collect();
+        if versions.len() < expected.states.len() {
+            continue;
+        }
+        let Some(seen) = found.get(path) else { panic!("{}: {path} is missing before recovery", at()) };
+        if durability == Durability::Tree
+            && first.kind == Kind::File
+            && versions.iter().all(|version| version.kind == Kind::File)
+        {
+            assert!(versions.iter().any(|version| version.contents == seen.contents), "{}: {path} is torn", at());
+        }
+    }
+}
+
+fn differences(found: &Dump, expected: &Expected<'_>) -> String {
+    let short = |seen: Option<&Seen>| match seen {
+        None => "absent".to_owned(),
+        Some(seen) => {
+            let head: String = seen.contents.iter().take(12).map(|byte| char::from(*byte)).collect();
+            format!("{:?} {:04o} {} bytes {head:?}", seen.kind, seen.mode, seen.contents.len())
+        }
+    };
+    let mut lines = Vec::new();
+    let allowed = expected.allowed();
+    let paths: std::collections::BTreeSet<&RelPath> =
+        found.keys().chain(allowed.iter().flat_map(|state| state.keys())).collect();
+    for path in paths {
+        let wanted: Vec<Option<&Seen>> = allowed.iter().map(|state| state.get(path)).collect();
+        if wanted.iter().any(|wanted| *wanted != found.get(path)) {
+            let wanted: Vec<String> = wanted.into_iter().map(short).collect();
+            lines.push(format!("  {path}: {} (allowed: {})", short(found.get(path)), wanted.join("; ")));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,192 @@
+//! The rig: cut the power at every call, take every outcome, recover, judge.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use treewal::{Durability, Options, Tree};
+use treewal_vfs::Disk;
+use treewal_vfs::sim::{Outcome, Profile, SimDisk};
+
+use crate::judge::{Dump, Expected, dump, judge, judge_unrecovered};
+use crate::workloads::Workload;
+
+/// How far an exploration goes.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    pub durability: Durability,
+    /// All outcomes of a crash where there are at most this many ..
+    exhaustive_max: usize,
+    /// .. and this many random ones, beside the named ones, where there are more.
+    samples: usize,
+    /// Random outcomes of each crash inside recovery.
+    samples_inside: usize,
+    /// Of every how many outcomes one is recovered from with crashes inside recovery.
+    nested_every: usize,
+}
+
+/// What was explored.
+#[derive(Default, Clone, Copy)]
+pub struct Count {
+    pub cuts: u64,
+    pub states: u64,
+    pub nested_cuts: u64,
+    pub nested_states: u64,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cuts, states, nested_cuts, nested_states } = self;
+        write!(
+            f,
+            "{cuts} cuts, {states} crash states; inside recovery {nested_cuts} cuts, {nested_states} crash states"
+        )
+    }
+}
+
+impl Plan {
+    /// A slice that is fit for every run; the environment variable `TREEWAL_CRASH_DEPTH` multiplies it.
+    pub fn new(durability: Durability) -> Self {
+        let depth = std::env::var("TREEWAL_CRASH_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1usize);
+        Self {
+            durability,
+            exhaustive_max: 24 * depth,
+            samples: 12 * depth,
+            samples_inside: 2 * depth,
+            nested_every: 29 / depth.min(29),
+        }
+    }
+
+    fn options(self) -> Options {
+        Options::new().durability(self.durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
+    }
+
+    fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
+        self.options().open_on(Arc::new(disk.clone()), "/")
+    }
+}
+
+/// Explores every crash of a workload.
+pub fn explore(workload: &Workload, plan: Plan) -> Count {
+    let base = prepare(workload, plan);
+    let states = run_whole(workload, plan, &base);
+    let mut count = Count::default();
+    for cut in 1.. {
+        let disk = base.remount();
+        disk.cut_at(Some(cut));
+        let acknowledged = plan.open(&disk).map_or(0, |tree| workload.run(&tree, &disk, &mut |_| {}));
+        if !disk.is_off() {
+            break;
+        }
+        count.cuts += 1;
+        let expected = Expected { states: &states, acknowledged };
+        let mut seed = cut;
+        for profile in [Profile::Strict, Profile::Ordered] {
+            for (n, outcome) in outcomes(&disk, profile, plan, seed).into_iter().enumerate() {
+                count.states += 1;
+                let at = || {
+                    format!(
+                        "{}: cut before call {cut}, {profile:?} outcome {n}: {}",
+                        workload.name,
+                        disk.describe(&outcome)
+                    )
+                };
+                let crashed = disk.after(&outcome);
+                if workload.staged {
+                    judge_unrecovered(&crashed, &expected, plan.durability, &at);
+                }
+                recover_twice(&crashed.remount(), plan, &expected, &at);
+                if count.states as usize % plan.nested_every == 0 {
+                    crash_inside(&crashed, plan, &expected, &mut count, &at);
+                }
+                seed += 1;
+            }
+        }
+    }
+    count
+}
+
+/// The tree before the workload, opened once by treewal, everything durable.
+fn prepare(workload: &Workload, plan: Plan) -> SimDisk {
+    let disk = SimDisk::new();
+    (workload.prepare)(&disk);
+    drop(plan.open(&disk).unwrap());
+    let root = disk.open_root("/".as_ref()).unwrap();
+    disk.sync_all(&root).unwrap();
+    disk.remount()
+}
+
+/// The tree before the workload, and after each of its steps.
+fn run_whole(workload: &Workload, plan: Plan, base: &SimDisk) -> Vec<Dump> {
+    let disk = base.remount();
+    let mut states = vec![dump(&disk)];
+    let tree = plan.open(&disk).unwrap();
+    let done = workload.run(&tree, &disk, &mut |disk| states.push(dump(disk)));
+    assert_eq!(done, workload.steps.len(), "{} must succeed on a whole disk", workload.name);
+    drop(tree);
+    assert_eq!(states.last(), Some(&dump(&disk)), "{}: closing the tree changes nothing in it", workload.name);
+    states
+}
+
+fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {
+    let all = disk.outcomes(profile);
+    if let Some(few) = all.exhaustive(plan.exhaustive_max) {
+        return few.collect();
+    }
+    let named = [
+        all.nothing(),
+        all.everything(),
+        all.names_without_contents(),
+        all.names_and_lengths(),
+        all.contents_without_names(),
+    ];
+    named.into_iter().chain(all.sample(seed, plan.samples)).collect()
+}
+
+fn recover_twice(disk: &SimDisk, plan: Plan, expected: &Expected<'_>, at: &dyn Fn() -> String) {
+    let first = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open: {}", at(), chain(&error)));
+    judge(disk, expected, first.recovery(), at);
+    drop(first);
+    let found = dump(disk);
+    let again = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open again: {}", at(), chain(&error)));
+    assert!(again.recovery().is_clean(), "{}: recovery left work: {}", at(), again.recovery());
+    drop(again);
+    assert_eq!(dump(disk), found, "{}: a second recovery changed something", at());
+    // What recovery reached must itself survive the next loss of power.
+    let lost = disk.after(&disk.outcomes(Profile::Strict).nothing());
+    let tree =
+        plan.open(&lost).unwrap_or_else(|error| panic!("{}: cannot open after a second loss: {}", at(), chain(&error)));
+    assert_eq!(dump(&lost), found, "{}: what was recovered was not durable", at());
+    drop(tree);
+}
+
+/// Cuts the power at every call of the recovery, and recovers from some outcomes of that.
+fn crash_inside(crashed: &SimDisk, plan: Plan, expected: &Expected<'_>, count: &mut Count, at: &dyn Fn() -> String) {
+    for cut in 1.. {
+        let disk = crashed.remount();
+        disk.cut_at(Some(cut));
+        drop(plan.open(&disk));
+        if !disk.is_off() {
+            return;
+        }
+        count.nested_cuts += 1;
+        let profile = if cut % 2 == 0 { Profile::Strict } else { Profile::Ordered };
+        let all = disk.outcomes(profile);
+        let named = [all.nothing(), all.everything(), all.names_without_contents()];
+        for outcome in named.into_iter().chain(all.sample(cut, plan.samples_inside)) {
+            count.nested_states += 1;
+            let at = || format!("{}; then cut before call {cut} of recovery: {}", at(), disk.describe(&outcome));
+            recover_twice(&disk.after(&outcome), plan, expected, &at);
+        }
+    }
+}
+
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
