@@ -65,6 +65,8 @@ mod append;
 mod contents;
 mod error;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod group;
 mod header;
 mod layout;

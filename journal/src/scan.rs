@@ -66,8 +66,9 @@ enum Follow {
     Nothing,
     /// A segment, and whether it is the one whose number comes next.
     Segment(SegmentHeader, bool),
-    /// The place after it is empty or holds something else, and there is more behind.
-    Bad(Proof),
+    /// The file of this number, which is no segment to go on with. The proof is about the number that comes next: its
+    /// file, or that there is none.
+    Bad(u64, Proof),
 }
 
 struct Pass<'a> {
@@ -174,13 +175,14 @@ fn tail(header: &SegmentHeader, cursor: &Cursor, own: OwnEnd, follow: Follow) ->
         (OwnEnd::Damaged(proof), _) => here(proof),
         (OwnEnd::Clean, Follow::Nothing) => Tail::Clean,
         (OwnEnd::Torn, Follow::Nothing) => Tail::Torn { segment: header.seq, offset: cursor.offset as u64, expected },
+        (OwnEnd::Torn, Follow::Segment(next, _)) => here(Proof::Successor { segment: next.seq, from: next.prev }),
+        (OwnEnd::Torn, Follow::Bad(segment, _)) => here(Proof::Successor { segment, from: Lsn::ZERO }),
+        (OwnEnd::Clean, Follow::Bad(_, proof)) => there(proof),
         (OwnEnd::Clean, Follow::Segment(_, false)) => there(Proof::Missing),
-        (_, Follow::Segment(next, _)) if next.prev >= expected => {
+        (OwnEnd::Clean, Follow::Segment(next, true)) if next.prev >= expected => {
             here(Proof::Successor { segment: next.seq, from: next.prev })
         }
-        (_, Follow::Segment(..)) => there(Proof::Unlinked),
-        (OwnEnd::Clean, Follow::Bad(proof)) => there(proof),
-        (OwnEnd::Torn, Follow::Bad(_)) => here(Proof::Successor { segment: after, from: Lsn::ZERO }),
+        (OwnEnd::Clean, Follow::Segment(_, true)) => there(Proof::Unlinked),
     }
 }
 
@@ -190,8 +192,8 @@ fn follow(place: &Place, next: Option<&Place>) -> Follow {
         // A gap in the numbers is no damage where the segment behind it links to the record before: one that was
         // in doubt is gone.
         Some(Place { seq, slot: Slot::Segment(header), .. }) => Follow::Segment(*header, is_next(place.seq, *seq)),
-        Some(Place { seq, slot: Slot::Bad(proof), .. }) if is_next(place.seq, *seq) => Follow::Bad(*proof),
-        Some(_) => Follow::Bad(Proof::Missing),
+        Some(Place { seq, slot: Slot::Bad(proof), .. }) if is_next(place.seq, *seq) => Follow::Bad(*seq, *proof),
+        Some(next) => Follow::Bad(next.seq, Proof::Missing),
     }
 }
 

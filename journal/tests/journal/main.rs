@@ -6,5 +6,6 @@ mod common;
 mod crash;
 mod damage;
 mod failure;
+mod hostile;
 mod mending;
 mod threads;
