@@ -69,7 +69,7 @@ impl History {
             }),
             Record::Rollback { txn } => self.update(txn, lsn, |told| told.rolled_back = true),
             Record::Attempt { txn, number, .. } => {
-                self.update(txn, lsn, |told| told.attempts = told.attempts.max(number))
+                self.update(txn, lsn, |told| told.attempts = told.attempts.max(number));
             }
             Record::Quarantine { txn, .. } => self.update(txn, lsn, |told| told.quarantined = true),
             Record::Checkpoint { upto } => self.transactions.retain(|_, told| told.last > Lsn(upto)),

@@ -16,10 +16,10 @@ impl Engine {
         self.hold()?.checkpoint()
     }
 
-    /// .. or when less than half of the journal's segment is left.
+    /// .. or when the records that it would settle fill a segment of the journal.
     pub(super) fn is_checkpoint_due(&self, state: &State) -> bool {
-        let room = state.log.as_ref().map_or(0, |log| log.room());
-        state.garbage.len() > GARBAGE_MAX || room < self.options.segment_bytes / 2
+        let bytes = state.log.as_ref().map_or(0, |log| log.bytes());
+        state.garbage.len() > GARBAGE_MAX || bytes.saturating_sub(state.settled_bytes) > self.options.segment_bytes
     }
 
     /// The checkpoint itself, under the tree's lock.
@@ -62,7 +62,9 @@ impl Engine {
             return Err(error);
         }
         state.unsettled = None;
-        log.truncate(upto).map_err(Error::Journal)
+        let truncated = log.truncate(upto).map_err(Error::Journal);
+        state.settled_bytes = log.bytes();
+        truncated
     }
 
     /// Settles what is left when the last handle goes: a checkpoint, and the stage is given back.

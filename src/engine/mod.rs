@@ -35,6 +35,8 @@ pub(crate) struct State {
     log: Option<Arc<Log>>,
     /// The last commit that no checkpoint covers.
     unsettled: Option<Lsn>,
+    /// Bytes of the journal right after the last checkpoint.
+    settled_bytes: u64,
     /// Slots that hold displaced versions, to be removed after the next checkpoint.
     garbage: Vec<u64>,
     /// Transactions that recovery could neither finish nor undo yet.
@@ -55,9 +57,11 @@ impl Engine {
         let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
         lock.release(&home).map_err(Error::from_recovery)?;
         let (tree, Recovered { log, report }) = opened?;
+        let settled_bytes = log.bytes();
         let state = State {
             log: Some(Arc::new(log)),
             unsettled: None,
+            settled_bytes,
             garbage: Vec::new(),
             pending: report.pending().map(|transaction| transaction.txn).collect(),
             guard: None,
@@ -129,6 +133,7 @@ impl Engine {
     fn read_anew(&self, state: &mut State) -> Result<()> {
         state.log = None;
         let Recovered { log, report } = recovered(&self.home, &self.options, self.tree)?;
+        state.settled_bytes = log.bytes();
         state.log = Some(Arc::new(log));
         state.unsettled = None;
         state.pending = report.pending().map(|transaction| transaction.txn).collect();

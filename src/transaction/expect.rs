@@ -41,10 +41,8 @@ impl Transaction {
             (Expect::Digest(_), Some(meta)) if meta.kind != Kind::File => {
                 return conflict("expected a file, but something else stands here");
             }
-            (Expect::Digest(digest), Some(_)) => {
-                if self.sha256(&path)? != digest {
-                    return conflict("the contents are not the expected ones");
-                }
+            (Expect::Digest(digest), Some(_)) if self.sha256(&path)? != digest => {
+                return conflict("the contents are not the expected ones");
             }
             _ => {}
         }

@@ -7,22 +7,22 @@ use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Kind, RelPath};
 
 /// What a tree holds, as far as it matters to anybody.
-pub type Dump = BTreeMap<RelPath, Seen>;
+pub(crate) type Dump = BTreeMap<RelPath, Seen>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub kind: Kind,
-    pub mode: u32,
-    pub contents: Vec<u8>,
-    pub target: Option<Vec<u8>>,
+pub(crate) struct Seen {
+    pub(crate) kind: Kind,
+    pub(crate) mode: u32,
+    pub(crate) contents: Vec<u8>,
+    pub(crate) target: Option<Vec<u8>>,
 }
 
 /// What a crash may lead to.
-pub struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     /// The tree before the first step, and after each.
-    pub states: &'a [Dump],
+    pub(crate) states: &'a [Dump],
     /// How many steps the workload was told are done: the tree must be as after that many, or one more.
-    pub acknowledged: usize,
+    pub(crate) acknowledged: usize,
 }
 
 impl Expected<'_> {
@@ -33,7 +33,7 @@ impl Expected<'_> {
 }
 
 /// The tree without treewal's own directory.
-pub fn dump(disk: &SimDisk) -> Dump {
+pub(crate) fn dump(disk: &SimDisk) -> Dump {
     let nodes = disk.dump().into_iter();
     let own = RelPath::new(".treewal").unwrap();
     nodes
@@ -47,7 +47,7 @@ pub fn dump(disk: &SimDisk) -> Dump {
 
 /// P1, P2, P3, P4, P5: after one opening the tree is before or after, after if that was promised, nothing is in
 /// quarantine, and nothing is left over.
-pub fn judge(disk: &SimDisk, expected: &Expected<'_>, report: &RecoveryReport, at: &dyn Fn() -> String) {
+pub(crate) fn judge(disk: &SimDisk, expected: &Expected<'_>, report: &RecoveryReport, at: &dyn Fn() -> String) {
     let found = dump(disk);
     if !expected.allowed().contains(&found) {
         let done = expected.acknowledged;
@@ -69,7 +69,12 @@ pub fn judge(disk: &SimDisk, expected: &Expected<'_>, report: &RecoveryReport, a
 }
 
 /// P7, and what each durability level says of a tree that nobody has recovered yet.
-pub fn judge_unrecovered(disk: &SimDisk, expected: &Expected<'_>, durability: Durability, at: &dyn Fn() -> String) {
+pub(crate) fn judge_unrecovered(
+    disk: &SimDisk,
+    expected: &Expected<'_>,
+    durability: Durability,
+    at: &dyn Fn() -> String,
+) {
     let found = dump(disk);
     for (path, first) in &expected.states[0] {
         let versions: Vec<&Seen> = expected.states.iter().filter_map(|state| state.get(path)).collect();

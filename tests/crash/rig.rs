@@ -13,8 +13,8 @@ use crate::workloads::Workload;
 
 /// How far an exploration goes.
 #[derive(Clone, Copy)]
-pub struct Plan {
-    pub durability: Durability,
+pub(crate) struct Plan {
+    pub(crate) durability: Durability,
     /// All outcomes of a crash where there are at most this many ..
     exhaustive_max: usize,
     /// .. and this many random ones, beside the named ones, where there are more.
@@ -22,16 +22,16 @@ pub struct Plan {
     /// Random outcomes of each crash inside recovery.
     samples_inside: usize,
     /// Of every how many outcomes one is recovered from with crashes inside recovery.
-    nested_every: usize,
+    nested_every: u64,
 }
 
 /// What was explored.
 #[derive(Default, Clone, Copy)]
-pub struct Count {
-    pub cuts: u64,
-    pub states: u64,
-    pub nested_cuts: u64,
-    pub nested_states: u64,
+pub(crate) struct Count {
+    pub(crate) cuts: u64,
+    pub(crate) states: u64,
+    pub(crate) nested_cuts: u64,
+    pub(crate) nested_states: u64,
 }
 
 impl fmt::Display for Count {
@@ -46,14 +46,14 @@ impl fmt::Display for Count {
 
 impl Plan {
     /// A slice that is fit for every run; the environment variable `TREEWAL_CRASH_DEPTH` multiplies it.
-    pub fn new(durability: Durability) -> Self {
+    pub(crate) fn new(durability: Durability) -> Self {
         let depth = std::env::var("TREEWAL_CRASH_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1usize);
         Self {
             durability,
             exhaustive_max: 24 * depth,
             samples: 12 * depth,
             samples_inside: 2 * depth,
-            nested_every: 29 / depth.min(29),
+            nested_every: 29 / (depth as u64).min(29),
         }
     }
 
@@ -67,7 +67,7 @@ impl Plan {
 }
 
 /// Explores every crash of a workload.
-pub fn explore(workload: &Workload, plan: Plan) -> Count {
+pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
     let base = prepare(workload, plan);
     let states = run_whole(workload, plan, &base);
     let mut count = Count::default();
@@ -96,7 +96,7 @@ pub fn explore(workload: &Workload, plan: Plan) -> Count {
                     judge_unrecovered(&crashed, &expected, plan.durability, &at);
                 }
                 recover_twice(&crashed.remount(), plan, &expected, &at);
-                if count.states as usize % plan.nested_every == 0 {
+                if count.states % plan.nested_every == 0 {
                     crash_inside(&crashed, plan, &expected, &mut count, &at);
                 }
                 seed += 1;
@@ -181,7 +181,7 @@ fn crash_inside(crashed: &SimDisk, plan: Plan, expected: &Expected<'_>, count: &
     }
 }
 
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

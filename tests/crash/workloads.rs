@@ -7,19 +7,19 @@ use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Open, RelPath, Rename, write_all};
 
 /// A tree, and steps that happen to it one after another. A step says whether it was told that its work is done.
-pub struct Workload {
-    pub name: &'static str,
-    pub prepare: fn(&SimDisk),
-    pub steps: Vec<Step>,
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) prepare: fn(&SimDisk),
+    pub(crate) steps: Vec<Step>,
     /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
-    pub staged: bool,
+    pub(crate) staged: bool,
 }
 
-pub type Step = Box<dyn Fn(&Tree, &SimDisk) -> bool>;
+pub(crate) type Step = Box<dyn Fn(&Tree, &SimDisk) -> bool>;
 
 impl Workload {
     /// Takes the steps up to the first that fails; gives the number of those that succeeded.
-    pub fn run(&self, tree: &Tree, disk: &SimDisk, after_each: &mut dyn FnMut(&SimDisk)) -> usize {
+    pub(crate) fn run(&self, tree: &Tree, disk: &SimDisk, after_each: &mut dyn FnMut(&SimDisk)) -> usize {
         for (done, step) in self.steps.iter().enumerate() {
             if !step(tree, disk) {
                 return done;
@@ -70,7 +70,7 @@ fn sequence(name: &'static str, bodies: &[Body]) -> Workload {
     Workload { name, prepare: tree_of_files, steps: bodies.iter().copied().map(step).collect(), staged: true }
 }
 
-pub fn transactions() -> Vec<Workload> {
+pub(crate) fn transactions() -> Vec<Workload> {
     vec![
         staged("replace one", |tx| tx.write("a", "new a")),
         staged("replace, create, remove", |tx| {
@@ -129,7 +129,7 @@ pub fn transactions() -> Vec<Workload> {
 }
 
 /// Several transactions, one after another, before a checkpoint settles any of them.
-pub fn sequences() -> Vec<Workload> {
+pub(crate) fn sequences() -> Vec<Workload> {
     vec![
         sequence(
             "the same file three times",
@@ -200,7 +200,7 @@ fn guarded(name: &'static str, steps: Vec<Step>) -> Workload {
     Workload { name, prepare: tree_of_files, steps, staged: false }
 }
 
-pub fn guards() -> Vec<Workload> {
+pub(crate) fn guards() -> Vec<Workload> {
     const PATHS: [&str; 5] = ["a", "b", "d", "large", "fresh"];
     let commit: fn(&Tree, &SimDisk) -> bool = |tree, disk| {
         let Ok(guard) = tree.guard(PATHS) else { return false };

@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use treewal_journal::record::{Body, Goal, ModeChange, New};
+use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, Kind, Meta, RelPath};
 
 use crate::home::Home;
@@ -101,6 +101,13 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.carry_out()
 }
 
+/// Attributes of an entry of the tree that are not as they shall be.
+struct Relook {
+    path: RelPath,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+}
+
 struct Redo<'a> {
     ground: Ground<'a>,
     stages: Stages,
@@ -109,7 +116,7 @@ struct Redo<'a> {
     identities: Vec<Identity>,
     goals: Goals,
     /// Looks to set once everything stands in its place.
-    looks: Vec<(RelPath, ModeChange, Option<(u32, u32)>)>,
+    looks: Vec<Relook>,
     /// New directories that stand in the tree already.
     standing: BTreeSet<RelPath>,
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
@@ -200,7 +207,7 @@ impl Redo<'_> {
     fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
         match (seen, wish.mode) {
             (Seen::Wanted(meta), Some(change)) if meta.mode == change.prior => {
-                self.looks.push((wish.path.clone(), change, None))
+                self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None });
             }
             (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
             (Seen::Wanted(_), None) => {}
@@ -219,7 +226,7 @@ impl Redo<'_> {
         let entity = self.entity(place, meta.identity());
         self.goals.insert(wish.path.clone(), Some(entity));
         if let Some(change) = wish.mode.filter(|change| change.mode != meta.mode) {
-            self.looks.push((wish.path.clone(), change, None));
+            self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None });
         }
         Ok(())
     }
@@ -242,8 +249,8 @@ impl Redo<'_> {
                 self.standing.insert(wish.path.clone());
             }
             if meta.kind != Kind::Symlink && (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) {
-                let change = ModeChange { mode: new.mode, prior: meta.mode };
-                self.looks.push((wish.path.clone(), change, Some((new.uid, new.gid))));
+                let owner = Some((new.uid, new.gid));
+                self.looks.push(Relook { path: wish.path.clone(), mode: new.mode, owner });
             }
             return Ok(());
         }
@@ -322,7 +329,7 @@ impl Redo<'_> {
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
-        for (path, change, owner) in &self.looks {
+        for Relook { path, mode, owner } in &self.looks {
             let place = Place::tree(path.clone());
             let io = |verb| Error::io(verb, path.to_path());
             let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
@@ -332,7 +339,7 @@ impl Redo<'_> {
                     other => other.map_err(io("set the owner of"))?,
                 }
             }
-            self.ground.disk().set_mode(&dir, &name, change.mode).map_err(io("set the mode of"))?;
+            self.ground.disk().set_mode(&dir, &name, *mode).map_err(io("set the mode of"))?;
         }
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.done.garbage = self.stages.spares;
