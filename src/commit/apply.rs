@@ -49,11 +49,11 @@ impl Picture {
 
 impl Applied {
     /// Works out the steps, from the tree as the check has just found it.
-    pub(super) fn plan(stage: &Stage, intents: &[Intent]) -> Self {
+    pub(super) fn plan<'a>(stage: &Stage, intents: impl Iterator<Item = &'a Intent> + Clone) -> Self {
         let mut picture = Picture::default();
         let mut goals = Goals::new();
         let mut modes = Vec::new();
-        for intent in intents {
+        for intent in intents.clone() {
             if let (Some(base), Some(prior)) = (&intent.base, intent.prior) {
                 picture.standing(base.to_path().unwrap_or_default(), prior);
             }

@@ -8,7 +8,7 @@ use crate::transaction::Expectation;
 use crate::{Error, Result};
 
 /// Every entry that an intent replaces, removes or moves. Reads only, under the tree's lock.
-pub(super) fn priors(ground: &mut Ground<'_>, intents: &[Intent]) -> Result<()> {
+pub(super) fn priors<'a>(ground: &mut Ground<'_>, intents: impl Iterator<Item = &'a Intent>) -> Result<()> {
     for intent in intents {
         let Some(base) = &intent.base else { continue };
         let base =

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use treewal_journal::record::{Body, Goal, Intent, New, PathBytes};
+use treewal_journal::record::{Body, Goal, Intent, New, PathBytes, Record};
 use treewal_recovery::make::{Filling, Look, finish, make};
 use treewal_vfs::{Dir, Meta, RelPath, Rename};
 
@@ -18,7 +18,8 @@ const SYNCS_MAX: usize = 4;
 
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
-    pub(super) intents: Vec<Intent>,
+    /// The records of the intents, as they go to the journal: contents travel from here, and are not copied before.
+    pub(super) records: Vec<Record>,
     slots: Vec<u64>,
 }
 
@@ -41,7 +42,8 @@ struct Builder<'a> {
 impl Material {
     /// Makes everything that is new. On an error, what was made is removed again.
     pub(super) fn make(stage: &Stage, difference: Vec<Difference>, durability: Durability) -> Result<Self> {
-        let material = Self { intents: Vec::with_capacity(difference.len()), slots: Vec::new() };
+        // Room for the two records that go around them.
+        let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new() };
         let mut builder = Builder { stage, sites: HashMap::new(), material, large: Vec::new(), nested: false };
         let made = builder.build(difference).and_then(|()| builder.sync(durability));
         match made {
@@ -51,6 +53,14 @@ impl Material {
                 Err(error)
             }
         }
+    }
+
+    /// The intents, parents before what is in them.
+    pub(super) fn intents(&self) -> impl Iterator<Item = &Intent> + Clone {
+        self.records.iter().filter_map(|record| match record {
+            Record::Intent(intent) => Some(intent),
+            _ => None,
+        })
     }
 
     /// Removes what stands in the stage.
@@ -81,13 +91,13 @@ impl Builder<'_> {
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
             };
-            self.material.intents.push(Intent {
+            self.material.records.push(Record::Intent(Intent {
                 path: PathBytes::from(&change.path),
                 base: change.base.as_ref().map(PathBytes::from),
                 prior: change.prior,
                 goal,
                 mode: change.mode,
-            });
+            }));
         }
         Ok(())
     }

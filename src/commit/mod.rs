@@ -52,8 +52,8 @@ impl Engine {
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }
         let stage = self.stage()?;
-        let material = Material::make(&stage, difference, self.options().durability)?;
-        let result = self.promise_and_apply(&stage, &material, expectations);
+        let mut material = Material::make(&stage, difference, self.options().durability)?;
+        let result = self.promise_and_apply(&stage, &mut material, expectations);
         // Whatever is undecided may still be needed from the stage; anything else that failed will never be.
         if result.as_ref().is_err_and(|error| error.outcome() != crate::Outcome::Undecided) {
             material.discard(&stage);
@@ -64,16 +64,16 @@ impl Engine {
     fn promise_and_apply(
         &self,
         stage: &Arc<Stage>,
-        material: &Material,
+        material: &mut Material,
         expectations: &[Expectation],
     ) -> Result<Receipt> {
         let mut hold = self.hold()?;
         let mut ground = Ground::new(&**self.disk(), self.root().clone());
         ground.add_stage(stage.name(), stage.dir().clone());
         check::expectations(&mut ground, expectations)?;
-        check::priors(&mut ground, &material.intents)?;
+        check::priors(&mut ground, material.intents())?;
 
-        let barrier = material.intents.iter().any(|intent| matches!(intent.goal, Goal::Moved { .. }));
+        let barrier = material.intents().any(|intent| matches!(intent.goal, Goal::Moved { .. }));
         if barrier && hold.is_unsettled() {
             hold.checkpoint()?;
         }
@@ -81,7 +81,7 @@ impl Engine {
         let lsn = promise(&mut hold, stage, material, txn, barrier)?;
 
         let _span = tracing::debug_span!("apply").entered();
-        let mut applied = Applied::plan(stage, &material.intents);
+        let mut applied = Applied::plan(stage, material.intents());
         if let Err(error) = applied.take(&mut ground) {
             return Err(put_back(&mut hold, &mut ground, &applied, txn, error));
         }
@@ -95,20 +95,19 @@ impl Engine {
             // The transaction is committed all the same; the handle says so itself when it is used again.
             tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed");
         }
-        Ok(Receipt { id: txn, lsn: lsn.0, changes: material.intents.len() })
+        Ok(Receipt { id: txn, lsn: lsn.0, changes: material.intents().count() })
     }
 }
 
 /// The commit point: one append, one sync.
-fn promise(hold: &mut Hold<'_>, stage: &Stage, material: &Material, txn: u64, barrier: bool) -> Result<Lsn> {
+fn promise(hold: &mut Hold<'_>, stage: &Stage, material: &mut Material, txn: u64, barrier: bool) -> Result<Lsn> {
     let _span = tracing::debug_span!("promise", txn).entered();
-    let intents = u32::try_from(material.intents.len())
-        .map_err(|_| Error::Input(format!("a transaction of {} changes is too large", material.intents.len())))?;
-    let mut records = Vec::with_capacity(material.intents.len() + 2);
-    records.push(Record::Begin(Begin { txn, stage: stage.name().to_owned(), barrier }));
-    records.extend(material.intents.iter().cloned().map(Record::Intent));
-    records.push(Record::Commit { txn, intents, at: now() });
-    let lsn = hold.append(&records)?;
+    let changes = material.records.len();
+    let intents =
+        u32::try_from(changes).map_err(|_| Error::Input(format!("a transaction of {changes} changes is too large")))?;
+    material.records.insert(0, Record::Begin(Begin { txn, stage: stage.name().to_owned(), barrier }));
+    material.records.push(Record::Commit { txn, intents, at: now() });
+    let lsn = hold.append(&material.records)?;
     hold.sync(lsn)?;
     Ok(lsn)
 }
