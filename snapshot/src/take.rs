@@ -128,8 +128,8 @@ struct Taker<'a> {
     device: u64,
     writer: Writer<'a>,
     ladder: Ladder<'a>,
-    /// The first entry of each inode that has several names.
-    links: HashMap<(u64, Time), usize>,
+    /// The first entry of each inode that has several names, and what it was when it was kept.
+    links: HashMap<(u64, Time), (usize, Meta)>,
     latest: Time,
 }
 
@@ -170,7 +170,7 @@ impl Taker<'_> {
         self.latest = self.latest.max(entry.meta.changed);
         let place = self.writer.entry(&entry)?;
         if entry.same_as.is_none() && has_names(&step.meta) {
-            self.links.insert((step.meta.ino, step.meta.born), place);
+            self.links.insert((step.meta.ino, step.meta.born), (place, entry.meta));
         }
         Ok(())
     }
@@ -195,7 +195,10 @@ impl Taker<'_> {
             entry.target = Some(target);
         }
         entry.xattrs = xattrs;
-        entry.same_as = same_as;
+        if let Some((place, meta)) = same_as {
+            // Keeping the first name by a hard link moved the time of last change after this name was looked at.
+            (entry.same_as, entry.meta) = (Some(place), meta);
+        }
         Ok(())
     }
 }

@@ -1,6 +1,4 @@
 //! A tree on any disk, dumped through the disk itself, and a snapshot directory beside it.
-pub(crate) mod hooked;
-
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -43,8 +41,8 @@ impl fmt::Debug for Node {
 
 pub(crate) type Dump = BTreeMap<RelPath, Node>;
 
-/// Everything beneath `tree`, the tree itself not among it, without what lies under `.private`.
-pub(crate) fn dump(disk: &dyn Disk, tree: &Dir) -> Dump {
+/// Everything beneath `tree` that is `wanted`, the tree itself not among it, without what lies under [`PRIVATE`].
+pub(crate) fn dump(disk: &dyn Disk, tree: &Dir, wanted: &dyn Fn(&RelPath, &Meta) -> bool) -> Dump {
     let mut out = Dump::new();
     let mut dirs = vec![RelPath::root()];
     let mut inodes: BTreeMap<RelPath, Meta> = BTreeMap::new();
@@ -59,8 +57,10 @@ pub(crate) fn dump(disk: &dyn Disk, tree: &Dir) -> Dump {
             if meta.kind == Kind::Dir {
                 dirs.push(child.clone());
             }
-            out.insert(child.clone(), node(disk, &dir, &entry.name, &meta));
-            inodes.insert(child, meta);
+            if wanted(&child, &meta) {
+                out.insert(child.clone(), node(disk, &dir, &entry.name, &meta));
+                inodes.insert(child, meta);
+            }
         }
     }
     let mut first: BTreeMap<u64, RelPath> = BTreeMap::new();
@@ -147,7 +147,11 @@ impl<'a> Bed<'a> {
     }
 
     pub(crate) fn dump(&self) -> Dump {
-        dump(self.disk, &self.tree)
+        self.dump_of(&|_, _| true)
+    }
+
+    pub(crate) fn dump_of(&self, wanted: &dyn Fn(&RelPath, &Meta) -> bool) -> Dump {
+        dump(self.disk, &self.tree, wanted)
     }
 
     pub(crate) fn at<'p>(&self, path: &'p RelPath) -> (Dir, &'p OsStr) {

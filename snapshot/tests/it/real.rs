@@ -1,14 +1,11 @@
 //! What a snapshot keeps and a restore brings back, on the file system of the machine.
-#![cfg(test)]
-
-mod common;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::hooked::Hooked;
-use common::{Bed, assert_same, rel};
+use crate::bed::{Bed, assert_same, rel};
+use crate::hooked::Hooked;
 use treewal_snapshot::{ChangeKind, Check, Error, Manifest, Mode, Sharing, TakeOptions, compare, take};
 use treewal_vfs::{Fault, FaultDisk, Kind, Open, RealDisk, RelPath, Verb, errno};
 

@@ -1,0 +1,8 @@
+//! The snapshot from outside: what comes back, what survives a crash, and random trees against their own dumps.
+#![cfg(test)]
+
+mod bed;
+mod crash;
+mod hooked;
+mod model;
+mod real;
