@@ -12,6 +12,19 @@
 //! A payload is one [`Record`](super::record::Record) as `treewal_vfs::codec` writes it. First come the guarded paths,
 //! then the excluded ones, then the entries, a directory before what is in it, and last one end record, after which
 //! the file ends. A file without its end record was never finished.
+//!
+//! An example: the snapshot of one path `a` that did not exist.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | `54 57 41 4c 53 4e 41 50` | magic |
+//! | `01 00 00 00` | version 1 |
+//! | `04 00 00 00` | frame 0: four bytes |
+//! | `7e 75 d5 15` | its checksum |
+//! | `00 01 61 00` | record 0, a guarded path: one byte, `a`; not present |
+//! | `04 00 00 00` | frame 1: four bytes |
+//! | `d0 7b 2c d4` | its checksum |
+//! | `03 00 00 00` | record 3, the end: no entries; taken at second 0, nanosecond 0 |
 
 use treewal_vfs::codec::VALUE_BYTES_MAX;
 

@@ -5,6 +5,8 @@ mod entry;
 mod layout;
 mod read;
 mod record;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::HashMap;
@@ -77,6 +79,13 @@ impl Manifest {
             Some(first) => self.entries.get(first)?.backup.as_ref(),
             None => entry.backup.as_ref(),
         }
+    }
+
+    /// For tests of what is done with a manifest; nothing is checked.
+    #[cfg(test)]
+    pub(crate) fn of(guarded: Vec<Guarded>, excluded: Vec<RelPath>, entries: Vec<Entry>, taken: Time) -> Self {
+        let places = entries.iter().enumerate().map(|(place, entry)| (entry.path.clone(), place)).collect();
+        Self { guarded, excluded, entries, places, taken }
     }
 
     pub(crate) fn place(&self, path: &RelPath) -> Option<usize> {

@@ -2,8 +2,11 @@
 
 mod apply;
 mod attributes;
+mod backups;
 mod place;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod survey;
 
 use treewal_vfs::{Dir, Disk};
@@ -17,7 +20,8 @@ pub(crate) const WORK: &str = "work";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Check {
     /// A file with its inode, size and times of then has its contents of then. True while the kernel that saw the
-    /// writes is still running on this mount: in the process that took the snapshot, say.
+    /// writes is still running on this mount: in the process that took the snapshot, say. (Not on tmpfs for writes
+    /// through a memory map, which move no time there.)
     Attributes,
     /// Contents and extended attributes are compared with the backup for every file, which costs reading both. After a
     /// power loss this is the only way: bytes reach the disk before the times that tell of them, up to a day before

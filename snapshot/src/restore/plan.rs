@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
-use super::survey::{BackupState, Holds, Live, Survey};
+use super::backups::BackupState;
+use super::survey::{Holds, Live, Survey};
 use crate::manifest::{Entry, Manifest, Role};
 use crate::walk::OWNER_ALL;
 use crate::{Error, Result};

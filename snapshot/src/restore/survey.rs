@@ -2,16 +2,15 @@
 //! made readable.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 
-use treewal_vfs::{Dir, Disk, Kind, Meta, Open, RelPath, Time};
+use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath};
 
-use super::{Check, WORK};
-use crate::judge::{Verdict, is_backup, is_settled, is_whole, judge};
-use crate::ladder::{CONTENTS, backup_name};
+use super::Check;
+use super::backups::{BackupState, Backups};
+use crate::judge::{Verdict, is_backup, is_settled, judge};
 use crate::manifest::{Backup, Entry, Manifest, Mode, Role};
 use crate::walk::{Walk, open_parent, stat};
-use crate::{Error, Result, contents};
+use crate::{Error, Result};
 
 /// What stands at the path of an entry, as far as contents go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +35,6 @@ pub(super) struct Live {
     pub(super) settled: bool,
 }
 
-/// What became of a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum BackupState {
-    /// It is there and whole, at this path of the snapshot's directory.
-    Ready(RelPath),
-    /// It is the file itself, and somebody wrote to it.
-    Written,
-    /// It is not there, or not what was written.
-    Lost,
-}
-
 /// Everything a plan needs to know.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
@@ -63,12 +51,7 @@ pub(super) struct Survey {
 }
 
 pub(super) fn survey(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifest, check: Check) -> Result<Survey> {
-    let contents = match disk.open_dir(from, &RelPath::root().join(CONTENTS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        opened => Some(opened.map_err(Error::own("open", CONTENTS))?),
-    };
-    let astray = astray(disk, from)?;
-    let look = Look { disk, tree, from, contents, astray, manifest, check };
+    let look = Look { disk, tree, manifest, check, backups: Backups::open(disk, from)? };
     let mut survey = Survey::default();
     let metas = look.tree(&mut survey)?;
     for (entry, meta) in manifest.entries().iter().zip(metas) {
@@ -78,30 +61,12 @@ pub(super) fn survey(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifes
     Ok(survey)
 }
 
-/// Files in the work directory, by inode.
-///
-/// A directory that takes the place of something else is made there, exchanged with it and then filled. A power loss may
-/// take the exchange back and keep what was put into the directory: then backups are found in it.
-fn astray(disk: &dyn Disk, from: &Dir) -> Result<HashMap<(u64, Time), RelPath>> {
-    let mut found = HashMap::new();
-    let walk = Walk { disk, tree: from, skip: &|_| false, unlock: true };
-    walk.run(&RelPath::root().join(WORK), &mut |step| {
-        if step.meta.kind == Kind::File {
-            found.insert((step.meta.ino, step.meta.born), step.path.clone());
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 struct Look<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
-    from: &'a Dir,
-    contents: Option<Dir>,
-    astray: HashMap<(u64, Time), RelPath>,
     manifest: &'a Manifest,
     check: Check,
+    backups: Backups<'a>,
 }
 
 impl Look<'_> {
@@ -181,11 +146,18 @@ impl Look<'_> {
         }
         Ok(match verdict {
             Verdict::Same if !doubtful => Holds::Right,
-            Verdict::Same | Verdict::Touched if self.equals_backup(entry, backup)? => Holds::Right,
+            Verdict::Same | Verdict::Touched if self.is_right(entry, backup)? => Holds::Right,
             Verdict::Backup => Holds::Right,
             Verdict::BackupWritten => Holds::Written,
             Verdict::Same | Verdict::Touched | Verdict::Written | Verdict::Other => Holds::Wrong,
         })
+    }
+
+    /// Whether the file in the tree has the contents of then.
+    fn is_right(&self, entry: &Entry, backup: &Backup) -> Result<bool> {
+        let Some((parent, name)) = entry.path.split() else { return Ok(false) };
+        let Some(dir) = open_parent(self.disk, self.tree, &parent)? else { return Ok(false) };
+        self.backups.are_contents_of(&dir, name, entry, backup)
     }
 
     /// Where the file is its own backup, only its attributes can tell. Each name that is taken away or given moves the
@@ -195,42 +167,13 @@ impl Look<'_> {
         Ok(match verdict {
             Verdict::Same => Holds::Right,
             Verdict::Touched if meta.links < entry.meta.links => Holds::Right,
-            Verdict::Touched => match self.backup(entry, backup)? {
+            Verdict::Touched => match self.backups.at_home(entry, backup)? {
                 Some(own) if is_backup(backup, &own) => Holds::Suspect,
                 _ => Holds::Right,
             },
             Verdict::Written | Verdict::BackupWritten => Holds::Written,
             Verdict::Backup | Verdict::Other => Holds::Wrong,
         })
-    }
-
-    /// What stands where the backup was put.
-    fn backup(&self, entry: &Entry, backup: &Backup) -> Result<Option<Meta>> {
-        let Some(dir) = &self.contents else { return Ok(None) };
-        match self.disk.stat(dir, &backup_name(backup.number)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            meta => meta.map(Some).map_err(Error::io("describe the backup of", &entry.path)),
-        }
-    }
-
-    /// Whether the file in the tree holds what its backup does; not so where either cannot be read.
-    fn equals_backup(&self, entry: &Entry, backup: &Backup) -> Result<bool> {
-        let whole = |own: Meta| is_backup(backup, &own) && is_whole(backup, &entry.meta, &own);
-        let Some(dir) = self.contents.as_ref().filter(|_| entry.path.name().is_some()) else { return Ok(false) };
-        if !self.backup(entry, backup)?.is_some_and(whole) {
-            return Ok(false);
-        }
-        let Some((parent, name)) = entry.path.split() else { return Ok(false) };
-        let Some(parent) = open_parent(self.disk, self.tree, &parent)? else { return Ok(false) };
-        let compared = (|| {
-            let live = self.disk.open(&parent, name, Open::Read)?;
-            let own = self.disk.open(dir, &backup_name(backup.number), Open::Read)?;
-            contents::equal(self.disk, &live, &own, entry.meta.size)
-        })();
-        match compared {
-            Err(error) if cannot_compare(&error) => Ok(false),
-            compared => compared.map_err(Error::io("compare", &entry.path)),
-        }
     }
 
     /// Looks after the backups of files of which some name is not right.
@@ -247,49 +190,9 @@ impl Look<'_> {
             if let Some((entry, backup)) =
                 self.manifest.entries().get(place).and_then(|e| Some((e, e.backup.as_ref()?)))
             {
-                survey.backups.insert(place, self.state(entry, backup, !right.contains(&place))?);
+                survey.backups.insert(place, self.backups.state(entry, backup, !right.contains(&place))?);
             }
         }
         Ok(())
     }
-
-    fn state(&self, entry: &Entry, backup: &Backup, needed: bool) -> Result<BackupState> {
-        let (path, own) = match self.backup(entry, backup)?.filter(|own| is_backup(backup, own)) {
-            Some(own) => (RelPath::root().join(CONTENTS).join(backup_name(backup.number)), own),
-            None => match self.found_astray(backup)? {
-                Some(found) => found,
-                None => return Ok(BackupState::Lost),
-            },
-        };
-        if !is_whole(backup, &entry.meta, &own) {
-            return Ok(if backup.mode == Mode::HardLink { BackupState::Written } else { BackupState::Lost });
-        }
-        let (Some(expected), true) = (backup.checksum, needed) else { return Ok(BackupState::Ready(path)) };
-        match self.checksum(&path, entry.meta.size) {
-            Ok(found) if found == expected => Ok(BackupState::Ready(path)),
-            Err(error) if !cannot_compare(&error) => Err(Error::io("read the backup of", &entry.path)(error)),
-            _ => Ok(BackupState::Lost),
-        }
-    }
-
-    fn found_astray(&self, backup: &Backup) -> Result<Option<(RelPath, Meta)>> {
-        let Some(path) = self.astray.get(&(backup.ino, backup.born)) else { return Ok(None) };
-        let Some((parent, _)) = path.split() else { return Ok(None) };
-        let Some(dir) = open_parent(self.disk, self.from, &parent)? else { return Ok(None) };
-        let own = stat(self.disk, &dir, path)?.filter(|own| is_backup(backup, own));
-        Ok(own.map(|own| (path.clone(), own)))
-    }
-
-    /// Of a file in the directory of the snapshot.
-    fn checksum(&self, path: &RelPath, size: u64) -> io::Result<u32> {
-        let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
-        let dir = self.disk.open_dir(self.from, &parent)?;
-        contents::checksum(self.disk, &self.disk.open(&dir, name, Open::Read)?, size)
-    }
-}
-
-/// The file is gone, became shorter or may not be read: then it is not what it was.
-fn cannot_compare(error: &io::Error) -> bool {
-    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof, io::ErrorKind::PermissionDenied];
-    kinds.contains(&error.kind())
 }
