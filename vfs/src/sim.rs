@@ -34,12 +34,14 @@
 mod attributes;
 mod content;
 mod contents;
+mod describe;
 mod disk;
 mod dump;
 mod enumerate;
 mod file_log;
 mod handle;
 mod image;
+mod inodes;
 mod locks;
 mod lookup;
 mod meta_log;
@@ -47,6 +49,7 @@ mod names;
 mod names_log;
 mod outcome;
 mod sample;
+mod settings;
 mod state;
 mod sync;
 #[cfg(test)]
@@ -57,3 +60,4 @@ pub use disk::SimDisk;
 pub use dump::Node;
 pub(crate) use handle::SimHandle;
 pub use outcome::{Outcome, Outcomes, Profile};
+pub use settings::Reuse;

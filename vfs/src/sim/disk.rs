@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::dump::Node;
 use super::image::Image;
 use super::outcome::{Outcome, Outcomes, Profile};
+use super::settings::Reuse;
 use super::state::State;
 use crate::RelPath;
 
@@ -65,10 +66,16 @@ impl SimDisk {
         self.state.lock().settings.read_only = read_only;
     }
 
-    /// Whether numbers of inodes that a crash or removal made free are given out again after the next crash, as real
-    /// file systems do; on at first. The time of birth differs then.
-    pub fn set_reuse_numbers(&self, reuse: bool) {
-        self.state.lock().settings.reuse_numbers = reuse;
+    /// When the number of an inode that is gone is given to a new one; [`Reuse::AfterCrash`] at first.
+    pub fn set_reuse(&self, reuse: Reuse) {
+        self.state.lock().settings.reuse = reuse;
+    }
+
+    /// Makes all times whole multiples of `us` microseconds, at least 1, which they are at first. A kernel's times move
+    /// by milliseconds, so that inodes made in a row have the same time of birth, and files written in a row the same
+    /// time of change: `set_tick_us(4000)` makes that so for most of a test.
+    pub fn set_tick_us(&self, us: u64) {
+        self.state.lock().settings.tick_us = us.max(1);
     }
 
     /// Whether [`reflink`](crate::Disk::reflink) is possible; on at first. `EOPNOTSUPP` otherwise.
@@ -180,6 +187,12 @@ impl SimDisk {
     #[must_use]
     pub fn dump(&self) -> BTreeMap<RelPath, Node> {
         self.state.lock().seen.dump()
+    }
+
+    /// What `outcome` of this disk keeps and loses, a line for each change of names or metadata and each file.
+    #[must_use]
+    pub fn describe(&self, outcome: &Outcome) -> String {
+        self.state.lock().describe(outcome)
     }
 
     /// A hash of what is seen, what is durable and what is between: two disks with the same digest have the same

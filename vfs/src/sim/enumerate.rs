@@ -80,7 +80,7 @@ impl Outcomes {
     fn effect(&self, kept: &BTreeSet<u64>) -> BTreeMap<(Id, &OsStr), Option<Id>> {
         let mut effect = BTreeMap::new();
         for edit in kept.iter().filter_map(|seq| self.names.get(seq)).flat_map(|change| &change.edits) {
-            effect.insert((edit.dir, edit.name.as_os_str()), edit.new);
+            effect.insert((edit.dir, edit.name.as_ref()), edit.new);
         }
         effect.retain(|(dir, name), new| self.durable.lookup(*dir, name).unwrap_or(None) != *new);
         effect

@@ -15,6 +15,9 @@ pub(super) struct Id(pub(super) u64);
 
 pub(super) const ROOT: Id = Id(0);
 
+/// The name of an entry, shared by the two layers and the changes between them.
+pub(super) type Name = Arc<OsStr>;
+
 pub(super) type Xattrs = Arc<BTreeMap<OsString, Arc<[u8]>>>;
 
 #[derive(Debug, Clone)]
@@ -47,7 +50,7 @@ pub(super) enum Body {
 
 #[derive(Debug, Clone)]
 pub(super) struct Entries {
-    pub(super) by_name: BTreeMap<OsString, Id>,
+    pub(super) by_name: BTreeMap<Name, Id>,
     pub(super) parent: Id,
     pub(super) subdirs: u64,
 }
@@ -93,7 +96,7 @@ impl Inode {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Edit {
     pub(super) dir: Id,
-    pub(super) name: OsString,
+    pub(super) name: Name,
     pub(super) old: Option<Id>,
     pub(super) new: Option<Id>,
 }

@@ -48,7 +48,7 @@ impl State {
         let mut out = Vec::new();
         for (name, id) in &self.seen.inode(dir)?.entries()?.by_name {
             let inode = self.seen.inode(*id)?;
-            out.push(Entry { name: name.clone(), kind: Some(inode.kind), ino: inode.ino });
+            out.push(Entry { name: name.to_os_string(), kind: Some(inode.kind), ino: inode.ino });
         }
         Ok(out)
     }

@@ -60,8 +60,8 @@ impl State {
     ) -> Result<Id, Errno> {
         let mode = permissions(mode)?;
         self.vacant(dir, name)?;
-        let id = self.make(dir, kind, mode, rdev, body)?;
-        self.rename_entries(&[Edit { dir, name: name.to_os_string(), old: None, new: Some(id) }]);
+        let (id, needs) = self.make(dir, kind, mode, rdev, body)?;
+        self.change_names(&[Edit { dir, name: name.into(), old: None, new: Some(id) }], needs);
         Ok(id)
     }
 
@@ -103,7 +103,7 @@ impl State {
         if self.seen.is_dir(id) {
             return Err(Errno::PERM);
         }
-        self.rename_entries(&[Edit { dir: to, name: to_name.to_os_string(), old: None, new: Some(id) }]);
+        self.change_names(&[Edit { dir: to, name: to_name.into(), old: None, new: Some(id) }], None);
         Ok(())
     }
 
@@ -116,7 +116,7 @@ impl State {
             (true, true) => self.empty(id)?,
             (false, false) => {}
         }
-        self.rename_entries(&[Edit { dir, name: name.to_os_string(), old: Some(id), new: None }]);
+        self.change_names(&[Edit { dir, name: name.into(), old: Some(id), new: None }], None);
         Ok(())
     }
 
@@ -146,10 +146,11 @@ impl State {
             Some(_) => {}
         }
         let back = target.filter(|_| how == Rename::Exchange);
-        self.rename_entries(&[
-            Edit { dir: from, name: name.to_os_string(), old: Some(moved), new: back },
-            Edit { dir: to, name: to_name.to_os_string(), old: target, new: Some(moved) },
-        ]);
+        let edits = [
+            Edit { dir: from, name: name.into(), old: Some(moved), new: back },
+            Edit { dir: to, name: to_name.into(), old: target, new: Some(moved) },
+        ];
+        self.change_names(&edits, None);
         Ok(())
     }
 

@@ -5,14 +5,14 @@
 //! * of the same name in the same directory, or of the same inode (moved, replaced, linked or unlinked);
 //! * that made the directory it works in;
 //! * inside a directory that it removes: that directory was found empty;
-//! * that placed a directory above the new place of a directory it moves: that directory was found not to lie in itself.
+//! * that placed a directory above the new place of a directory it moves: that directory was found not to lie in itself;
+//! * that made the number of its new inode free, where numbers are reused at once.
 //!
 //! The first is what [`Disk`](crate::Disk) promises, the others are what keeps any survivor a tree.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ffi::OsString;
 
-use super::image::{Edit, Id, Image};
+use super::image::{Edit, Id, Image, Name};
 use crate::Time;
 
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl NameChange {
 #[derive(Debug, Clone, Default)]
 pub(super) struct NamesLog {
     pub(super) pending: BTreeMap<u64, NameChange>,
-    by_name: HashMap<(Id, OsString), u64>,
+    by_name: HashMap<(Id, Name), u64>,
     by_subject: HashMap<Id, u64>,
     by_dir: HashMap<Id, BTreeSet<u64>>,
     made: HashMap<Id, u64>,
@@ -42,8 +42,9 @@ pub(super) struct NamesLog {
 
 impl NamesLog {
     /// Notes a change; `before` is the tree without it.
-    pub(super) fn push(&mut self, seq: u64, at: Time, edits: &[Edit], before: &Image) {
-        let deps = self.deps(edits, before);
+    pub(super) fn push(&mut self, seq: u64, at: Time, edits: &[Edit], before: &Image, needs: Option<u64>) {
+        let mut deps = self.deps(edits, before);
+        deps.extend(needs);
         for edit in edits {
             self.by_name.insert((edit.dir, edit.name.clone()), seq);
             self.by_dir.entry(edit.dir).or_default().insert(seq);
@@ -127,8 +128,8 @@ impl NamesLog {
         Some(change)
     }
 
-    /// Whether a pending change names `id`.
-    pub(super) fn concerns(&self, id: Id) -> bool {
-        self.by_subject.contains_key(&id)
+    /// The last pending change that names `id`.
+    pub(super) fn last_of(&self, id: Id) -> Option<u64> {
+        self.by_subject.get(&id).copied()
     }
 }

@@ -5,35 +5,22 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::content::{BLOCK_BYTES, Content};
 use super::file_log::{Change, FileLog};
 use super::image::{Body, Edit, Entries, Id, Image, Inode, ROOT};
+use super::inodes::{FIRST_INO, cost};
 use super::locks::Locks;
 use super::meta_log::{Field, MetaChange, MetaLog};
 use super::names_log::NamesLog;
+use super::settings::{Reuse, Settings};
 use crate::{Kind, Time};
 
-/// What an inode takes of the space, besides its blocks.
-const INODE_BYTES: u64 = 512;
-const BLOCK: u64 = BLOCK_BYTES as u64;
-const UMASK: u32 = 0o022;
-const SET_GROUP_ID: u32 = 0o2000;
+const ROOT_INO: u64 = 2;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Opened {
     pub(super) id: Id,
     pub(super) process: u64,
     pub(super) writable: bool,
-}
-
-/// What a test may set, and a crash leaves as it is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
-    pub(super) capacity: u64,
-    pub(super) read_only: bool,
-    pub(super) reuse_numbers: bool,
-    pub(super) reflink: bool,
-    pub(super) exchange: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -62,17 +49,17 @@ pub(super) struct State {
     pub(super) last_handle: u64,
     pub(super) opens_of: HashMap<Id, u64>,
     pub(super) locks: Locks,
-    next_id: u64,
-    next_ino: u64,
-    /// Inode numbers that a crash gave back, the lowest last.
-    free_inos: Vec<u64>,
+    pub(super) next_id: u64,
+    pub(super) next_ino: u64,
+    /// Inode numbers that may be given out again, with the change of names that freed them where that is not durable.
+    pub(super) free_inos: BTreeMap<u64, Option<u64>>,
 }
 
 impl State {
     pub(super) fn new() -> Self {
         let now_us = 1_000_000_000_000_000;
-        let mut root = Inode {
-            ino: 2,
+        let root = Inode {
+            ino: ROOT_INO,
             kind: Kind::Dir,
             mode: 0o755,
             uid: 0,
@@ -85,9 +72,9 @@ impl State {
             timed_by: 0,
             xattrs: Arc::default(),
             names: 1,
-            body: Body::Node,
+            body: Body::Dir(Entries { by_name: BTreeMap::new(), parent: ROOT, subdirs: 0 }),
         };
-        root.body = Body::Dir(Entries { by_name: BTreeMap::new(), parent: ROOT, subdirs: 0 });
+        let used = cost(&root);
         let image = Image { inodes: BTreeMap::from([(ROOT, Arc::new(root))]) };
         Self {
             seen: image.clone(),
@@ -96,14 +83,8 @@ impl State {
             metas: BTreeMap::new(),
             files: BTreeMap::new(),
             journalled: 0,
-            settings: Settings {
-                capacity: 1 << 40,
-                read_only: false,
-                reuse_numbers: true,
-                reflink: true,
-                exchange: true,
-            },
-            used: INODE_BYTES + BLOCK,
+            settings: Settings::default(),
+            used,
             boot: 1,
             mount: 1,
             seq: 0,
@@ -120,8 +101,8 @@ impl State {
             opens_of: HashMap::new(),
             locks: Locks::default(),
             next_id: 1,
-            next_ino: 11,
-            free_inos: Vec::new(),
+            next_ino: FIRST_INO,
+            free_inos: BTreeMap::new(),
         }
     }
 
@@ -129,10 +110,7 @@ impl State {
     pub(super) fn reborn(&self, mut image: Image, same_boot: bool) -> Self {
         image.inodes.retain(|_, inode| inode.names > 0);
         let used = image.inodes.values().map(|inode| cost(inode)).sum();
-        let taken: BTreeSet<u64> = image.inodes.values().map(|inode| inode.ino).collect();
-        let reuse = self.settings.reuse_numbers;
-        let free_inos =
-            if reuse { (11..self.next_ino).rev().filter(|ino| !taken.contains(ino)).collect() } else { vec![] };
+        let free_inos = if self.settings.reuse == Reuse::Never { BTreeMap::new() } else { self.free_after(&image) };
         Self {
             seen: image.clone(),
             durable: image,
@@ -150,7 +128,7 @@ impl State {
     }
 
     pub(super) fn now(&self) -> Time {
-        time(self.now_us)
+        time(self.now_us / self.settings.tick_us * self.settings.tick_us)
     }
 
     pub(super) fn next_seq(&mut self) -> u64 {
@@ -158,86 +136,13 @@ impl State {
         self.seq
     }
 
-    // --- space -----------------------------------------------------------------------------------------------------
-
-    pub(super) fn free(&self) -> u64 {
-        self.settings.capacity.saturating_sub(self.used)
-    }
-
-    fn charge(&mut self, bytes: u64) -> Result<(), Errno> {
-        if self.free() < bytes {
-            return Err(Errno::NOSPC);
-        }
-        self.used += bytes;
-        Ok(())
-    }
-
-    pub(super) fn writable(&self) -> Result<(), Errno> {
-        if self.settings.read_only { Err(Errno::ROFS) } else { Ok(()) }
-    }
-
-    // --- inodes ----------------------------------------------------------------------------------------------------
-
-    /// A new inode without a name, in both layers: what is in it before any sync is what it was made with. As in Linux,
-    /// it gets the group of a directory that has the set-group-id bit, and a directory gets that bit too.
-    pub(super) fn make(&mut self, dir: Id, kind: Kind, mode: u32, rdev: u64, body: Body) -> Result<Id, Errno> {
-        let above = self.seen.inode(dir)?;
-        let gid = if above.mode & SET_GROUP_ID == 0 { 0 } else { above.gid };
-        let inherited = if kind == Kind::Dir { above.mode & SET_GROUP_ID } else { 0 };
-        let blocks = if kind == Kind::Dir { BLOCK } else { 0 };
-        self.charge(INODE_BYTES + blocks)?;
-        let ino = self.free_inos.pop().unwrap_or(self.next_ino);
-        self.next_ino = self.next_ino.max(ino + 1);
-        let id = Id(self.next_id);
-        self.next_id += 1;
-        let now = self.now();
-        let mode = if kind == Kind::Symlink { 0o777 } else { mode & !UMASK | inherited };
-        let inode = Arc::new(Inode {
-            ino,
-            kind,
-            mode,
-            uid: 0,
-            gid,
-            rdev,
-            born: now,
-            accessed: now,
-            modified: now,
-            changed: now,
-            timed_by: 0,
-            xattrs: Arc::default(),
-            names: 0,
-            body,
-        });
-        self.seen.inodes.insert(id, Arc::clone(&inode));
-        self.durable.inodes.insert(id, inode);
-        Ok(id)
-    }
-
-    /// Drops what has no name and is not open.
-    pub(super) fn reap(&mut self, id: Id) {
-        let gone = self.seen.find(id).is_some_and(|inode| inode.names == 0) && !self.opens_of.contains_key(&id);
-        if gone {
-            if let Some(inode) = self.seen.inodes.remove(&id) {
-                self.used = self.used.saturating_sub(cost(&inode));
-            }
-        }
-        let certain = self.durable.find(id).is_none_or(|inode| inode.names == 0);
-        if certain && !self.seen.inodes.contains_key(&id) && !self.names.concerns(id) {
-            self.durable.inodes.remove(&id);
-            self.metas.remove(&id);
-            self.files.remove(&id);
-        }
-    }
-
-    // --- changes ---------------------------------------------------------------------------------------------------
-
-    /// Carries out one change of names.
-    pub(super) fn rename_entries(&mut self, edits: &[Edit]) {
+    /// Carries out one change of names, which `needs` another beside those that follow from itself.
+    pub(super) fn change_names(&mut self, edits: &[Edit], needs: Option<u64>) {
         let seq = self.next_seq();
         let at = self.now();
         let touched: Vec<Id> = edits.iter().filter_map(|edit| edit.old).collect();
         let before = &self.seen;
-        self.names.push(seq, at, edits, before);
+        self.names.push(seq, at, edits, before, needs);
         self.seen.apply(seq, at, edits);
         for id in touched {
             self.reap(id);
@@ -269,15 +174,6 @@ impl State {
         self.files.entry(id).or_default().push(seq, change);
         self.change_field(id, Field::Times(accessed, now), true)
     }
-
-    /// How much of a write fits on the disk.
-    pub(super) fn fitting(&self, content: &Content, want: usize, offset: u64) -> usize {
-        content.fitting(want, offset, self.free() / BLOCK)
-    }
-}
-
-fn cost(inode: &Inode) -> u64 {
-    INODE_BYTES + inode.allocated()
 }
 
 pub(super) fn time(us: u64) -> Time {

@@ -93,6 +93,11 @@ impl Disk for SimDisk {
         self.look(dir, |state, _| Ok(state.free()))
     }
 
+    /// Root, the owner of everything that is made here.
+    fn user(&self) -> u32 {
+        0
+    }
+
     fn boot_id(&self) -> String {
         format!("simulated-boot-{}", self.state.lock().boot)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use super::tools::{BOTH, Desk, line, rel};
-use crate::sim::{Profile, SimDisk};
+use crate::sim::{Profile, Reuse, SimDisk};
 use crate::{Disk, Lock, Open, errno};
 
 fn code<T>(result: std::io::Result<T>) -> Option<i32> {
@@ -103,17 +103,49 @@ fn after_a_crash_device_and_boot_are_new_and_the_clock_has_moved() {
 
 #[test]
 fn a_number_that_a_crash_made_free_is_given_out_again_but_not_the_time_of_birth() {
-    for reuse in [true, false] {
+    for reuse in [Reuse::AfterCrash, Reuse::AtOnce, Reuse::Never] {
         let desk = Desk::with(&["a"]);
-        desk.disk.set_reuse_numbers(reuse);
+        desk.disk.set_reuse(reuse);
         let lost = desk.disk.stat_file(&desk.write("b", b"b")).unwrap().identity();
         let next = Desk::of(desk.disk.after(&desk.disk.outcomes(Profile::Strict).nothing()));
         let fresh = next.disk.stat_file(&next.write("c", b"c")).unwrap().identity();
-        assert_eq!(lost.ino == fresh.ino, reuse);
+        assert_eq!(lost.ino == fresh.ino, reuse != Reuse::Never);
         assert!(!lost.same_inode(&fresh));
         let more = next.disk.stat_file(&next.write("d", b"c")).unwrap().identity();
         assert_ne!(more.ino, fresh.ino);
     }
+}
+
+#[test]
+fn a_number_that_is_reused_at_once_belongs_to_one_inode_in_every_outcome() {
+    let desk = Desk::with(&["a"]);
+    desk.disk.set_reuse(Reuse::AtOnce);
+    desk.disk.set_tick_us(1_000_000);
+    let old = desk.disk.stat(&desk.root, "a".as_ref()).unwrap();
+    desk.rm("a");
+    drop(desk.write("b", b"new"));
+    let new = desk.disk.stat(&desk.root, "b".as_ref()).unwrap();
+    assert_eq!(old.ino, new.ino);
+    // The new inode took the number of the old one, so both are never there.
+    desk.leaves(&["", "a=old", "b=", "b=000", "b=new"], &["", "a=old", "b=", "b=000", "b=new"]);
+    // Between two ticks, nothing but the length and what is in them tells two files apart.
+    desk.rm("b");
+    drop(desk.write("c", b"NEW"));
+    let third = desk.disk.stat(&desk.root, "c".as_ref()).unwrap();
+    assert_eq!(new.identity(), third.identity());
+}
+
+#[test]
+fn an_outcome_can_be_described() {
+    let desk = Desk::with(&["a", "d/"]);
+    desk.mv("a", "d/a");
+    desk.write("d/a", b"new");
+    let outcomes = desk.disk.outcomes(Profile::Strict);
+    let said = [outcomes.nothing(), outcomes.everything()].map(|outcome| desk.disk.describe(&outcome));
+    assert_eq!(said[0].matches("lost").count(), 2, "{}", said[0]);
+    assert_eq!(said[1].matches("lost").count(), 0, "{}", said[1]);
+    assert!(said[1].contains("kept: a: File 11 -> nothing; d/a: nothing -> File 11;"), "{}", said[1]);
+    assert!(said[1].contains("contents of File 11: 3 bytes, step 1 of 1, sectors After(1) but {}"), "{}", said[1]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! What may be left of the contents of a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::tools::{BOTH, Desk, rel};
-use crate::sim::{Outcome, Profile};
-use crate::{Disk, Open};
+use crate::sim::{Node, Outcome, Profile};
+use crate::{Disk, Open, RelPath};
 
 /// The contents of `a` after each random outcome and each exhaustive one.
 fn contents(desk: &Desk, profile: Profile) -> BTreeSet<Vec<u8>> {
@@ -39,6 +39,8 @@ fn sectors_of_two_writes_mix() {
             assert!(seen.contains(mix), "{profile:?} never left {mix}");
         }
         let zero = seen.iter().any(|mix| mix.contains('0'));
+        let part = seen.iter().any(|mix| mix.contains('0') && mix.contains('2'));
+        assert_eq!(part, zero, "{profile:?}");
         // Only where nothing is assumed may a sector that held something read as zeros.
         assert_eq!(zero, profile == Profile::Strict);
         assert!(seen.iter().all(|mix| mix.len() == 3));
@@ -108,6 +110,18 @@ fn a_cut_alone_is_the_old_file_or_a_beginning_of_it() {
 }
 
 #[test]
+fn a_cut_that_did_not_happen_spares_the_rest_of_a_sector_that_was_written_after_it() {
+    let desk = Desk::with(&["a"]);
+    let file = desk.write("a", &sectors("xyz"));
+    desk.disk.sync_data(&file).unwrap();
+    desk.disk.set_len(&file, 100).unwrap();
+    crate::write_all(&desk.disk, &file, &[b'n'; 10], 0).unwrap();
+    for bytes in contents(&desk, Profile::Strict) {
+        assert_eq!(bytes[10..], sectors("xyz")[10..bytes.len()]);
+    }
+}
+
+#[test]
 fn bytes_cut_off_do_not_come_back_when_the_file_grows_again() {
     let desk = Desk::with(&["a"]);
     let file = desk.write("a", &sectors("xy"));
@@ -149,6 +163,53 @@ fn a_reflink_is_as_open_as_a_write_and_keeps_its_holes() {
     crate::write_all(&desk.disk, &source, b"END", 1 << 20).unwrap();
     let kept = desk.disk.after(&desk.disk.outcomes(Profile::Strict).nothing());
     assert!(kept.dump()[&rel("c")].contents.ends_with(b"end"));
+}
+
+/// The contents of `a` after each exhaustive outcome, a letter for a sector, with and without the time of the write.
+fn cases(desk: &Desk, profile: Profile) -> BTreeSet<String> {
+    let old = desk.disk.after(&desk.disk.outcomes(profile).nothing()).dump()[&rel("a")].modified;
+    let outcomes = desk.disk.outcomes(profile).exhaustive(1000).unwrap();
+    let trees = outcomes.map(|outcome| desk.disk.after(&outcome).dump());
+    let case = |tree: BTreeMap<RelPath, Node>| {
+        let node = &tree[&rel("a")];
+        letters(&node.contents) + if node.modified == old { "" } else { "!" }
+    };
+    trees.map(case).collect()
+}
+
+#[test]
+fn an_exhaustive_run_sees_a_grown_file_in_every_case_that_differs_in_kind() {
+    let desk = Desk::with(&[]);
+    let file = desk.write("a", &sectors("oo"));
+    desk.disk.sync_all(&desk.root).unwrap();
+    crate::write_all(&desk.disk, &file, &sectors("nnnn"), 512).unwrap();
+    // `!` is: with the time of the write. Nothing and everything come with the old time too.
+    let (nothing, everything) = (["oo", "oo!"], ["onnnn", "onnnn!"]);
+    let lengths = ["oo000!", "on!", "onn!"];
+    let halves = ["oo0nn!", "onn00!"];
+    let single = ["oonnn!", "on0nn!", "onn0n!", "onnn0!"];
+    let both = [&nothing[..], &everything, &lengths, &halves, &single].concat();
+    for (profile, zeroed) in [(Profile::Strict, Some("o0000!")), (Profile::Ordered, None)] {
+        let expected = both.iter().copied().chain(zeroed).map(String::from).collect();
+        assert_eq!(cases(&desk, profile), expected, "{profile:?}");
+    }
+}
+
+#[test]
+fn an_exhaustive_run_sees_each_write_and_each_cut() {
+    let desk = Desk::with(&[]);
+    let file = desk.write("a", &sectors("oo"));
+    desk.disk.sync_all(&desk.root).unwrap();
+    desk.disk.set_len(&file, 0).unwrap();
+    desk.write("a", &sectors("1"));
+    desk.write("a", &sectors("2"));
+    // As it was, cut, the first write, the second, and the length without either. The cut is the least that a journal
+    // leaves once it got that far.
+    let ordered = ["oo", "oo!", "", "!", "1!", "2", "2!", "0!"];
+    assert_eq!(cases(&desk, Profile::Ordered), ordered.map(String::from).into());
+    // The last: written in place, but not cut.
+    let strict = ["oo", "oo!", "!", "1!", "2", "2!", "0!", "2o!"];
+    assert_eq!(cases(&desk, Profile::Strict), strict.map(String::from).into());
 }
 
 #[test]

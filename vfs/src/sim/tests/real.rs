@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use proptest::prelude::*;
 
-use super::random::{Act, Step, step, work};
+use super::random::{Act, Hands, Step, work};
 use crate::sim::SimDisk;
 use crate::{Dir, Disk, Kind, Open, RealDisk, RelPath, read_all};
 
@@ -77,16 +77,16 @@ proptest! {
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let place = tempfile::tempdir().unwrap();
         let (real, sim) = (RealDisk, SimDisk::new());
-        let (real_root, sim_root) = (real.open_root(place.path()).unwrap(), sim.open_root("/".as_ref()).unwrap());
+        let mut one = Hands::new(&real, real.open_root(place.path()).unwrap());
+        let mut two = Hands::new(&sim, sim.open_root("/".as_ref()).unwrap());
         // Flushing the file system of the machine over and over shows nothing here.
         let cheap = |step: &&Step| !matches!(step.1, Act::SyncAll) && (is_root() || for_everybody(step));
         for taken in steps.iter().filter(cheap) {
             let said = |result: std::io::Result<String>| result.map_err(|error| error.raw_os_error().ok_or(error.kind()));
-            let (one, two) = (said(step(&real, &real_root, taken)), said(step(&sim, &sim_root, taken)));
-            prop_assert_eq!(one, two, "{:?}", taken);
+            prop_assert_eq!(said(one.step(taken)), said(two.step(taken)), "{:?}", taken);
         }
-        let one = walk(&real, &real_root, &RelPath::root(), &mut BTreeMap::new());
-        let two = walk(&sim, &sim_root, &RelPath::root(), &mut BTreeMap::new());
+        let one = walk(&real, &one.root, &RelPath::root(), &mut BTreeMap::new());
+        let two = walk(&sim, &two.root, &RelPath::root(), &mut BTreeMap::new());
         prop_assert_eq!(one, two);
     }
 }

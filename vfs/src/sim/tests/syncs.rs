@@ -41,6 +41,17 @@ fn a_failed_sync_of_a_directory_leaves_its_names_in_doubt_for_good() {
 }
 
 #[test]
+fn what_needs_a_name_in_doubt_is_in_doubt_too() {
+    let desk = Desk::with(&["a"]);
+    desk.mv("a", "b");
+    desk.disk.fail_sync_at(Some(1));
+    desk.disk.sync_dir(&desk.root).unwrap_err();
+    desk.mv("b", "c");
+    desk.disk.sync_dir(&desk.root).unwrap();
+    desk.leaves(&["a=old", "b=old", "c=old"], &["a=old", "b=old", "c=old"]);
+}
+
+#[test]
 fn a_failed_sync_of_everything_leaves_metadata_in_doubt_until_it_is_set_again() {
     let desk = Desk::with(&["a"]);
     let modes = || -> Vec<u32> {
