@@ -80,8 +80,8 @@ mod repair;
 mod report;
 mod resume;
 mod scan;
-mod seed;
 mod slot;
+mod stamp;
 mod truncate;
 mod walk;
 

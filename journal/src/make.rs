@@ -7,7 +7,7 @@ use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, write_all};
 
 use crate::error::{Attempt, Failure};
 use crate::layout::FRAME_HEADER_BYTES;
-use crate::{LogOptions, Lsn, SegmentHeader, name, seed};
+use crate::{LogOptions, Lsn, SegmentHeader, name, stamp};
 
 /// How much one call zeroes. Larger writes leave larger folios in the page cache, and every later small sync of the
 /// file is slower for it.
@@ -29,14 +29,14 @@ pub(crate) struct Prepared {
 pub(crate) fn header(disk: &dyn Disk, options: &LogOptions, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
     SegmentHeader {
         tree: options.tree,
-        boot: seed::boot(&disk.boot_id()),
+        boot: stamp::boot(&disk.boot_id()),
         seq,
         first: prev.next(),
-        seed: seed::seed(),
+        seed: treewal_vfs::random(),
         prev,
         prev_crc,
         segment_bytes: options.segment_bytes,
-        created: seed::now(),
+        created: stamp::now(),
         durable: prev,
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn segment(seq: u64) -> String {
 /// A name for a file that is to become a segment, and that no file had before: after a failed sync of the directory,
 /// what was done to a name is in doubt, and all that is done to it later with it.
 pub(crate) fn fresh_spare() -> String {
-    format!("{:016x}{SPARE_SUFFIX}", crate::seed::seed())
+    format!("{:016x}{SPARE_SUFFIX}", treewal_vfs::random())
 }
 
 /// What a name in the directory stands for.

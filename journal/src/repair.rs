@@ -1,15 +1,15 @@
 //! The explicit second pass over a damaged log: sets aside what does not count and lets the log go on behind it.
 //!
-//! Every step leaves a log that a scan calls damaged until the last evidence is safe, and the whole can be run again
-//! after a crash at any point:
+//! A scan calls the log damaged until every cut file is safe, and the whole can be run again after a crash at any point:
 //!
 //! 1. Every file that is cut, the damaged segment and all after it, gets a second name in the quarantine, which is
 //!    synced. Nothing has changed for a reader.
-//! 2. A new segment takes the place behind the valid records in one step. It continues from the last of them, so a
-//!    reader goes no further in the damaged segment, whose valid part stays where it is. Its numbers begin beyond any
-//!    that the cut records can have had, so that none is ever given twice.
-//! 3. The names of the later segments go. Until they are gone they do not continue from the new segment: a scan finds
-//!    damage again, and the next repair cuts them.
+//! 2. A new segment is placed behind all of them. It continues from the last valid record, but as long as others stand
+//!    between, a reader does not get there. Its records have numbers beyond any that the cut records can have had, and
+//!    its own number is new, too: nothing is ever called twice the same.
+//! 3. The names of the segments between go.
+//! 4. The name of the damaged segment goes, where nothing in it is valid. It goes last: without it a segment after it
+//!    could pass for the oldest. Where a part is valid it stays, and the new segment says where that part ends.
 //!
 //! A segment with a second name is never used again, only removed: see [`Log::truncate`](crate::Log::truncate).
 
@@ -38,7 +38,8 @@ pub struct Repair {
 }
 
 /// Cuts a damaged log behind its last valid record. What is cut stays as it is, under its own names in `quarantine`,
-/// a directory of the same file system, which is empty or the one of a repair that was interrupted. Scan again afterwards: the log is clean and can be resumed.
+/// a directory of the same file system; where a name is taken there, with a number behind it. Scan again afterwards:
+/// the log is clean and can be resumed.
 ///
 /// Durable when it returns; after a crash or an error it can be called again with a new scan.
 ///
@@ -58,24 +59,35 @@ pub fn repair(
         return Err(Error::Foreign { found, wanted: options.tree });
     }
     let cut = cut_files(disk, dir, segment)?;
-    for file in &cut {
-        keep(disk, dir, quarantine, file)?;
-    }
+    let quarantined = cut.iter().map(|file| keep(disk, dir, quarantine, file)).collect::<Result<_, _>>()?;
     disk.sync_dir(quarantine).plain("sync", "quarantine")?;
-    // A segment that is damaged as a whole makes place; one with valid records stays, and is continued.
-    let seq = if offset == 0 { Some(segment) } else { segment.checked_add(1) };
-    let seq = seq.ok_or(Error::Exhausted)?;
-    let first = beyond(disk, dir, options, scan, &cut)?;
-    let header = make::header(disk, options, seq, scan.last, scan.chain);
-    let header = SegmentHeader { first, durable: first.before(), ..header };
+    let next = beyond(disk, dir, options, scan, &cut)?;
+    let header = make::header(disk, options, number(scan, &cut)?, scan.last, scan.chain);
+    let header = SegmentHeader { first: next, durable: next.before(), ..header };
     make::prepare(disk, dir, &mut None, &header, &[])
-        .and_then(|segment| segment.place(disk, dir, Rename::Replace))
+        .and_then(|segment| segment.place(disk, dir, Rename::NoReplace))
         .inspect_err(|_| make::leave_doubt(disk, dir))?;
-    for file in cut.iter().filter(|file| file.seq > seq) {
+    remove(disk, dir, cut.iter().filter(|file| file.seq > segment))?;
+    if offset == 0 {
+        remove(disk, dir, cut.iter().filter(|file| file.seq == segment))?;
+    }
+    Ok(Repair { quarantined, kept: scan.last, next })
+}
+
+fn remove<'a>(disk: &dyn Disk, dir: &Dir, files: impl Iterator<Item = &'a CutFile>) -> Result<(), Failure> {
+    for file in files {
         disk.remove_file(dir, OsStr::new(&file.name)).plain("remove", &file.name)?;
     }
-    disk.sync_dir(dir).plain("sync", name::DIR)?;
-    Ok(Repair { quarantined: cut.into_iter().map(|file| file.name).collect(), kept: scan.last, next: first })
+    disk.sync_dir(dir).fatal("sync", name::DIR).inspect_err(|_| make::leave_doubt(disk, dir))
+}
+
+/// A number for the new segment: above all that are cut. Somebody may have made a file with the highest number there
+/// is; then any number behind the valid segments that is free.
+fn number(scan: &Scan, cut: &[CutFile]) -> Result<u64, Error> {
+    let valid = scan.segments.last().map_or(0, |segment| segment.header.seq);
+    let highest = cut.iter().map(|file| file.seq).fold(valid, u64::max);
+    let free = |seq: &u64| cut.iter().all(|file| file.seq != *seq);
+    highest.checked_add(1).or_else(|| (valid..u64::MAX).skip(1).find(free)).ok_or(Error::Exhausted)
 }
 
 struct CutFile {
@@ -127,21 +139,31 @@ fn first_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<Lsn>, Er
     }
 }
 
-/// Gives a file a second name in the quarantine, or a copy where the file system has no second names. What is there
-/// already under that name must be the same: it is from a repair that was interrupted.
-fn keep(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, cut: &CutFile) -> Result<(), Failure> {
-    let name = OsStr::new(&cut.name);
-    let kept = disk.hard_link(dir, name, quarantine, name);
-    let kept = match kept {
-        Err(error) if is_unsupported(&error) => copy(disk, dir, quarantine, name),
-        other => other,
-    };
-    match kept {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let same = is_same(disk, dir, quarantine, name).plain("compare", &cut.name)?;
-            if same { Ok(()) } else { Err(error).plain("set aside", &cut.name) }
+/// How many files of the same name a quarantine takes.
+const SAME_NAME_MAX: u32 = 1000;
+
+/// Gives a file a second name in the quarantine, or a copy where the file system has no second names; gives the name.
+/// What is there already under its own name may be from a repair that was interrupted; else a number is added.
+fn keep(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, cut: &CutFile) -> Result<String, Failure> {
+    let mut kept = cut.name.clone();
+    let mut number = 1;
+    loop {
+        let (from, to) = (OsStr::new(&cut.name), OsStr::new(&kept));
+        let done = match disk.hard_link(dir, from, quarantine, to) {
+            Err(error) if is_unsupported(&error) => copy(disk, dir, from, quarantine, to),
+            other => other,
+        };
+        match done {
+            Ok(()) => return Ok(kept),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SAME_NAME_MAX => {
+                if is_same(disk, dir, from, quarantine, to).plain("compare", &cut.name)? {
+                    return Ok(kept);
+                }
+                kept = format!("{}.{number}", cut.name);
+                number += 1;
+            }
+            Err(error) => return Err(error).plain("set aside", &cut.name),
         }
-        other => other.plain("set aside", &cut.name),
     }
 }
 
@@ -151,7 +173,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// A copy that has its name only when it is whole and durable.
-fn copy(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Result<()> {
+fn copy(disk: &dyn Disk, dir: &Dir, name: &OsStr, quarantine: &Dir, kept: &OsStr) -> io::Result<()> {
     let part = OsStr::new("part");
     match disk.remove_file(quarantine, part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -161,14 +183,14 @@ fn copy(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Resul
     let to = disk.open(quarantine, part, Open::CreateNew { mode: 0o600 })?;
     copy_contents(disk, &from, &to)?;
     disk.sync_file(&to)?;
-    match disk.rename(quarantine, part, quarantine, name, Rename::NoReplace) {
+    match disk.rename(quarantine, part, quarantine, kept, Rename::NoReplace) {
         Err(error) => disk.remove_file(quarantine, part).and(Err(error)),
         done => done,
     }
 }
 
-fn is_same(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, name: &OsStr) -> io::Result<bool> {
-    let (here, there) = (disk.open(dir, name, Open::Read)?, disk.open(quarantine, name, Open::Read)?);
+fn is_same(disk: &dyn Disk, dir: &Dir, name: &OsStr, quarantine: &Dir, kept: &OsStr) -> io::Result<bool> {
+    let (here, there) = (disk.open(dir, name, Open::Read)?, disk.open(quarantine, kept, Open::Read)?);
     let (ours, theirs) = (disk.stat_file(&here)?, disk.stat_file(&there)?);
     if ours.identity() == theirs.identity() {
         return Ok(true);

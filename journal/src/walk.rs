@@ -104,3 +104,81 @@ impl Cursor {
 pub(crate) fn limit(header: &SegmentHeader) -> usize {
     usize::try_from(header.segment_bytes).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use treewal_vfs::Time;
+
+    use super::*;
+    use crate::TreeId;
+    use crate::frame::{Label, encode};
+    use crate::layout::SEGMENT_BYTES_MIN;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            tree: TreeId([1; 16]),
+            boot: [2; 16],
+            seq: 5,
+            first: Lsn(10),
+            seed: 99,
+            prev: Lsn(9),
+            prev_crc: 1234,
+            segment_bytes: SEGMENT_BYTES_MIN,
+            created: Time::default(),
+            durable: Lsn(9),
+        }
+    }
+
+    fn label(lsn: u64) -> Label {
+        Label { kind: 1, lsn: Lsn(lsn), durable: Lsn(9) }
+    }
+
+    /// A segment that starts with these frames, and how a walk through it ends.
+    fn walk(frames: &[u8], next: Option<&SegmentHeader>) -> (End, Vec<u64>, Cursor) {
+        let mut bytes = vec![0; limit(&header())];
+        bytes[HEADER_BYTES..HEADER_BYTES + frames.len()].copy_from_slice(frames);
+        let mut cursor = Cursor::start(&header());
+        let mut seen = Vec::new();
+        let end = cursor.walk(&bytes, &header(), next, &mut |frame| seen.push(frame.lsn.0));
+        (end, seen, cursor)
+    }
+
+    #[test]
+    fn a_frame_counts_only_behind_its_own_predecessor() {
+        let mut frames = Vec::new();
+        let first = encode(&mut frames, 99, 1234, label(10), b"first");
+        let start = frames.len();
+        encode(&mut frames, 99, first, label(11), b"second");
+        assert_eq!((walk(&frames, None).0, walk(&frames, None).1), (End::Zero, vec![10, 11]));
+        // What stood behind another record of the same number, kind and length.
+        let mut other = Vec::new();
+        let first = encode(&mut other, 99, 1234, label(10), b"FIRST");
+        encode(&mut other, 99, first, label(11), b"second");
+        let mixed = [&frames[..start], &other[start..]].concat();
+        assert_eq!((walk(&mixed, None).0, walk(&mixed, None).1), (End::Bad, vec![10]));
+        for (seed, prev_crc, wrong) in [
+            (98, 1234, label(10)),
+            (99, 1235, label(10)),
+            (99, 1234, label(11)),
+            (99, 1234, Label { durable: Lsn(10), ..label(10) }),
+        ] {
+            let mut frames = Vec::new();
+            encode(&mut frames, seed, prev_crc, wrong, b"x");
+            assert_eq!((walk(&frames, None).0, walk(&frames, None).1.len()), (End::Bad, 0));
+        }
+    }
+
+    #[test]
+    fn the_next_segment_says_where_this_one_ends() {
+        let mut frames = Vec::new();
+        let first = encode(&mut frames, 99, 1234, label(10), b"first");
+        encode(&mut frames, 99, first, label(11), b"second");
+        let next = SegmentHeader { seq: 6, first: Lsn(11), prev: Lsn(10), prev_crc: first, ..header() };
+        let (end, seen, cursor) = walk(&frames, Some(&next));
+        assert_eq!((end, seen, cursor.expected), (End::Handover, vec![10], Lsn(11)));
+        let at_once = SegmentHeader { prev: Lsn(9), prev_crc: 1234, ..next };
+        assert_eq!((walk(&frames, Some(&at_once)).0, walk(&frames, Some(&at_once)).1.len()), (End::Handover, 0));
+        let unlinked = SegmentHeader { prev_crc: first ^ 1, ..next };
+        assert_eq!((walk(&frames, Some(&unlinked)).0, walk(&frames, Some(&unlinked)).1.len()), (End::Zero, 2));
+    }
+}
