@@ -8,7 +8,7 @@ use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
 use treewal_recovery::home;
 use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
 use treewal_snapshot::{Check, Manifest, TakeOptions};
-use treewal_vfs::{Dir, RelPath, random, remove_tree};
+use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
 use crate::engine::{Engine, Hold};
 use crate::{Error, Result};
@@ -108,7 +108,7 @@ impl Guard {
         let mut hold = self.engine.resume();
         let synced = self.engine.disk().sync_all(self.engine.root());
         let committed = synced.map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
-            let lsn = hold.append(&[Record::Commit { txn: self.txn, intents: 0, at: crate::commit::now() }])?;
+            let lsn = hold.append(&[Record::Commit { txn: self.txn, intents: 0, at: Time::now() }])?;
             hold.sync(lsn)?;
             hold.note_commit(lsn, []);
             Ok(())

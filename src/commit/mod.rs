@@ -106,7 +106,7 @@ fn promise(hold: &mut Hold<'_>, stage: &Stage, material: &mut Material, txn: u64
     let intents =
         u32::try_from(changes).map_err(|_| Error::Input(format!("a transaction of {changes} changes is too large")))?;
     material.records.insert(0, Record::Begin(Begin { txn, stage: stage.name().to_owned(), barrier }));
-    material.records.push(Record::Commit { txn, intents, at: now() });
+    material.records.push(Record::Commit { txn, intents, at: Time::now() });
     let lsn = hold.append(&material.records)?;
     hold.sync(lsn)?;
     Ok(lsn)
@@ -131,14 +131,6 @@ fn put_back(hold: &mut Hold<'_>, ground: &mut Ground<'_>, applied: &Applied, txn
 fn undecided(hold: &mut Hold<'_>, error: Error) -> Error {
     hold.poison();
     Error::Undecided { source: Box::new(error) }
-}
-
-/// The wall clock, for people.
-pub(crate) fn now() -> Time {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(Time::default(), |since| Time {
-        secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanos: since.subsec_nanos(),
-    })
 }
 
 /// The paths that intents are about, for people.

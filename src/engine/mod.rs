@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use treewal_journal::{Log, Lsn, TreeId};
 use treewal_recovery::home::{Holder, Home, Taken, TreeLock, read_identity, write_identity};
 use treewal_recovery::{Config, Recovered, RecoveryReport, recover};
-use treewal_vfs::{Dir, Disk, Meta, RelPath, random};
+use treewal_vfs::{Dir, Disk, Meta, RelPath, Time, random};
 
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};
@@ -51,7 +51,7 @@ impl Engine {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me =
-            Holder { pid: std::process::id(), since: now(), token: u128::from(random()) << 64 | u128::from(random()) };
+            Holder { pid: std::process::id(), since: u64::try_from(Time::now().secs).unwrap_or_default(), token: u128::from(random()) << 64 | u128::from(random()) };
         let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
         lock.take(&home, options.lock_wait).map_err(|error| Error::from_lock(error, me))?;
         let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
@@ -171,10 +171,6 @@ fn identity(home: &Home) -> Result<TreeId> {
     });
     write_identity(home, id).map_err(Error::from_recovery)?;
     Ok(id)
-}
-
-fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Where a slot of a stage lies, for people.

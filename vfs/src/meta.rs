@@ -11,6 +11,18 @@ pub struct Time {
     pub nanos: u32,
 }
 
+impl Time {
+    /// The wall clock, for what people read: nothing may be decided by it. Zero where it stands before 1970.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        since.map_or(Self::default(), |since| Self {
+            secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanos: since.subsec_nanos(),
+        })
+    }
+}
+
 // Order of variants is the format: 0 file, 1 directory, 2 symlink, 3 fifo, 4 socket, 5 character, 6 block device.
 /// The kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bincode::Encode, bincode::Decode)]
