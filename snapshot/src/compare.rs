@@ -84,7 +84,7 @@ fn difference(
         Kind::File => match judge(entry, manifest.backup_of(entry), live) {
             Verdict::Same | Verdict::Touched => !doubtful,
             Verdict::Backup => true,
-            Verdict::Written | Verdict::BackupWritten | Verdict::Other => false,
+            Verdict::Written | Verdict::BackupWritten | Verdict::Alike | Verdict::Other => false,
         },
         Kind::Symlink => is_settled(entry, live) || target_is(disk, tree, entry)?,
         Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => live.rdev == entry.meta.rdev,

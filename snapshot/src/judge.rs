@@ -17,6 +17,8 @@ pub(crate) enum Verdict {
     Backup,
     /// Its backup, put there by an earlier restore and written to since.
     BackupWritten,
+    /// Another inode with size and modification time of then: the whole tree may have been copied.
+    Alike,
     /// Something else.
     Other,
 }
@@ -36,6 +38,7 @@ pub(crate) fn judge(entry: &Entry, backup: Option<&Backup>, live: &Meta) -> Verd
         };
     }
     match backup.filter(|backup| is_backup(backup, live)) {
+        None if untorn => Verdict::Alike,
         None => Verdict::Other,
         Some(backup) if is_whole(backup, then, live) => Verdict::Backup,
         Some(_) => Verdict::BackupWritten,
@@ -52,6 +55,12 @@ pub(crate) fn is_backup(backup: &Backup, live: &Meta) -> bool {
 pub(crate) fn is_whole(backup: &Backup, then: &Meta, live: &Meta) -> bool {
     let copied = backup.mode != Mode::HardLink && live.modified == backup.modified;
     live.size == then.size && (live.modified == then.modified || copied)
+}
+
+/// Whether this may be a copy of the backup, made together with the whole tree, so that no inode is the one of then.
+pub(crate) fn may_be_copy(backup: &Backup, then: &Meta, live: &Meta) -> bool {
+    let untouched = live.modified == backup.modified || backup.checksum.is_some();
+    live.kind == Kind::File && live.size == then.size && untouched
 }
 
 /// Whether everything that `stat` says and a restore brings back is as it was.

@@ -7,7 +7,7 @@ use std::io;
 use treewal_vfs::{Dir, Disk, File, Kind, Meta, Open, RelPath, Time};
 
 use super::WORK;
-use crate::judge::{is_backup, is_whole};
+use crate::judge::{is_backup, is_whole, may_be_copy};
 use crate::ladder::{CONTENTS, backup_name};
 use crate::manifest::{Backup, Entry, Mode};
 use crate::walk::{Walk, open_parent, stat};
@@ -18,6 +18,8 @@ use crate::{Error, Result, contents};
 pub(super) enum BackupState {
     /// It is there and whole, at this path of the snapshot's directory.
     Ready(RelPath),
+    /// It is not there; what is, at this path, has its contents and is another inode.
+    Copied(RelPath),
     /// It is the file itself, and somebody wrote to it.
     Written,
     /// It is not there, or not what was written.
@@ -76,7 +78,7 @@ impl<'a> Backups<'a> {
     fn compare(&self, dir: &Dir, name: &OsStr, entry: &Entry, backup: &Backup) -> Result<bool> {
         let failed = |error| Error::io("compare", &entry.path)(error);
         let live = self.disk.open(dir, name, Open::Read).map_err(failed)?;
-        if let BackupState::Ready(path) = self.state(entry, backup, false)? {
+        if let BackupState::Ready(path) | BackupState::Copied(path) = self.state(entry, backup, false)? {
             let own = self.file(&path).map_err(failed)?;
             if contents::equal(self.disk, &live, &own, entry.meta.size).map_err(failed)? {
                 return Ok(true);
@@ -88,19 +90,30 @@ impl<'a> Backups<'a> {
 
     /// What became of a backup. Its checksum is looked at where it is `needed`, which costs reading it.
     pub(super) fn state(&self, entry: &Entry, backup: &Backup, needed: bool) -> Result<BackupState> {
-        let (path, own) = match self.at_home(entry, backup)?.filter(|own| is_backup(backup, own)) {
-            Some(own) => (RelPath::root().join(CONTENTS).join(backup_name(backup.number)), own),
-            None => match self.astray(backup)? {
-                Some(found) => found,
-                None => return Ok(BackupState::Lost),
-            },
+        let home = RelPath::root().join(CONTENTS).join(backup_name(backup.number));
+        let at_home = self.at_home(entry, backup)?;
+        let found = match at_home.filter(|own| is_backup(backup, own)) {
+            Some(own) => Some((home.clone(), own)),
+            None => self.astray(backup)?,
         };
-        if !is_whole(backup, &entry.meta, &own) {
-            return Ok(if backup.mode == Mode::HardLink { BackupState::Written } else { BackupState::Lost });
-        }
-        let (Some(expected), true) = (backup.checksum, needed) else { return Ok(BackupState::Ready(path)) };
-        match self.file(&path).and_then(|own| contents::checksum(self.disk, &own, entry.meta.size)) {
-            Ok(found) if found == expected => Ok(BackupState::Ready(path)),
+        let path = match (found, at_home) {
+            (Some((path, own)), _) if is_whole(backup, &entry.meta, &own) => path,
+            (Some(_), _) if backup.mode == Mode::HardLink => return Ok(BackupState::Written),
+            // The inode is nowhere: then its contents must speak for it.
+            (None, Some(own)) if may_be_copy(backup, &entry.meta, &own) => {
+                return self.summed(entry, backup, &home, BackupState::Copied(home.clone()));
+            }
+            _ => return Ok(BackupState::Lost),
+        };
+        let ready = BackupState::Ready(path.clone());
+        if needed { self.summed(entry, backup, &path, ready) } else { Ok(ready) }
+    }
+
+    /// The `state`, unless the checksum is another than that of then.
+    fn summed(&self, entry: &Entry, backup: &Backup, path: &RelPath, state: BackupState) -> Result<BackupState> {
+        let Some(expected) = backup.checksum else { return Ok(state) };
+        match self.file(path).and_then(|own| contents::checksum(self.disk, &own, entry.meta.size)) {
+            Ok(found) if found == expected => Ok(state),
             Err(error) if !cannot_read(&error) => Err(Error::io("read the backup of", &entry.path)(error)),
             _ => Ok(BackupState::Lost),
         }

@@ -192,7 +192,7 @@ impl<'a> Planner<'a> {
         let Some((&place, rest)) = names.split_first() else { return Ok(()) };
         if entries[first].backup.is_some() {
             match self.survey.backups.get(&first) {
-                Some(BackupState::Ready(from)) => self.put(place, from)?,
+                Some(BackupState::Ready(from) | BackupState::Copied(from)) => self.put(place, from)?,
                 _ => {
                     self.give_up(first, names);
                     return Ok(());

@@ -146,10 +146,10 @@ impl Look<'_> {
         }
         Ok(match verdict {
             Verdict::Same if !doubtful => Holds::Right,
-            Verdict::Same | Verdict::Touched if self.is_right(entry, backup)? => Holds::Right,
+            Verdict::Same | Verdict::Touched | Verdict::Alike if self.is_right(entry, backup)? => Holds::Right,
             Verdict::Backup => Holds::Right,
             Verdict::BackupWritten => Holds::Written,
-            Verdict::Same | Verdict::Touched | Verdict::Written | Verdict::Other => Holds::Wrong,
+            _ => Holds::Wrong,
         })
     }
 
@@ -172,7 +172,8 @@ impl Look<'_> {
                 _ => Holds::Right,
             },
             Verdict::Written | Verdict::BackupWritten => Holds::Written,
-            Verdict::Backup | Verdict::Other => Holds::Wrong,
+            Verdict::Alike if self.is_right(entry, backup)? => Holds::Right,
+            Verdict::Alike | Verdict::Backup | Verdict::Other => Holds::Wrong,
         })
     }
 

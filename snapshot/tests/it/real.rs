@@ -1,6 +1,7 @@
 //! What a snapshot keeps and a restore brings back, on the file system of the machine.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -447,5 +448,30 @@ fn meddler(home: PathBuf, times: u32) -> impl Fn(Verb) + Send + Sync {
             std::thread::sleep(std::time::Duration::from_millis(12));
             Bed::new(&RealDisk, &home).write("w/plain", b"PLAIN");
         }
+    }
+}
+
+#[test]
+fn a_tree_that_was_copied_with_its_snapshot_is_restored_as_well() {
+    for sharing in ALL {
+        on_real(|bed| {
+            let before = bed.dump();
+            bed.take(&["w"], sharing).unwrap();
+            mutate(bed);
+            let elsewhere = tempfile::tempdir().unwrap();
+            let copied = elsewhere.path().join("copy");
+            let done = Command::new("cp").arg("-a").args([&bed.home, &copied]).status().unwrap();
+            assert!(done.success());
+            let copy = Bed::new(bed.disk, &copied);
+            copy.restore(Check::Contents).unwrap();
+            assert_same(&before, &copy.dump(), &format!("{sharing:?}"));
+            if sharing == Sharing::Copy {
+                let again = copy.restore(Check::Contents).unwrap();
+                assert_eq!((again.restored, again.removed, again.metadata), (0, 0, 0));
+            }
+            // What is left of the first is not disturbed by what was done to the second.
+            bed.restore(Check::Contents).unwrap();
+            assert_same(&before, &bed.dump(), &format!("{sharing:?}"));
+        });
     }
 }
