@@ -2,7 +2,9 @@
 #![cfg(test)]
 
 mod bed;
+mod cost;
 mod crash;
 mod hooked;
 mod model;
+mod privilege;
 mod real;

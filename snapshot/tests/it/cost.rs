@@ -1,0 +1,66 @@
+//! What taking and restoring cost, in calls that change something or sync.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use treewal_snapshot::{Check, Sharing, compare};
+use treewal_vfs::sim::SimDisk;
+use treewal_vfs::{RecordingDisk, Verb};
+
+use crate::bed::Bed;
+
+/// Calls that change something, and syncs: of taking, and of restoring after one file of so many was replaced.
+fn cost(files: usize, sharing: Sharing) -> [(usize, usize); 2] {
+    let sim = SimDisk::new();
+    let plain = Bed::new(&sim, Path::new("/"));
+    plain.dir("w");
+    for file in 0..files {
+        plain.write(&format!("w/{file}"), b"contents");
+    }
+    let disk = RecordingDisk::new(Arc::new(sim.clone()));
+    let bed = plain.through(&disk);
+    bed.take(&["w"], sharing).unwrap();
+    let taken = (disk.mutations(), disk.syncs());
+    bed.replace("w/0", b"other");
+    bed.write("w/new", b"new");
+    disk.take();
+    bed.restore(Check::Attributes).unwrap();
+    [taken, (disk.mutations(), disk.syncs())]
+}
+
+#[test]
+fn a_snapshot_costs_one_sync_and_a_few_calls_a_file() {
+    for (sharing, a_file) in [(Sharing::Auto, 2), (Sharing::HardLink, 1), (Sharing::Copy, 3)] {
+        let [(few, syncs), _] = cost(10, sharing);
+        let [(many, _), _] = cost(110, sharing);
+        // The manifest goes out in blocks, of which the larger one takes a few more.
+        assert!((many - few).div_ceil(100) <= a_file + 1, "{sharing:?}: {few} and {many}");
+        assert_eq!(syncs, 1);
+    }
+}
+
+#[test]
+fn a_restore_costs_what_was_touched() {
+    for sharing in [Sharing::Auto, Sharing::HardLink, Sharing::Copy] {
+        let [_, few] = cost(10, sharing);
+        let [_, many] = cost(110, sharing);
+        assert_eq!(few, many, "{sharing:?}");
+        // Remove the new one, put back the old one with its mode and times, and the times of the directory.
+        assert!(few.0 <= 6 && few.1 == 0, "{sharing:?}: {few:?}");
+    }
+}
+
+#[test]
+fn comparing_changes_nothing_and_reads_no_contents() {
+    let sim = SimDisk::new();
+    let disk = RecordingDisk::new(Arc::new(sim.clone()));
+    let bed = Bed::new(&disk, Path::new("/"));
+    bed.dir("w");
+    bed.write("w/a", b"contents");
+    bed.take(&["w"], Sharing::Auto).unwrap();
+    bed.write("w/a", b"CONTENTS");
+    let manifest = bed.manifest();
+    disk.take();
+    assert_eq!(compare(bed.disk, &bed.tree, &manifest).unwrap().len(), 1);
+    assert_eq!((disk.mutations(), disk.syncs(), disk.count(Verb::ReadAt)), (0, 0, 0));
+}
