@@ -1,0 +1,163 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::exit::table_text;
+
+/// Crash-safe changes to a tree of files: all of them happen, or none.
+///
+/// A change set is applied, or a command is run, as one transaction: after any crash, and one opening of the tree, every
+/// file is as it was before or as it should be after. What treewal needs for that it keeps in the directory .treewal of
+/// the tree. Data goes to standard output, talk to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "treewal", version, after_help = table_text(), max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The tree: an existing directory
+    #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true)]
+    pub(crate) dir: PathBuf,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Whether to use colors; auto also heeds NO_COLOR
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    pub(crate) color: ColorChoice,
+    /// Say nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more, also where standard error is no terminal
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// How long to wait for a tree that somebody else holds
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, global = true)]
+    pub(crate) wait: Duration,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Apply a change set, all or nothing
+    ///
+    /// A change set is a JSON object:
+    ///
+    ///   {"changes": [
+    ///      {"op": "write", "path": "notes/a.md", "text": "hello", "parents": true},
+    ///      {"op": "rename", "from": "draft.md", "to": "notes/b.md"}],
+    ///    "expect": [{"path": "notes/b.md", "absent": true}]}
+    ///
+    /// Operations and their fields:
+    ///
+    ///   write, append   path; one of text, base64 and source (a file)
+    ///   copy, rename    from, to
+    ///   exchange        a, b
+    ///   mkdir           path
+    ///   remove          path; "recursive": true for a directory that is not empty
+    ///   symlink         target, path
+    ///   chmod           path; mode, such as "0644"
+    ///
+    /// "parents": true makes missing directories. Paths are relative to the tree; FILE and
+    /// source are relative to the working directory. What is expected ("absent": true, or the
+    /// "sha256" of a file) is checked before the first change, and again at the commit.
+    #[command(verbatim_doc_comment)]
+    Apply(Apply),
+    /// Run a command; keep what it did to the files if it succeeds, else restore them
+    ///
+    /// The command runs in the tree. On exit status 0 its changes are committed; otherwise, and on SIGINT, SIGTERM or
+    /// SIGHUP, the guarded paths are restored and treewal exits with the command's status. If treewal itself is killed,
+    /// the command is killed with it (not what the command started in turn), and the next opening of the tree restores.
+    Run(Run),
+    /// Show the state of the tree; changes nothing
+    Status,
+    /// Finish or undo what a crash left unfinished
+    Recover,
+    /// List the journal; changes nothing
+    Log,
+    /// Check everything treewal keeps in the tree; changes nothing
+    Verify,
+    /// Show in a temporary directory what a crash does, and what recovery makes of it
+    ///
+    /// Kills a real process at every disk call of a commit and of a command under a guard, recovers, and checks that
+    /// every file is as before or as after.
+    Demo,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The change set; - or nothing for standard input
+    #[arg(value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub(crate) file: PathBuf,
+    /// Show what would change, and change nothing: no lock is taken, nothing is recovered, .treewal is not made
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Guard this path, relative to the tree, rather than all of it; may be given more than once
+    #[arg(long, value_name = "PATH", default_value = ".", hide_default_value = true)]
+    pub(crate) guard: Vec<PathBuf>,
+    /// List what the command changed
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true, num_args = 1..)]
+    pub(crate) command: Vec<OsString>,
+}
+
+impl Command {
+    /// As `--json` names it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Apply(_) => "apply",
+            Self::Run(_) => "run",
+            Self::Status => "status",
+            Self::Recover => "recover",
+            Self::Log => "log",
+            Self::Verify => "verify",
+            Self::Demo => "demo",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_are_a_number_that_is_not_negative() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("-1").is_err() && seconds("soon").is_err() && seconds("nan").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! `run`: a command under a guard.
+//!
+//! | what happens | what becomes of the guarded paths |
+//! |---|---|
+//! | the command ends with 0 | committed |
+//! | it ends otherwise, or cannot be run | restored, and its status is ours |
+//! | SIGINT, SIGTERM, SIGHUP | the command gets it too; once it has ended: restored |
+//! | a second one; SIGKILL; a power loss | restored by the next opening |
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use treewal::Guard;
+
+use super::Context;
+use crate::args::Run;
+use crate::changes::Line;
+use crate::child::{Signals, start, wait};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Report;
+
+#[derive(Debug, Serialize)]
+struct Ran {
+    transaction: u64,
+    /// The command's own, 128 + n where a signal killed it.
+    status: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interrupted_by: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<Line>>,
+}
+
+impl Report for Ran {
+    fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.changes.iter().flatten().try_for_each(|line| line.human(out))
+    }
+}
+
+pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
+    let tree = context.open()?;
+    let guard = tree.guard(&args.guard)?;
+    let cost = guard.snapshot();
+    context.output.talk(&format!(
+        "guarded {} entries: {} files shared, {} copied ({} bytes)",
+        cost.entries, cost.reflinked, cost.copied, cost.bytes_copied
+    ));
+    let (status, signals) = match ended(args, context) {
+        Ok(ended) => ended,
+        Err(error) => {
+            guard.rollback()?;
+            return Err(Failure::new(Exit::RUN_FAILED, "cannot start a process").because(&error));
+        }
+    };
+    let changes = if args.diff { Some(changed(&guard)?) } else { None };
+    let transaction = guard.id();
+    let interrupted_by = signals.first();
+    let outcome = settle(guard, status, interrupted_by)?;
+    let exit = interrupted_by.map_or(status, Exit::of_signal);
+    context.output.talk(&format!("{outcome}: the command ended with status {}", status.code()));
+    let report = Ran { transaction, status: status.code(), interrupted_by, changes };
+    Ok(context.told(exit, outcome, &report))
+}
+
+/// Runs the command to its end.
+fn ended(args: &Run, context: &Context) -> io::Result<(Exit, Signals)> {
+    let signals = Signals::catch()?;
+    let mut child = start(&args.command, &context.dir, context.output.json)?;
+    let status = wait(&mut child, &signals)?;
+    Ok((status, signals))
+}
+
+/// What the command changed. The directory that is the tree belongs to the caller; a guard does not restore it, and that
+/// its time of change is another says nothing.
+fn changed(guard: &Guard) -> Result<Vec<Line>, Failure> {
+    let changes = guard.changes()?;
+    Ok(changes.into_iter().filter(|change| !change.path.is_root()).map(Line::from).collect())
+}
+
+fn settle(guard: Guard, status: Exit, interrupted_by: Option<i32>) -> Result<&'static str, Failure> {
+    if status == Exit::DONE && interrupted_by.is_none() {
+        guard.commit()?;
+        return Ok("committed");
+    }
+    guard.rollback()?;
+    Ok("restored")
+}

@@ -1,0 +1,70 @@
+//! `status`: the state of a tree, without touching it.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use treewal::Status;
+
+use super::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{BAD, DIM, GOOD, OLD, Report};
+
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: Status,
+    #[serde(skip)]
+    again: &'a str,
+}
+
+pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
+    let status = treewal::status(&context.dir)?;
+    let again = &context.output.again;
+    context.show(Exit::DONE, "unchanged", &Shown { status, again })
+}
+
+impl Report for Shown<'_> {
+    fn human(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = &self.status;
+        let (style, meaning) = match status.state {
+            "unused" => (DIM, "treewal was never used on this tree"),
+            "clean" => (GOOD, "nothing is unfinished"),
+            "busy" => (OLD, "somebody works on it right now"),
+            "unfinished" => (OLD, "a crash left work to finish or undo"),
+            _ => (BAD, "acknowledged parts of the journal cannot be read"),
+        };
+        writeln!(out, "state       {style}{}{style:#}: {meaning}", status.state)?;
+        if status.state == "unused" {
+            return Ok(());
+        }
+        if let Some(pid) = status.holder {
+            writeln!(out, "held by     process {pid}")?;
+        }
+        writeln!(
+            out,
+            "journal     ends {}, last record {}, {} bytes",
+            status.tail, status.last_lsn, status.journal_bytes
+        )?;
+        for transaction in &status.transactions {
+            let owed = match transaction.label {
+                "redo" => "committed, to be finished",
+                "undo" => "not committed, to be undone",
+                _ if transaction.owed => "to be given up",
+                _ => "nothing to do",
+            };
+            write!(out, "transaction {} ({}, {}): {owed}", transaction.txn, transaction.kind, transaction.label)?;
+            match transaction.attempts {
+                0 => writeln!(out)?,
+                tries => writeln!(out, ", tried {tries} times")?,
+            }
+        }
+        for name in &status.quarantine {
+            writeln!(out, "quarantine  .treewal/quarantine/{name}")?;
+        }
+        if matches!(status.state, "unfinished" | "damaged") {
+            writeln!(out, "next        {} recover", self.again)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,20 @@
+//! The real program on real directories.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests look at the tree from outside"
+)]
+
+mod apply;
+mod common;
+mod damage;
+mod expect;
+mod hostile;
+mod input;
+mod look;
+mod run;
+mod signals;
+mod text;
