@@ -118,6 +118,16 @@ pub(crate) fn transactions() -> Vec<Workload> {
             tx.remove_dir_all("d")?;
             tx.rename("tmp", "d")
         }),
+        staged("a child leaves a directory that a file replaces", |tx| {
+            tx.rename("d/x", "y")?;
+            tx.remove_dir_all("d")?;
+            tx.write("d", "a file now")
+        }),
+        staged("a child leaves a directory that changes places", |tx| {
+            tx.rename("d/x", "y")?;
+            tx.exchange("d", "e")?;
+            tx.write("e/new", "new")
+        }),
         staged("modes", |tx| {
             use std::os::unix::fs::PermissionsExt;
             tx.set_permissions("a", std::fs::Permissions::from_mode(0o600))?;

@@ -7,12 +7,11 @@
 //!
 //! Order of the steps, and why:
 //!
-//! 1. *Park*: an entry that is wanted elsewhere, and stands beneath a directory that is about to change places, goes to
-//!    a slot of the stage first, so that its source path does not depend on what moves when.
-//! 2. *Place*, parents before children: what is wanted where something stands is exchanged with it, so that the path is
+//! 1. *Place*, parents before children: what is wanted where something stands is exchanged with it, so that the path is
 //!    never missing; what is wanted where nothing stands is renamed there. If the wanted entry stands at a path that
-//!    shall hold something else afterwards, that path gets its new entry first, by exchange, for the same reason.
-//! 3. *Remove*: what stands where nothing shall stand goes to a slot.
+//!    shall hold something else afterwards, that path gets its new entry first, by exchange, for the same reason. An
+//!    entry whose directory has changed places meanwhile is taken from where the directory is now: the model knows.
+//! 2. *Remove*: what stands where nothing shall stand goes to a slot.
 //!
 //! Every step can be undone by its mirror image, and none destroys anything.
 
@@ -63,7 +62,6 @@ pub type Goals = BTreeMap<RelPath, Option<Entity>>;
 /// caller has put everything it wants somewhere before it asks.
 pub fn plan(model: &mut Model, goals: &Goals, spare: &mut dyn FnMut() -> Place) -> Vec<Step> {
     let mut planner = Planner { model, goals, spare, steps: Vec::new(), visiting: BTreeSet::new() };
-    planner.park();
     for path in goals.keys() {
         planner.place(path);
     }
@@ -80,39 +78,7 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Step 1: takes to a slot what must leave a directory that changes places, deepest first.
-    fn park(&mut self) {
-        let mut leaving: Vec<(Entity, Place)> = Vec::new();
-        for (path, goal) in self.goals {
-            let Some(entity) = *goal else { continue };
-            let Some(source) = self.model.place_of(entity) else { continue };
-            if source.area == Area::Tree && source.path != *path && self.is_left_behind(&source.path, path) {
-                leaving.push((entity, source.clone()));
-            }
-        }
-        leaving.sort_by_key(|(_, place)| std::cmp::Reverse(place.path.depth()));
-        for (entity, from) in leaving {
-            self.shift(entity, from);
-        }
-    }
-
-    /// Whether a directory above `source` changes places without taking its entry at `source` to `wanted`.
-    fn is_left_behind(&self, source: &RelPath, wanted: &RelPath) -> bool {
-        source.ancestors().any(|above| {
-            let Some(occupant) = self.model.at(&Place::tree(above.clone())) else { return false };
-            let changes = self.goals.get(&above).is_some_and(|goal| *goal != Some(occupant));
-            let rides = source.strip_prefix(&above).is_some_and(|rest| {
-                wanted.depth() >= rest.depth()
-                    && wanted.ancestors().any(|end| {
-                        self.goals.get(&end) == Some(&Some(occupant))
-                            && wanted.strip_prefix(&end).as_ref() == Some(&rest)
-                    })
-            });
-            changes && !rides
-        })
-    }
-
-    /// Step 2, for one path.
+    /// Step 1, for one path.
     fn place(&mut self, path: &RelPath) {
         let Some(Some(wanted)) = self.goals.get(path).copied() else { return };
         let target = Place::tree(path.clone());
@@ -152,7 +118,7 @@ impl Planner<'_> {
             })
     }
 
-    /// Step 3: takes away what stands where nothing shall.
+    /// Step 2: takes away what stands where nothing shall.
     fn remove(&mut self) {
         for (path, goal) in self.goals {
             if goal.is_some() {

@@ -126,6 +126,21 @@ fn a_directory_goes_into_a_new_one() {
     world.steps();
 }
 
+#[test]
+fn what_leaves_a_directory_is_taken_from_where_the_directory_has_gone() {
+    // d/x goes to y; d and e change places; e/x comes to stand at d/x, which is never missing.
+    let mut swap = World::new(
+        &[("d", 1), ("d/x", 2), ("e", 3), ("e/x", 4)],
+        &[],
+        &[("d", Some(3)), ("e", Some(1)), ("e/x", None), ("y", Some(2))],
+    );
+    assert_eq!(swap.steps().len(), 2);
+    // d/x goes to y, and a new file takes the place of d.
+    World::new(&[("d", 1), ("d/x", 2)], &[(1, 3)], &[("d", Some(3)), ("y", Some(2))]).steps();
+    // The same with a path that sorts before the directory.
+    World::new(&[("d", 1), ("d/x", 2)], &[(1, 3)], &[("a", Some(2)), ("d", Some(3))]).steps();
+}
+
 mod random {
     use super::*;
     use proptest::prelude::*;

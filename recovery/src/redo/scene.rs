@@ -1,24 +1,25 @@
 //! The scene of a redo: the stages it may use, and where the entries that move stand right now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 
 use treewal_journal::record::Goal;
-use treewal_vfs::{Identity, Meta, RelPath};
+use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
 use super::compose::Wish;
 use crate::home::Home;
 use crate::plan::{Area, Ground, Place};
 use crate::{Error, Result};
 
-/// Entries of the tree that a transaction moves, by where they stood before it.
+/// Entries of the tree that a transaction moves, and directories that they may have stood in, by where they stood before
+/// it.
 pub(super) type Located = BTreeMap<RelPath, (Place, Meta)>;
 
 /// The stages of the transactions, with everything that stands at the top of them.
 pub(super) struct Stages {
-    /// Every top entry of every stage.
-    pub(super) entries: Vec<(Place, Meta)>,
+    /// Every top entry of every stage, by inode.
+    entries: HashMap<(u64, Time), (Place, Meta)>,
     home_of_spares: String,
     taken: BTreeSet<RelPath>,
     next: u64,
@@ -31,7 +32,7 @@ impl Stages {
     /// promised to be there, but what the redo displaces needs a place.
     pub(super) fn open(home: &Home, ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<Self> {
         let names: BTreeSet<&str> = wishes.iter().map(|wish| wish.stage.as_str()).collect();
-        let mut entries = Vec::new();
+        let mut entries = HashMap::new();
         let mut taken = BTreeSet::new();
         for name in &names {
             let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
@@ -53,7 +54,7 @@ impl Stages {
                 let place = Place { area: Area::Stage((*name).to_owned()), path: path.clone() };
                 taken.insert(path);
                 if let Some(meta) = ground.stat(&place).map_err(io("look at"))? {
-                    entries.push((place, meta));
+                    entries.insert((meta.ino, meta.born), (place, meta));
                 }
             }
         }
@@ -76,39 +77,67 @@ impl Stages {
 
     /// The place in a stage of an entry with this inode.
     pub(super) fn find(&self, identity: &Identity) -> Option<&(Place, Meta)> {
-        self.entries.iter().find(|(_, meta)| meta.identity().same_inode(identity))
+        self.entries.get(&(identity.ino, identity.born)).filter(|(_, meta)| meta.identity().same_inode(identity))
     }
 }
 
 /// Finds the entries that move: where they stood, where they shall stand, in a slot, or halfway in each other's place.
 pub(super) fn locate(ground: &mut Ground<'_>, stages: &Stages, wishes: &[Wish]) -> Result<Located> {
-    let mut moves: Vec<(RelPath, Identity, &RelPath)> = Vec::new();
+    let mut moves: BTreeMap<RelPath, (Identity, &RelPath)> = BTreeMap::new();
     for wish in wishes {
         if let Goal::Moved { from, identity } = &wish.goal {
             if let Ok(from) = from.to_path() {
-                moves.push((from, *identity, &wish.path));
+                moves.insert(from, (*identity, &wish.path));
             }
         }
     }
-    // Directories before what stood in them: where they are now tells where the rest is.
-    moves.sort_by(|a, b| a.0.cmp(&b.0));
+    if moves.is_empty() {
+        return Ok(Located::new());
+    }
+    // A directory that is replaced or removed may have something in it that moves out.
+    for wish in wishes {
+        let displaced = wish.known.first().filter(|known| known.kind == Kind::Dir && !matches!(wish.goal, Goal::Kept));
+        if let (Some(base), Some(identity)) = (&wish.base, displaced) {
+            moves.entry(base.clone()).or_insert((*identity, &wish.path));
+        }
+    }
+    // In the order of their paths, directories before what stood in them: where they are now tells where the rest is.
     let mut located = Located::new();
-    for (from, identity, goal) in &moves {
-        let mut candidates = vec![where_now(&located, from), Place::tree((*goal).clone())];
-        candidates.extend(wishes.iter().map(|wish| Place::tree(wish.path.clone())));
+    let mut elsewhere = None;
+    for (from, (identity, goal)) in &moves {
         let mut found = None;
-        for place in candidates {
+        for place in [where_now(&located, from), Place::tree((*goal).clone())] {
             let meta = ground.stat(&place).map_err(Error::io("look at", crate::plan::shown(&place)))?;
             if let Some(meta) = meta.filter(|meta| meta.identity().same_inode(identity)) {
                 found = Some((place, meta));
                 break;
             }
         }
-        if let Some(found) = found.or_else(|| stages.find(identity).cloned()) {
+        if found.is_none() {
+            // Looked at once for all of them, and only where a crash came between two renames.
+            let elsewhere = match &elsewhere {
+                Some(elsewhere) => elsewhere,
+                None => elsewhere.insert(by_inode(ground, wishes)?),
+            };
+            found = elsewhere.get(&(identity.ino, identity.born)).cloned().or_else(|| stages.find(identity).cloned());
+        }
+        if let Some(found) = found {
             located.insert(from.clone(), found);
         }
     }
     Ok(located)
+}
+
+/// What stands at the paths of all wishes, by inode.
+fn by_inode(ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<HashMap<(u64, Time), (Place, Meta)>> {
+    let mut standing = HashMap::new();
+    for wish in wishes {
+        let place = Place::tree(wish.path.clone());
+        if let Some(meta) = ground.stat(&place).map_err(Error::io("look at", crate::plan::shown(&place)))? {
+            standing.insert((meta.ino, meta.born), (place, meta));
+        }
+    }
+    Ok(standing)
 }
 
 /// Where a path of the tree as it was lies now, given where directories have gone.
