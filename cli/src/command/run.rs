@@ -49,10 +49,10 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
         Ok(ended) => ended,
         Err(error) => {
             guard.rollback()?;
-            return Err(Failure::new(Exit::RUN_FAILED, "cannot start a process").because(&error));
+            return Err(Failure::new(Exit::RUN_FAILED, "cannot start a process, or wait for it").because(&error));
         }
     };
-    let changes = if args.diff { Some(changed(&guard)?) } else { None };
+    let changes = args.diff.then(|| changed(&guard, context)).flatten();
     let transaction = guard.id();
     let interrupted_by = signals.first();
     let outcome = settle(guard, status, interrupted_by)?;
@@ -66,15 +66,28 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
 fn ended(args: &Run, context: &Context) -> io::Result<(Exit, Signals)> {
     let signals = Signals::catch()?;
     let mut child = start(&args.command, &context.dir, context.output.json)?;
-    let status = wait(&mut child, &signals)?;
-    Ok((status, signals))
+    match wait(&mut child, &signals) {
+        Ok(status) => Ok((status, signals)),
+        Err(error) => {
+            // Nobody may write into a tree that is about to be restored.
+            child.kill().and_then(|()| child.wait())?;
+            Err(error)
+        }
+    }
 }
 
-/// What the command changed. The directory that is the tree belongs to the caller; a guard does not restore it, and that
-/// its time of change is another says nothing.
-fn changed(guard: &Guard) -> Result<Vec<Line>, Failure> {
-    let changes = guard.changes()?;
-    Ok(changes.into_iter().filter(|change| !change.path.is_root()).map(Line::from).collect())
+/// What the command changed; `None` where that cannot be told, which must not keep it from being kept or undone.
+fn changed(guard: &Guard, context: &Context) -> Option<Vec<Line>> {
+    match guard.changes() {
+        // The directory that is the tree belongs to the caller: a guard does not restore it, and that its time of change
+        // is another says nothing.
+        Ok(changes) => Some(changes.into_iter().filter(|change| !change.path.is_root()).map(Line::from).collect()),
+        Err(error) => {
+            let causes = Failure::from(error).causes.join(": ");
+            context.output.note(&format!("cannot tell what the command changed: {causes}"));
+            None
+        }
+    }
 }
 
 fn settle(guard: Guard, status: Exit, interrupted_by: Option<i32>) -> Result<&'static str, Failure> {

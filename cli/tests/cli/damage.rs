@@ -54,3 +54,19 @@ fn a_command_that_meets_damage_says_so_and_goes_on() {
     feed(command(dir.path(), ["apply"]), set).exits(0).says(&["note: damage: "]);
     assert_eq!(look(dir.path())["c"], "new");
 }
+
+#[test]
+fn a_command_that_destroys_its_own_snapshot_is_undecided_and_then_given_up() {
+    for what in ["*", "*/contents"] {
+        let dir = tree(&[("a", "old\n")]);
+        let script = format!("echo new > a; rm -rf .treewal/guards/{what}; exit 3");
+        let answer = treewal(dir.path(), ["run", "--json", "--diff", "--", "sh", "-c", &script]).exits(125);
+        let json = answer.json();
+        assert_eq!(json["outcome"], "undecided");
+        assert!(json["error"]["help"].as_str().unwrap().contains(" recover`"), "{json}");
+        assert_eq!(treewal(dir.path(), ["status", "--json"]).json()["state"], "unfinished");
+        assert_eq!(treewal(dir.path(), ["recover", "--json"]).exits(6).json()["outcome"], "quarantined");
+        assert_eq!(look(dir.path())["a"], "new\n", "nothing is left to restore it from");
+        changes(dir.path(), r#"{"op": "write", "path": "b", "text": "the tree works on"}"#).exits(0);
+    }
+}
