@@ -1,0 +1,63 @@
+//! The contestants, by the names that the tables give them.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::limit::{Limit, Part};
+use crate::ours::Ours;
+use crate::peers::{FsTransaction, Fstx, PerFile};
+use crate::tree::Tree;
+use crate::work::Write;
+
+/// Something that commits change sets to a tree of its own.
+pub(crate) trait Contestant {
+    /// What may be done before the clock runs.
+    fn ready(&mut self, _set: &[Write]) -> Result {
+        Ok(())
+    }
+
+    /// The commit. Everything in it is timed.
+    fn commit(&mut self, set: &[Write]) -> Result;
+
+    /// What was put off by the commits since the last call: afterwards the tree is durable without a log beside it.
+    fn settle(&mut self) -> Result {
+        Ok(())
+    }
+
+    fn tree(&self) -> &Tree;
+
+    /// Gives the tree back, so that it can be removed.
+    fn end(self: Box<Self>) -> Tree;
+}
+
+/// All of them; the first is what the others are measured against.
+pub(crate) const NAMES: [&str; 8] = [
+    LIMIT,
+    "limit, old files kept",
+    "limit, renames alone",
+    JOURNAL,
+    TREE,
+    "fstx 0.1.1",
+    "fs-transaction 0.4.2",
+    "atomic-write-file 0.3.1, each file by itself",
+];
+
+pub(crate) const LIMIT: &str = "limit";
+pub(crate) const JOURNAL: &str = "treewal, Durability::Journal";
+pub(crate) const TREE: &str = "treewal, Durability::Tree";
+
+/// Makes the contestant `name` and its tree, in the directory `at`.
+pub(crate) fn make(name: &str, at: &Path) -> Result<Box<dyn Contestant>> {
+    let number = NAMES.iter().position(|known| *known == name).ok_or_else(|| format!("no contestant {name:?}"))?;
+    let tree = Tree::make(at, &format!("tree-{number}"))?;
+    Ok(match number {
+        0 => Box::new(Limit::new(tree, Part::StageRenameRemove)?),
+        1 => Box::new(Limit::new(tree, Part::StageRename)?),
+        2 => Box::new(Limit::new(tree, Part::Rename)?),
+        3 => Box::new(Ours::new(tree, treewal::Durability::Journal)?),
+        4 => Box::new(Ours::new(tree, treewal::Durability::Tree)?),
+        5 => Box::new(Fstx(tree)),
+        6 => Box::new(FsTransaction(tree)),
+        _ => Box::new(PerFile(tree)),
+    })
+}
