@@ -194,4 +194,18 @@ fn directories_are_opened_for_as_long_as_it_takes() {
         Action::Ancestor { place: 0, times: true, mode: Some(0o555) },
     ];
     assert_eq!(planned(&manifest, &survey).unwrap().actions, wanted);
+
+    // What others did to it in the meantime is left to them.
+    survey.live[0].as_mut().unwrap().meta.modified = Time { secs: 5, nanos: 5 };
+    let theirs = Action::Ancestor { place: 0, times: false, mode: Some(0o555) };
+    assert_eq!(planned(&manifest, &survey).unwrap().actions.last(), Some(&theirs));
+
+    // A restore that came to no end has left it open.
+    let locked_above = Entry { meta: Meta { mode: 0o555, ..above.meta }, ..above };
+    let mut entries = manifest.entries().to_vec();
+    entries[0] = locked_above;
+    let manifest = Manifest::of(manifest.guarded().to_vec(), vec![], entries, manifest.taken());
+    survey.live = vec![live(Kind::Dir, 1, Holds::Right), live(Kind::Dir, 2, Holds::Right), None];
+    let closed = Action::Ancestor { place: 0, times: false, mode: Some(0o555) };
+    assert_eq!(planned(&manifest, &survey).unwrap().actions.last(), Some(&closed));
 }

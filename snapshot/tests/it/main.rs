@@ -4,7 +4,9 @@
 mod bed;
 mod cost;
 mod crash;
+mod furnished;
 mod hooked;
 mod model;
 mod privilege;
 mod real;
+mod refused;

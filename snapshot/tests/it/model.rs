@@ -198,7 +198,9 @@ fn check(bed: &Bed<'_>, case: &Case) -> Option<(Dump, Dump)> {
     Some((before, theirs))
 }
 
-fn restores(bed: &Bed<'_>, case: &Case) {
+/// `fine` says that no two changes happen at the same time; else two files may be the same but for their inode, and the
+/// one may stay in the place of the other.
+fn restores(bed: &Bed<'_>, case: &Case, fine: bool) {
     let Some((before, mut theirs)) = check(bed, case) else { return };
     let first = bed.restore(Check::Attributes).unwrap();
     assert_same(&before, &guarded(bed, &case.guarded), "restored");
@@ -211,7 +213,8 @@ fn restores(bed: &Bed<'_>, case: &Case) {
     assert_eq!((second.restored, second.removed, second.metadata), (0, 0, 0), "{first:?}");
     assert_same(&before, &guarded(bed, &case.guarded), "twice");
     for change in compare(bed.disk, &bed.tree, &bed.manifest()).unwrap() {
-        assert_eq!(change.kind, ChangeKind::Metadata, "{change:?}");
+        let alike = !fine && change.kind == ChangeKind::Modified;
+        assert!(change.kind == ChangeKind::Metadata || alike, "{change:?}");
     }
 }
 
@@ -221,7 +224,7 @@ proptest! {
     #[test]
     fn a_restore_brings_back_what_was_guarded(case in case()) {
         let disk = SimDisk::new();
-        restores(&Bed::new(&disk, Path::new("/")), &case);
+        restores(&Bed::new(&disk, Path::new("/")), &case, true);
     }
 
     #[test]
@@ -249,6 +252,6 @@ proptest! {
     #[test]
     fn the_same_on_the_file_system_of_the_machine(case in case()) {
         let home = tempfile::tempdir().unwrap();
-        restores(&Bed::new(&RealDisk, home.path()), &case);
+        restores(&Bed::new(&RealDisk, home.path()), &case, false);
     }
 }
