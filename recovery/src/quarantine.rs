@@ -74,8 +74,8 @@ impl Case {
     ///
     /// # Errors
     /// Any error of the disk; that it was moved before is none.
-    pub(crate) fn take_dir(&mut self, home: &Home, from: &Dir, name: &OsStr) -> Result<()> {
-        match home.disk.rename(from, name, &self.dir, OsStr::new("snapshot"), Rename::NoReplace) {
+    pub(crate) fn take_dir(&mut self, home: &Home, from: &Dir, name: &OsStr, as_name: &str) -> Result<()> {
+        match home.disk.rename(from, name, &self.dir, OsStr::new(as_name), Rename::NoReplace) {
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
                 Err(Error::io("move into", format!(".treewal/quarantine/{}", self.name))(error))
             }

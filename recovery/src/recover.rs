@@ -248,9 +248,14 @@ impl Recovery<'_> {
                 for path in &guard.paths {
                     case.say(&format!("{:?}", RelPath::from_bytes(&path.0).unwrap_or_default()));
                 }
-                case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref())?;
+                case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref(), "snapshot")?;
             }
-            Work::Staged(..) => {
+            Work::Staged(begin, _) => {
+                // Large contents, and what was moved and got no further, stand in the stage, which goes as a whole.
+                if is_one_name(&begin.stage) {
+                    case.say("what stood in its stage is in `stage`, here or with a transaction given up before");
+                    case.take_dir(self.home, &self.home.stage, begin.stage.as_ref(), "stage")?;
+                }
                 for lost in part(txn, told).map(|part| whole(&part)).unwrap_or_default() {
                     case.keep(self.home, &lost)?;
                 }
@@ -331,16 +336,18 @@ fn whole(part: &Part<'_>) -> Vec<Superseded> {
         let contents = match &wish.goal {
             Goal::New(new) => match &new.body {
                 Body::Inline(bytes) | Body::Symlink(bytes) => Some(Contents::Bytes(bytes.clone())),
-                Body::Staged => {
-                    Some(Contents::Staged(Place::slot(&wish.stage, new.slot, &new.inner.to_path().unwrap_or_default())))
-                }
-                Body::Dir => None,
+                Body::Staged | Body::Dir => None,
             },
             _ => None,
         };
         Superseded { txn: wish.txn, path: wish.path.clone(), reason: "given up", contents }
     };
     wishes.iter().map(given_up).collect()
+}
+
+/// Whether a name from the journal is a single component: it is untrusted.
+fn is_one_name(name: &str) -> bool {
+    RelPath::new(name).is_ok_and(|path| path.depth() == 1)
 }
 
 /// An error with its causes, on one line.

@@ -141,7 +141,8 @@ impl<'a> Ground<'a> {
         }
     }
 
-    fn rename(&mut self, from: &Place, to: &Place, how: Rename) -> Result<()> {
+    /// Renames without any proof: for what is ours alone.
+    pub(crate) fn rename(&mut self, from: &Place, to: &Place, how: Rename) -> Result<()> {
         let (from_dir, from_name) = self.split(from).map_err(Error::io("open the directory of", shown(from)))?;
         let (to_dir, to_name) = self.split(to).map_err(Error::io("open the directory of", shown(to)))?;
         let at = if to.area == Area::Tree { to } else { from };

@@ -143,4 +143,6 @@ impl Planner<'_> {
 }
 
 #[cfg(test)]
+mod ground_tests;
+#[cfg(test)]
 mod tests;

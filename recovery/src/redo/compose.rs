@@ -12,10 +12,9 @@ pub struct Wish {
     pub path: RelPath,
     /// Where the path lies while the transaction has not been applied; `None` beneath a new directory.
     pub base: Option<RelPath>,
-    /// Identities that may stand here: what stood before the first of the transactions, and what each of them put here.
+    /// Identities that may stand here: what each of the transactions found. The first found what stood before all of
+    /// them, each later one what those before it had put here.
     pub known: Vec<Identity>,
-    /// Whether nothing may stand here: nothing did before, or one of them removed it.
-    pub may_be_absent: bool,
     /// What shall stand here.
     pub goal: Goal,
     /// New permission bits for an entry of the tree.
@@ -67,7 +66,6 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
         path: intent.path.to_path()?,
         base: intent.base.as_ref().map(|base| base.to_path()).transpose()?,
         known: intent.prior.into_iter().collect(),
-        may_be_absent: intent.prior.is_none(),
         goal: intent.goal.clone(),
         mode: intent.mode,
         stage: part.stage.to_owned(),
@@ -78,13 +76,6 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 /// The wish of a later transaction after that of an earlier one for the same path.
 fn follow(earlier: Wish, later: Wish) -> Wish {
     let mut known = earlier.known;
-    let mut may_be_absent = earlier.may_be_absent;
-    match &earlier.goal {
-        Goal::New(new) => known.push(new.identity),
-        Goal::Moved { identity, .. } => known.push(*identity),
-        Goal::Absent => may_be_absent = true,
-        Goal::Kept => {}
-    }
     known.extend(later.known);
     if let Goal::Kept = later.goal {
         // New bits for what the earlier transaction put here: its wish stands, with the bits.
@@ -94,9 +85,9 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
             new.mode = change.mode;
             mode = None;
         }
-        return Wish { known, may_be_absent, goal, mode, ..earlier };
+        return Wish { known, goal, mode, ..earlier };
     }
-    Wish { known, may_be_absent, base: earlier.base, ..later }
+    Wish { known, base: earlier.base, ..later }
 }
 
 fn drop_beneath(wishes: &mut BTreeMap<RelPath, Wish>, path: &RelPath, txn: u64) {

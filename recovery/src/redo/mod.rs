@@ -6,30 +6,31 @@
 //!
 //! 1. survey: reads only, and says of each path whether it holds what is wanted, a state that is known, our own file
 //!    torn by a power loss, or the work of somebody else;
-//! 2. what is missing is made again in the stage from the journal's bytes;
-//! 3. that is synced, and
+//! 2. what is missing is made again in the stage from the journal's bytes; a new directory stands there with all that
+//!    shall be in it, as the commit built it or built again, so that no reader ever meets it half filled;
+//! 3. what was made again is synced, and
 //! 4. renamed into place: every path stays present that was present;
 //! 5. what somebody else put in our way stays, and ours goes to quarantine.
 //!
 //! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
 mod compose;
+mod material;
 mod scene;
 mod survey;
 
 pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};
 
-use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, Kind, Meta, RelPath};
 
 use crate::home::Home;
-use crate::make::{Filling, Look, make};
-use crate::plan::{Entity, Goals, Ground, Model, Place, plan, shown};
+use crate::plan::{Area, Entity, Goals, Ground, Model, Place, plan, shown};
 use crate::{Error, Result};
 use scene::{Located, Stages, locate, where_now};
 use survey::look;
@@ -87,7 +88,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         identities: Vec::new(),
         goals: Goals::new(),
         looks: Vec::new(),
-        standing: BTreeSet::new(),
+        standing: BTreeMap::new(),
         blocked: BTreeSet::new(),
         made_again: false,
         done: Redone::default(),
@@ -106,6 +107,7 @@ struct Relook {
     path: RelPath,
     mode: u32,
     owner: Option<(u32, u32)>,
+    xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
 struct Redo<'a> {
@@ -117,8 +119,8 @@ struct Redo<'a> {
     goals: Goals,
     /// Looks to set once everything stands in its place.
     looks: Vec<Relook>,
-    /// New directories that stand in the tree already.
-    standing: BTreeSet<RelPath>,
+    /// Where new directories stand: in the tree already, or still in a stage.
+    standing: BTreeMap<RelPath, Place>,
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
     blocked: BTreeSet<RelPath>,
     made_again: bool,
@@ -149,13 +151,12 @@ impl Redo<'_> {
         if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
             return self.supersede(wish, "the directory that it belongs to is somebody else's now");
         }
+        let inside = self.inside(&wish.path);
+        // A place of ours alone, to be filled before the directory above it gets its name.
+        let site = inside.clone().filter(|place| place.area != Area::Tree);
         let spot = match &wish.base {
-            Some(base) => Some(where_now(&self.located, base)),
-            None => wish
-                .path
-                .parent()
-                .filter(|parent| self.standing.contains(parent))
-                .map(|_| Place::tree(wish.path.clone())),
+            Some(base) if site.is_none() => Some(where_now(&self.located, base)),
+            _ => inside,
         };
         let mut seen = match &spot {
             None => Seen::Nothing,
@@ -167,16 +168,19 @@ impl Redo<'_> {
                 seen = Seen::Known(meta);
             }
         }
+        if let Some(site) = &site {
+            seen = self.clear(site, seen, wish)?;
+        }
         if let (Some(spot), Seen::Wanted(meta) | Seen::Torn(meta) | Seen::Known(meta)) = (&spot, seen) {
             self.entity(spot.clone(), meta.identity());
         }
         match &wish.goal {
             Goal::Absent => self.consider_absent(wish, seen),
             Goal::Kept => self.consider_kept(wish, seen),
-            Goal::New(new) => self.consider_new(wish, new, seen, spot),
+            Goal::New(new) => self.consider_new(wish, new, seen, spot, site),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
-                self.consider_moved(wish, &from, seen)
+                self.consider_moved(wish, &from, seen, spot)
             }
         }
     }
@@ -207,7 +211,7 @@ impl Redo<'_> {
     fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
         match (seen, wish.mode) {
             (Seen::Wanted(meta), Some(change)) if meta.mode == change.prior => {
-                self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None });
+                self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
             }
             (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
             (Seen::Wanted(_), None) => {}
@@ -216,87 +220,88 @@ impl Redo<'_> {
         Ok(())
     }
 
-    fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen) -> Result<()> {
+    fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen, spot: Option<Place>) -> Result<()> {
         if matches!(seen, Seen::Foreign(_)) {
             return self.supersede(wish, "somebody put something else where an entry was to move");
         }
-        let Some((place, meta)) = self.located.get(from).cloned() else {
+        // Inside a new directory that a power loss took back into the stage, it is found by its wish alone.
+        let found = match (self.located.get(from), seen, spot) {
+            (None, Seen::Wanted(meta), Some(spot)) => Some((spot, meta)),
+            (located, ..) => located.cloned(),
+        };
+        let Some((place, meta)) = found else {
             return self.supersede(wish, "the entry that was to move here is gone");
         };
         let entity = self.entity(place, meta.identity());
         self.goals.insert(wish.path.clone(), Some(entity));
         if let Some(change) = wish.mode.filter(|change| change.mode != meta.mode) {
-            self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None });
+            self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
         }
         Ok(())
     }
 
-    fn consider_new(&mut self, wish: &Wish, new: &New, seen: Seen, spot: Option<Place>) -> Result<()> {
+    fn consider_new(
+        &mut self,
+        wish: &Wish,
+        new: &New,
+        seen: Seen,
+        spot: Option<Place>,
+        site: Option<Place>,
+    ) -> Result<()> {
         let in_place = match seen {
             Seen::Wanted(meta) => Some(meta),
             // A tree that was copied has the directory under another inode; what is in it is looked at by itself.
             Seen::Foreign(meta) if matches!(new.body, Body::Dir) && meta.kind == Kind::Dir => Some(meta),
             Seen::Foreign(_) => return self.supersede(wish, "somebody changed the path since"),
-            Seen::Nothing if wish.base.is_some() && !wish.may_be_absent => {
-                return self.supersede(wish, "somebody removed the path since");
-            }
+            // What stood here may never have been synced by whoever made it, and then a power loss takes it: nothing
+            // there is no sign that somebody removed it. Should somebody have, the commit wins, and no byte is lost.
             Seen::Nothing | Seen::Torn(_) | Seen::Known(_) => None,
         };
         if let (Some(meta), Some(spot)) = (in_place, spot) {
-            let entity = self.entity(spot, meta.identity());
+            let entity = self.entity(spot.clone(), meta.identity());
             self.goals.insert(wish.path.clone(), Some(entity));
             if meta.kind == Kind::Dir {
-                self.standing.insert(wish.path.clone());
+                self.standing.insert(wish.path.clone(), spot.clone());
             }
-            if meta.kind != Kind::Symlink && (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) {
-                let owner = Some((new.uid, new.gid));
-                self.looks.push(Relook { path: wish.path.clone(), mode: new.mode, owner });
-            }
-            return Ok(());
+            return self.compare_looks(wish, new, &spot, &meta);
         }
-        let entity = match self.staged(new, wish) {
-            Some(entity) => entity,
+        if site.is_none() && !self.make_way(wish)? {
+            return self.supersede(wish, "somebody put something else where a directory above it stood");
+        }
+        let entity = match self.staged_place(new, wish) {
+            Some((place, meta)) => {
+                self.compare_looks(wish, new, &place, &meta)?;
+                self.entity(place, meta.identity())
+            }
             None if matches!(new.body, Body::Staged) => {
                 return self.supersede(wish, "the contents that were staged for it are gone");
             }
-            None => self.make_again(new)?,
+            None => self.make_again(new, site)?,
         };
+        if let (Body::Dir, Some(place)) = (&new.body, self.model.place_of(entity)) {
+            self.standing.insert(wish.path.clone(), place.clone());
+        }
         self.goals.insert(wish.path.clone(), Some(entity));
         Ok(())
     }
 
-    /// A large file that was synced in the stage, where it still stands there.
-    fn staged(&mut self, new: &New, wish: &Wish) -> Option<Entity> {
-        let (place, meta) = self.staged_place(new, wish)?;
-        Some(self.entity(place, meta.identity()))
-    }
-
-    fn staged_place(&mut self, new: &New, wish: &Wish) -> Option<(Place, Meta)> {
-        if !matches!(new.body, Body::Staged) {
-            return None;
+    /// An entry that stands in its place may have lost attributes that were never synced.
+    fn compare_looks(&mut self, wish: &Wish, new: &New, spot: &Place, meta: &Meta) -> Result<()> {
+        let mut xattrs = Vec::new();
+        if !new.xattrs.is_empty() {
+            let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
+            let there = self.ground.disk().xattrs(&dir, &name).map_err(Error::io("look at", shown(spot)))?;
+            let missing = new.xattrs.iter().filter(|(key, value)| {
+                !there.iter().any(|(other, found)| other.as_bytes() == key.as_slice() && found == value)
+            });
+            xattrs.extend(missing.map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())));
         }
-        let inner = new.inner.to_path().ok()?;
-        let place = Place::slot(&wish.stage, new.slot, &inner);
-        let there = self.ground.stat(&place).ok().flatten().filter(|meta| meta.identity().same_inode(&new.identity));
-        there.map(|meta| (place, meta)).or_else(|| self.stages.find(&new.identity).cloned())
-    }
-
-    /// Makes a new entry once more from what the journal holds.
-    fn make_again(&mut self, new: &New) -> Result<Entity> {
-        let place = self.stages.spare();
-        let xattrs: Vec<(OsString, Vec<u8>)> =
-            new.xattrs.iter().map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())).collect();
-        let look = Look { mode: Some(new.mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
-        let filling = match &new.body {
-            Body::Dir => Filling::Dir,
-            Body::Inline(bytes) => Filling::File(bytes),
-            Body::Symlink(target) => Filling::Symlink(OsStr::from_bytes(target)),
-            Body::Staged => return Err(Error::Changed { path: shown(&place) }),
-        };
-        let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
-        self.made_again = true;
-        let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
-        Ok(self.entity(place, meta.identity()))
+        let differs = (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) || !xattrs.is_empty();
+        if meta.kind != Kind::Symlink && differs {
+            let owner = Some((new.uid, new.gid));
+            self.looks.push(Relook { path: wish.path.clone(), mode: new.mode, owner, xattrs });
+        }
+        Ok(())
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "a way for a wish to end, like the others")]
@@ -305,8 +310,15 @@ impl Redo<'_> {
         let contents = match &wish.goal {
             Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
             Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
-            Goal::New(new) => self.staged_place(new, wish).map(|(place, _)| Contents::Staged(place)),
-            _ => None,
+            Goal::New(new @ New { body: Body::Staged, .. }) => {
+                self.staged_place(new, wish).map(|(place, _)| Contents::Staged(place))
+            }
+            // Parked on its way: the stage is swept, so it must not stay there.
+            Goal::Moved { from, .. } => {
+                let mover = from.to_path().ok().and_then(|from| self.located.get(&from));
+                mover.filter(|(place, _)| place.area != Area::Tree).map(|(place, _)| Contents::Staged(place.clone()))
+            }
+            Goal::New(_) | Goal::Absent | Goal::Kept => None,
         };
         self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents });
         Ok(())
@@ -329,7 +341,7 @@ impl Redo<'_> {
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
-        for Relook { path, mode, owner } in &self.looks {
+        for Relook { path, mode, owner, xattrs } in &self.looks {
             let place = Place::tree(path.clone());
             let io = |verb| Error::io(verb, path.to_path());
             let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
@@ -338,6 +350,9 @@ impl Redo<'_> {
                     Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
                     other => other.map_err(io("set the owner of"))?,
                 }
+            }
+            for (key, value) in xattrs {
+                self.ground.disk().set_xattr(&dir, &name, key, value).map_err(io("set an attribute of"))?;
             }
             self.ground.disk().set_mode(&dir, &name, *mode).map_err(io("set the mode of"))?;
         }

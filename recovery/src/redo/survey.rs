@@ -77,6 +77,16 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
     }
 }
 
+/// Whether the entry at a place is one that a recovery began to make, and was cut short.
+pub(super) fn is_begun(ground: &mut Ground<'_>, place: &Place, new: &New) -> Result<bool> {
+    let Body::Inline(bytes) = &new.body else { return Ok(false) };
+    let meta = ground.stat(place).map_err(Error::io("look at", crate::plan::shown(place)))?;
+    if meta.is_none_or(|meta| meta.kind != Kind::File || meta.size > bytes.len() as u64) {
+        return Ok(false);
+    }
+    Ok(is_torn_form(&contents(ground, place, bytes.len() as u64)?, bytes))
+}
+
 fn contents(ground: &mut Ground<'_>, place: &Place, bytes_max: u64) -> Result<Vec<u8>> {
     let disk = ground.disk();
     let read = ground

@@ -1,0 +1,100 @@
+//! What a wish needs that is not in the tree: found in the stage, or made there again.
+//!
+//! A new directory is filled before it gets its name, so that no reader ever meets it half filled. Its place in the stage
+//! is a *site*: whatever shall be in the directory is looked for, cleared away and made there.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use treewal_journal::record::{Body, Goal, New};
+use treewal_vfs::{Kind, Meta, RelPath, Rename};
+
+use super::survey::{Seen, is_begun};
+use super::{Redo, Wish};
+use crate::make::{Filling, Look, make};
+use crate::plan::{Entity, Place, shown};
+use crate::{Error, Result};
+
+impl Redo<'_> {
+    /// The place of a path in the new directory above it, wherever that stands; `None` where it is to be made again.
+    pub(super) fn inside(&self, path: &RelPath) -> Option<Place> {
+        let (parent, name) = path.split()?;
+        let dir = self.standing.get(&parent)?;
+        Some(Place { area: dir.area.clone(), path: dir.path.join(name) })
+    }
+
+    /// Clears a place inside a new directory of the stage, unless what is wanted stands there: an earlier transaction put
+    /// it there, a power loss tore it, or a recovery that was cut short began it.
+    pub(super) fn clear(&mut self, site: &Place, seen: Seen, wish: &Wish) -> Result<Seen> {
+        let stays = match (seen, &wish.goal) {
+            (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. }) => true,
+            (Seen::Wanted(_), Goal::New(_)) => true,
+            (Seen::Foreign(_), Goal::New(new)) => !is_begun(&mut self.ground, site, new)?,
+            (Seen::Foreign(_), Goal::Absent) => true,
+            (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent) => false,
+        };
+        if stays {
+            return Ok(seen);
+        }
+        let spare = self.stages.spare();
+        self.ground.rename(site, &spare, Rename::NoReplace)?;
+        self.ground.forget();
+        Ok(Seen::Nothing)
+    }
+
+    /// Sees to it that the directories above a path are there when it is placed. One that somebody made and never synced
+    /// may have gone with the power; what was committed into it was promised all the same. `false` where something else
+    /// stands in the way.
+    pub(super) fn make_way(&mut self, wish: &Wish) -> Result<bool> {
+        for above in wish.path.ancestors().skip(1) {
+            if self.goals.contains_key(&above) || !self.located.is_empty() {
+                continue;
+            }
+            let place = Place::tree(above.clone());
+            match self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))? {
+                Some(meta) if meta.kind == Kind::Dir => {}
+                Some(_) => return Ok(false),
+                None => {
+                    let place = self.stages.spare();
+                    let entity = self.make(place, Filling::Dir, Look { mode: None, owner: None, xattrs: &[] })?;
+                    self.goals.insert(above, Some(entity));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// A large file that was synced in the stage, or a directory that was built there, where it still stands there.
+    pub(super) fn staged_place(&mut self, new: &New, wish: &Wish) -> Option<(Place, Meta)> {
+        match &new.body {
+            Body::Staged | Body::Dir => {}
+            Body::Inline(_) | Body::Symlink(_) => return None,
+        }
+        let inner = new.inner.to_path().ok()?;
+        let place = Place::slot(&wish.stage, new.slot, &inner);
+        let there = self.ground.stat(&place).ok().flatten().filter(|meta| meta.identity().same_inode(&new.identity));
+        there.map(|meta| (place, meta)).or_else(|| self.stages.find(&new.identity).cloned())
+    }
+
+    /// Makes a new entry once more from what the journal holds: inside the new directory that it belongs to, or apart.
+    pub(super) fn make_again(&mut self, new: &New, inside: Option<Place>) -> Result<Entity> {
+        let place = inside.unwrap_or_else(|| self.stages.spare());
+        let xattrs: Vec<(OsString, Vec<u8>)> =
+            new.xattrs.iter().map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())).collect();
+        let look = Look { mode: Some(new.mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
+        let filling = match &new.body {
+            Body::Dir => Filling::Dir,
+            Body::Inline(bytes) => Filling::File(bytes),
+            Body::Symlink(target) => Filling::Symlink(OsStr::from_bytes(target)),
+            Body::Staged => return Err(Error::Changed { path: shown(&place) }),
+        };
+        self.make(place, filling, look)
+    }
+
+    fn make(&mut self, place: Place, filling: Filling<'_>, look: Look<'_>) -> Result<Entity> {
+        let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
+        self.made_again = true;
+        let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
+        Ok(self.entity(place, meta.identity()))
+    }
+}

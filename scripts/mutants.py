@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Breaks one line of the protocol at a time and says which tests notice.
+
+Usage: scripts/mutants.py [NAME ..]      works in a copy of the tree, in $MUTANTS_DIR or a temporary directory
+
+A mutant that every test lets pass is a missing test: the exit status is the number of those.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# name, file, what stands there, what stands there instead
+MUTANTS = [
+    ("promise-unsynced", "src/commit/mod.rs", "    hold.sync(lsn)?;\n    Ok(lsn)", "    Ok(lsn)"),
+    ("checkpoint-unsynced", "src/engine/checkpoint.rs", "let synced = self.home.disk.sync_all(&self.home.root);", "let synced: std::io::Result<()> = Ok(());"),
+    ("large-unsynced", "src/commit/materialize.rs", "if self.large.is_empty() && !all {", "if !all {"),
+    ("stage-name-unsynced", "src/commit/materialize.rs", "        self.stage.sync_names().map_err(io)", "        Ok(())"),
+    ("tree-contents-unsynced", "src/commit/materialize.rs", "let all = durability == Durability::Tree && !self.material.slots.is_empty();", "let all = false; let _unused = durability;"),
+    ("tree-names-unsynced", "src/commit/mod.rs", "if self.options().durability == Durability::Tree {", "if false {"),
+    ("no-check", "src/commit/mod.rs", "check::priors(&mut ground, material.intents())?;", ""),
+    ("no-proof", "recovery/src/plan/ground.rs", "if found.is_some_and(|meta| meta.identity() == *expected) {", "if found.is_some() || found.is_none() {"),
+    ("no-undo", "src/commit/apply.rs", "for step in self.steps[..self.steps_taken].iter().rev() {", "for step in self.steps[..0].iter().rev() {"),
+    ("undo-forwards", "src/commit/apply.rs", "for step in self.steps[..self.steps_taken].iter().rev() {", "for step in self.steps[..self.steps_taken].iter() {"),
+    ("no-checkpoint-before-barrier", "src/commit/mod.rs", "if barrier && hold.is_unsettled() {", "if false {"),
+    ("no-checkpoint-after-barrier", "src/commit/mod.rs", "        if barrier {\n            hold.checkpoint()", "        if false {\n            hold.checkpoint()"),
+    ("move-replaces", "recovery/src/plan/ground.rs", "self.rename(from, to, Rename::NoReplace)?;", "self.rename(from, to, Rename::Replace)?;"),
+    ("no-filling-first", "recovery/src/plan/mod.rs", "while self.must_fill_first(&source, wanted) &&", "while false && self.must_fill_first(&source, wanted) &&"),
+    ("displaced-directories-unsearched", "recovery/src/redo/scene.rs", "moves.entry(base.clone()).or_insert((*identity, &wish.path));", ""),
+    ("parked-not-kept", "recovery/src/redo/mod.rs", "mover.filter(|(place, _)| place.area != Area::Tree).map(|(place, _)| Contents::Staged(place.clone()))", "mover.and(None)"),
+    ("recovery-makes-unsynced", "recovery/src/redo/mod.rs", "if self.made_again {", "if false {"),
+    ("recovery-checkpoint-unsynced", "recovery/src/recover.rs", 'self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;', ""),
+    ("torn-is-wanted", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "Ok(torn.then_some(Seen::Wanted(*meta)))"),
+    ("torn-is-foreign", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "let _unused = torn; Ok(None)"),
+    ("no-composing-beneath", "recovery/src/redo/compose.rs", "drop_beneath(&mut wishes, &wish.path, part.txn);", ""),
+    ("composing-forgets-known", "recovery/src/redo/compose.rs", "    known.extend(later.known);\n", ""),
+    ("foreign-overwritten", "recovery/src/redo/mod.rs", 'Seen::Foreign(_) => return self.supersede(wish, "somebody changed the path since"),', "Seen::Foreign(_) => None,"),
+    ("attempts-uncounted", "recovery/src/recover.rs", "            self.count_attempts(&owed)?;\n", ""),
+    ("never-give-up", "recovery/src/decide.rs", 'Facts { exhausted: true, .. } => ("undo-exhausted", Verdict::GiveUp),', ""),
+    ("sweep-before-owner", "recovery/src/home/stage.rs", 'Ok(home.disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?.then_some(Some(lock)))', "Ok(Some(Some(lock)))"),
+    ("no-rereading", "src/engine/mod.rs", "if taken == Taken::Changed && hold.state().log.is_some() {", "if false && taken == Taken::Changed {"),
+    ("guard-unsynced", "src/guard.rs", "        hold.sync(lsn)?;\n        Ok((txn, report))", "        Ok((txn, report))"),
+    ("guard-commit-unsynced", "src/guard.rs", "let synced = self.engine.disk().sync_all(self.engine.root());", "let synced: std::io::Result<()> = Ok(());"),
+    ("guard-without-checkpoint", "src/guard.rs", "if hold.is_unsettled() {", "if false {"),
+    ("snapshot-unsynced", "snapshot/src/take.rs", "disk.sync_all(into)", "Ok::<(), std::io::Error>(())"),
+    ("resume-unsynced", "journal/src/resume.rs", "        let file = self.open(last)?;\n        self.sync(&file, last)?;\n        self.sync_dir()?;", "        let file = self.open(last)?;"),
+    ("home-unsynced", "recovery/src/home/mod.rs", "        if fresh {\n", "        if false && fresh {\n"),
+    ("identity-unsynced", "recovery/src/home/identity.rs", 'disk.sync_file(&file).map_err(Error::io("sync", path))?;', ""),
+]
+
+# Fastest first; the first that fails ends a mutant.
+TESTS = [
+    ["-p", "treewal-recovery", "--lib"],
+    ["-p", "treewal", "--test", "transaction"],
+    ["-p", "treewal", "--test", "crash"],
+    ["-p", "treewal", "--test", "model"],
+    ["-p", "treewal", "--test", "faults"],
+    ["-p", "treewal", "--test", "foreign"],
+    ["-p", "treewal", "--test", "recovery"],
+    ["-p", "treewal-snapshot"],
+    ["-p", "treewal-journal"],
+    ["-p", "treewal", "--test", "kill"],
+]
+
+
+def run(tree, args):
+    command = ["cargo", "test", "-q", *args]
+    done = subprocess.run(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900)
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("test ") and "FAILED" in line]
+    failed += [line.strip() for line in done.stdout.splitlines() if line.startswith("    ") and "::" in line and not failed]
+    if "could not compile" in done.stdout:
+        return "does not compile", next((line for line in done.stdout.splitlines() if line.startswith("error")), "")
+    return ("passed", "") if done.returncode == 0 else ("failed", ", ".join(failed[:2]) or done.stdout[-300:])
+
+
+def main():
+    top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
+    where = os.environ.get("MUTANTS_DIR") or tempfile.mkdtemp(prefix="mutants-")
+    tree = os.path.join(where, "tree")
+    if not os.path.isdir(tree):
+        subprocess.run(["git", "clone", "-q", top, tree], check=True)
+    tests = [args for args in TESTS if "--test" not in args or os.path.exists(os.path.join(tree, "tests", args[-1] + ".rs")) or os.path.isdir(os.path.join(tree, "tests", args[-1]))]
+    for args in tests:
+        outcome, detail = run(tree, args)
+        if outcome != "passed":
+            sys.exit(f"the unchanged tree {outcome} in {' '.join(args)}: {detail}")
+    survivors = []
+    for name, path, old, new in MUTANTS:
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
+        file = os.path.join(tree, path)
+        with open(file, encoding="utf-8") as source:
+            whole = source.read()
+        if old not in whole:
+            print(f"{name}: STALE, its line is not in {path}", flush=True)
+            survivors.append(name)
+            continue
+        with open(file, "w", encoding="utf-8") as source:
+            source.write(whole.replace(old, new, 1))
+        try:
+            verdict = "SURVIVES"
+            for args in tests:
+                outcome, detail = run(tree, args)
+                if outcome != "passed":
+                    verdict = f"{outcome} in {' '.join(args)}: {detail}"
+                    break
+        except subprocess.TimeoutExpired:
+            verdict = "caught: the tests hang"
+        finally:
+            with open(file, "w", encoding="utf-8") as source:
+                source.write(whole)
+        if verdict == "SURVIVES" or "does not compile" in verdict:
+            survivors.append(name)
+        print(f"{name}: {verdict}", flush=True)
+    if not os.environ.get("MUTANTS_DIR"):
+        shutil.rmtree(where, ignore_errors=True)
+    print(f"{len(survivors)} survive: {', '.join(survivors) or 'none'}")
+    sys.exit(min(len(survivors), 100))
+
+
+if __name__ == "__main__":
+    main()

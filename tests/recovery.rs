@@ -1,0 +1,223 @@
+//! Recovery seen from outside: tries are counted and end in quarantine, processes hand the tree over, and what others
+//! had not synced does not take a commit with it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use treewal::{Error, Options, Tree};
+use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, Verb, errno, write_all};
+
+fn options() -> Options {
+    Options::new().segment_bytes(64 << 10).max_attempts(3).lock_wait(Duration::ZERO)
+}
+
+fn open(disk: &SimDisk) -> Tree {
+    options().open_on(Arc::new(disk.clone()), "/").unwrap()
+}
+
+fn put(disk: &SimDisk, name: &str, contents: &str) {
+    let root = disk.open_root("/".as_ref()).unwrap();
+    let file = disk.open(&root, OsStr::new(name), Open::Create { mode: 0o644 }).unwrap();
+    write_all(disk, &file, contents.as_bytes(), 0).unwrap();
+}
+
+fn holds(disk: &SimDisk, path: &str) -> Option<String> {
+    let node = disk.dump().remove(&RelPath::new(path).unwrap())?;
+    Some(String::from_utf8_lossy(&node.contents).into_owned())
+}
+
+fn sync(disk: &SimDisk) {
+    disk.sync_all(&disk.open_root("/".as_ref()).unwrap()).unwrap();
+}
+
+#[test]
+fn a_guard_that_cannot_be_undone_is_retried_counted_and_kept_in_quarantine() {
+    let disk = SimDisk::new();
+    put(&disk, "precious", "before");
+    let tree = open(&disk);
+    let guard = tree.guard(["precious"]).unwrap();
+    put(&disk, "precious", "halfwy");
+    std::mem::forget((guard, tree));
+    let disk = disk.kill();
+
+    for attempt in 1..=3 {
+        // The disk refuses every rename: nothing can be put back.
+        let fault = Fault::ErrorFrom { at: 1, errno: errno::EIO };
+        let broken = Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault).only(Verb::Rename));
+        let tree = options().open_on(broken, "/").unwrap();
+        let pending: Vec<u32> = tree.recovery().pending().map(|transaction| transaction.attempt).collect();
+        assert_eq!(pending, [attempt], "{}", tree.recovery());
+        assert!(matches!(tree.transaction(|tx| tx.write("other", "x")), Err(Error::Pending { .. })));
+        assert!(matches!(tree.guard(["other"]), Err(Error::Pending { .. })));
+    }
+    let tree = open(&disk);
+    let report = tree.recovery();
+    assert!(report.found_damage() && report.pending().count() == 0, "{report}");
+    let name = report.transactions[0].quarantine.clone().unwrap();
+    assert!(holds(&disk, &format!(".treewal/quarantine/{name}/report.txt")).unwrap().contains("precious"));
+    let kept = disk.dump().into_iter().any(|(path, node)| {
+        path.starts_with(&RelPath::new(".treewal/quarantine").unwrap()) && node.contents == b"before"
+    });
+    assert!(kept, "the state before the guard is kept");
+    assert_eq!(holds(&disk, "precious").unwrap(), "halfwy", "nothing is guessed");
+    tree.transaction(|tx| tx.write("other", "the tree works on")).unwrap();
+    drop(tree);
+    assert!(open(&disk).recovery().is_clean());
+}
+
+#[test]
+fn a_try_that_succeeds_ends_the_counting() {
+    let disk = SimDisk::new();
+    put(&disk, "precious", "before");
+    let tree = open(&disk);
+    let guard = tree.guard(["precious"]).unwrap();
+    put(&disk, "precious", "halfwy");
+    std::mem::forget((guard, tree));
+    let disk = disk.kill();
+    let fault = Fault::ErrorFrom { at: 1, errno: errno::EIO };
+    let broken = Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault).only(Verb::Rename));
+    assert_eq!(options().open_on(broken, "/").unwrap().recovery().pending().count(), 1);
+    let tree = open(&disk);
+    assert_eq!(tree.recovery().transactions[0].attempt, 2);
+    assert_eq!(holds(&disk, "precious").unwrap(), "before");
+    tree.transaction(|tx| tx.write("precious", "after")).unwrap();
+}
+
+#[test]
+fn processes_hand_the_tree_over_and_every_commit_survives() {
+    let disk = SimDisk::new();
+    put(&disk, "a", "0");
+    sync(&disk);
+    let other_disk = disk.another_process();
+    let (tree, other) = (open(&disk), open(&other_disk));
+    for round in 0..3 {
+        tree.transaction(|tx| tx.write("a", format!("a{round}"))).unwrap();
+        other.transaction(|tx| tx.write(format!("b{round}"), "b")).unwrap();
+        tree.transaction(|tx| tx.write(format!("c{round}"), "c")).unwrap();
+        // What one has committed is there for the other to be undone under a guard.
+        let guard = other.guard(["a"]).unwrap();
+        put(&other_disk, "a", "xx");
+        guard.rollback().unwrap();
+    }
+    for profile in [Profile::Strict, Profile::Ordered] {
+        let all = disk.outcomes(profile);
+        for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(7, 50)) {
+            let lost = disk.after(&outcome);
+            let tree = open(&lost);
+            assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
+            assert_eq!(holds(&lost, "a").unwrap(), "a2");
+            for round in 0..3 {
+                assert!(holds(&lost, &format!("b{round}")).is_some() && holds(&lost, &format!("c{round}")).is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_killed_neighbour_is_recovered_before_anything_else_happens() {
+    let disk = SimDisk::new();
+    put(&disk, "a", "0");
+    sync(&disk);
+    let neighbour = disk.another_process();
+    let tree = open(&disk);
+    let theirs = open(&neighbour);
+    let guard = theirs.guard(["a"]).unwrap();
+    put(&neighbour, "a", "1");
+    assert!(matches!(tree.transaction(|tx| tx.write("b", "b")), Err(Error::Locked { .. })));
+    std::mem::forget((guard, theirs));
+    drop(neighbour.kill());
+    // The guard of the dead neighbour is undone first: this commit builds on what was before it.
+    tree.transaction(|tx| {
+        let before = tx.read_to_string("a")?;
+        tx.write("b", before)
+    })
+    .unwrap_or_else(|error| assert!(error.is_retryable(), "{error}"));
+    tree.transaction(|tx| {
+        let before = tx.read_to_string("a")?;
+        tx.write("b", before)
+    })
+    .unwrap();
+    assert_eq!((holds(&disk, "a").unwrap(), holds(&disk, "b").unwrap()), ("0".into(), "0".into()));
+}
+
+#[test]
+fn what_others_had_not_synced_does_not_take_a_commit_with_it() {
+    let disk = SimDisk::new();
+    drop(open(&disk));
+    sync(&disk);
+    let tree = open(&disk);
+    // Made by somebody who never syncs: a power loss may take the file, and the directory.
+    put(&disk, "f", "theirs");
+    let root = disk.open_root("/".as_ref()).unwrap();
+    disk.create_dir(&root, OsStr::new("d"), 0o755).unwrap();
+    disk.create_dir(&root, OsStr::new("e"), 0o755).unwrap();
+    tree.transaction(|tx| {
+        tx.write("f", "ours")?;
+        tx.write("d/g", "ours")?;
+        tx.create_dir_all("e/n/m")?;
+        tx.write("e/n/m/h", "ours")
+    })
+    .unwrap();
+    for profile in [Profile::Strict, Profile::Ordered] {
+        let all = disk.outcomes(profile);
+        for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(3, 200)) {
+            let lost = disk.after(&outcome);
+            let tree = open(&lost);
+            let at = disk.describe(&outcome);
+            assert!(!tree.recovery().found_damage() && tree.recovery().pending().count() == 0, "{}\n{at}", tree.recovery());
+            for path in ["f", "d/g", "e/n/m/h"] {
+                assert_eq!(holds(&lost, path).as_deref(), Some("ours"), "{path}\n{at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn extended_attributes_come_back_with_the_contents() {
+    let disk = SimDisk::new();
+    put(&disk, "f", "old");
+    let root = disk.open_root("/".as_ref()).unwrap();
+    disk.set_xattr(&root, OsStr::new("f"), OsStr::new("user.key"), b"value").unwrap();
+    drop(open(&disk));
+    sync(&disk);
+    let tree = open(&disk);
+    tree.transaction(|tx| tx.write("f", "new")).unwrap();
+    let all = disk.outcomes(Profile::Strict);
+    for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(5, 300)) {
+        let lost = disk.after(&outcome);
+        drop(open(&lost));
+        let node = lost.dump().remove(&RelPath::new("f").unwrap()).unwrap();
+        assert_eq!(node.contents, b"new");
+        assert_eq!(node.xattrs.get(OsStr::new("user.key")).map(Vec::as_slice), Some(&b"value"[..]), "{}", disk.describe(&outcome));
+    }
+}
+
+#[test]
+fn the_first_opening_of_a_tree_may_be_cut_anywhere() {
+    let base = SimDisk::new();
+    put(&base, "a", "old");
+    sync(&base);
+    for cut in 1.. {
+        let disk = base.remount();
+        disk.cut_at(Some(cut));
+        let opened = options().open_on(Arc::new(disk.clone()), "/");
+        let acknowledged = opened.is_ok_and(|tree| tree.transaction(|tx| tx.write("a", "new")).is_ok());
+        if !disk.is_off() {
+            assert!(cut > 20, "cut at {cut} calls only");
+            break;
+        }
+        for profile in [Profile::Strict, Profile::Ordered] {
+            let all = disk.outcomes(profile);
+            for outcome in [all.nothing(), all.everything(), all.contents_without_names()].into_iter().chain(all.sample(cut, 40)) {
+                let lost = disk.after(&outcome);
+                let tree = open(&lost);
+                let found = holds(&lost, "a").unwrap();
+                assert!(found == "new" || (!acknowledged && found == "old"), "cut {cut}: {found:?}\n{}", disk.describe(&outcome));
+                tree.transaction(|tx| tx.write("a", "again")).unwrap();
+            }
+        }
+    }
+}
