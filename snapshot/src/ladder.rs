@@ -26,7 +26,7 @@ pub enum Sharing {
     Auto,
     /// Reflink, and an error where the file system cannot.
     Reflink,
-    /// Hard link, and a copy where that is not possible or not permitted. Only where every writer replaces files by
+    /// Hard link, and as `Auto` where that is not possible or not permitted. Only where every writer replaces files by
     /// renaming; one that writes in place destroys the backup, which is noticed and named on restore, not undone.
     HardLink,
     /// Copy.
