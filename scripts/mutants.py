@@ -47,7 +47,6 @@ MUTANTS = [
     ("snapshot-unsynced", "snapshot/src/take.rs", "disk.sync_all(into)", "Ok::<(), std::io::Error>(())"),
     ("resume-unsynced", "journal/src/resume.rs", "        let file = self.open(last)?;\n        self.sync(&file, last)?;\n        self.sync_dir()?;", "        let file = self.open(last)?;"),
     ("home-unsynced", "recovery/src/home/mod.rs", "        if fresh {\n", "        if false && fresh {\n"),
-    ("identity-unsynced", "recovery/src/home/identity.rs", 'disk.sync_file(&file).map_err(Error::io("sync", path))?;', ""),
 ]
 
 # Fastest first; the first that fails ends a mutant.

@@ -104,7 +104,9 @@ fn processes_hand_the_tree_over_and_every_commit_survives() {
     }
     for profile in [Profile::Strict, Profile::Ordered] {
         let all = disk.outcomes(profile);
-        for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(7, 50)) {
+        for outcome in
+            [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(7, 50))
+        {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
@@ -163,15 +165,70 @@ fn what_others_had_not_synced_does_not_take_a_commit_with_it() {
     .unwrap();
     for profile in [Profile::Strict, Profile::Ordered] {
         let all = disk.outcomes(profile);
-        for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(3, 200)) {
+        for outcome in
+            [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(3, 200))
+        {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             let at = disk.describe(&outcome);
-            assert!(!tree.recovery().found_damage() && tree.recovery().pending().count() == 0, "{}\n{at}", tree.recovery());
+            assert!(
+                !tree.recovery().found_damage() && tree.recovery().pending().count() == 0,
+                "{}\n{at}",
+                tree.recovery()
+            );
             for path in ["f", "d/g", "e/n/m/h"] {
                 assert_eq!(holds(&lost, path).as_deref(), Some("ours"), "{path}\n{at}");
             }
         }
+    }
+}
+
+#[test]
+fn what_somebody_changed_after_the_commit_stays_and_ours_is_kept_in_quarantine() {
+    let disk = SimDisk::new();
+    for name in ["replaced", "written", "removed", "made"] {
+        if name != "made" {
+            put(&disk, name, "old, and rather long");
+        }
+    }
+    sync(&disk);
+    let tree = open(&disk);
+    tree.transaction(|tx| {
+        tx.write("replaced", "ours 1")?;
+        tx.write("written", "ours 2")?;
+        tx.remove_file("removed")?;
+        tx.write("made", "ours 3")
+    })
+    .unwrap();
+    let all = disk.outcomes(Profile::Strict);
+    for outcome in
+        [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(11, 100))
+    {
+        let lost = disk.after(&outcome);
+        // Before the tree is opened again, somebody works on it: replaces one file, writes into others.
+        let root = lost.open_root("/".as_ref()).unwrap();
+        let _gone = lost.remove_file(&root, OsStr::new("replaced"));
+        for name in ["replaced", "written", "removed", "made"] {
+            put(&lost, name, "theirs, later");
+        }
+        let tree = open(&lost);
+        let report = tree.recovery().clone();
+        drop(tree);
+        for name in ["replaced", "written", "removed", "made"] {
+            assert!(
+                holds(&lost, name).unwrap().starts_with("theirs, later"),
+                "{name}: {report}\n{}",
+                disk.describe(&outcome)
+            );
+        }
+        let case = format!(".treewal/quarantine/{}", report.transactions[0].quarantine.as_ref().unwrap());
+        let case = RelPath::new(case).unwrap();
+        for ours in ["ours 1", "ours 2", "ours 3"] {
+            let kept =
+                lost.dump().into_iter().any(|(path, node)| path.starts_with(&case) && node.contents == ours.as_bytes());
+            assert!(kept, "{ours} is not kept: {report}");
+        }
+        assert!(open(&lost).recovery().is_clean());
     }
 }
 
@@ -186,12 +243,18 @@ fn extended_attributes_come_back_with_the_contents() {
     let tree = open(&disk);
     tree.transaction(|tx| tx.write("f", "new")).unwrap();
     let all = disk.outcomes(Profile::Strict);
-    for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(5, 300)) {
+    for outcome in [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(5, 300))
+    {
         let lost = disk.after(&outcome);
         drop(open(&lost));
         let node = lost.dump().remove(&RelPath::new("f").unwrap()).unwrap();
         assert_eq!(node.contents, b"new");
-        assert_eq!(node.xattrs.get(OsStr::new("user.key")).map(Vec::as_slice), Some(&b"value"[..]), "{}", disk.describe(&outcome));
+        assert_eq!(
+            node.xattrs.get(OsStr::new("user.key")).map(Vec::as_slice),
+            Some(&b"value"[..]),
+            "{}",
+            disk.describe(&outcome)
+        );
     }
 }
 
@@ -211,11 +274,17 @@ fn the_first_opening_of_a_tree_may_be_cut_anywhere() {
         }
         for profile in [Profile::Strict, Profile::Ordered] {
             let all = disk.outcomes(profile);
-            for outcome in [all.nothing(), all.everything(), all.contents_without_names()].into_iter().chain(all.sample(cut, 40)) {
+            for outcome in
+                [all.nothing(), all.everything(), all.contents_without_names()].into_iter().chain(all.sample(cut, 40))
+            {
                 let lost = disk.after(&outcome);
                 let tree = open(&lost);
                 let found = holds(&lost, "a").unwrap();
-                assert!(found == "new" || (!acknowledged && found == "old"), "cut {cut}: {found:?}\n{}", disk.describe(&outcome));
+                assert!(
+                    found == "new" || (!acknowledged && found == "old"),
+                    "cut {cut}: {found:?}\n{}",
+                    disk.describe(&outcome)
+                );
                 tree.transaction(|tx| tx.write("a", "again")).unwrap();
             }
         }
