@@ -56,7 +56,7 @@
 //! * A file that has another name outside of the guarded paths is another file than that one once its contents were put
 //!   back; attributes that are set back in place are those of both.
 //! * Whoever writes while a snapshot is taken may be in it with one file and not with another; one file is whole.
-//! * Nothing is synced by a restore; see there.
+//! * A restore is not durable by itself; see there.
 
 mod compare;
 mod contents;

@@ -9,6 +9,7 @@ use super::attributes::set_back;
 use super::place::{Bench, Item};
 use super::plan::Action;
 use super::{Restored, WORK};
+use crate::ladder::{CONTENTS, backup_name};
 use crate::manifest::{Entry, Manifest};
 use crate::{Error, Result};
 
@@ -52,8 +53,7 @@ struct Hands<'a> {
     bench: Bench<'a>,
     /// The directory of the last action: most actions are in the same one as the action before.
     parent: Option<(RelPath, Dir)>,
-    /// The same for the last backup.
-    backups: Option<(RelPath, Dir)>,
+    backups: Option<Dir>,
     done: Restored,
 }
 
@@ -64,7 +64,8 @@ impl<'a> Hands<'a> {
             Action::Remove { path, dir } => self.remove(path, *dir),
             Action::Prune { path } => self.prune(path),
             Action::MakeDir { place, over } => self.make_dir(self.entry(*place)?, *over),
-            Action::Put { place, from, over } => self.put(self.entry(*place)?, from, *over),
+            Action::Barrier => self.disk.sync_all(self.from).map_err(Error::own("sync", WORK)),
+            Action::Put { place, backup, over } => self.put(self.entry(*place)?, *backup, *over),
             Action::Make { place, over } => self.make(self.entry(*place)?, *over),
             Action::Link { place, of, over } => self.link(self.entry(*place)?, self.entry(*of)?, *over),
             Action::Attributes { place } => self.attributes(self.entry(*place)?),
@@ -143,25 +144,26 @@ impl<'a> Hands<'a> {
         Ok(())
     }
 
-    fn put(&mut self, entry: &Entry, from: &RelPath, over: Option<Kind>) -> Result<()> {
-        let (own, own_name) = self.backup(from, entry)?;
-        set_back(self.disk, &own, own_name, entry).map_err(Error::io("prepare the backup of", &entry.path))?;
+    fn put(&mut self, entry: &Entry, backup: u64, over: Option<Kind>) -> Result<()> {
+        let own = self.backups()?;
+        let own_name = backup_name(backup);
+        set_back(self.disk, &own, &own_name, entry).map_err(Error::io("prepare the backup of", &entry.path))?;
         let (dir, name) = self.locate(&entry.path)?;
-        let item = Item { dir: &own, name: own_name, kind: Kind::File };
+        let item = Item { dir: &own, name: &own_name, kind: Kind::File };
         self.bench.put(&item, &dir, name, over).map_err(Error::io("put back", &entry.path))?;
         self.done.restored += 1;
         Ok(())
     }
 
-    /// The directory that a backup is in, nearly always the same one, and its name there.
-    fn backup<'p>(&mut self, from: &'p RelPath, entry: &Entry) -> Result<(Dir, &'p OsStr)> {
-        let (parent, name) = from.split().ok_or(Error::Incomplete { what: "a backup without a name" })?;
-        if let Some((_, dir)) = self.backups.as_ref().filter(|(open, _)| *open == parent) {
-            return Ok((dir.clone(), name));
+    /// The directory of the backups.
+    fn backups(&mut self) -> Result<Dir> {
+        if let Some(dir) = &self.backups {
+            return Ok(dir.clone());
         }
-        let dir = self.disk.open_dir(self.from, &parent).map_err(Error::io("find the backup of", &entry.path))?;
-        self.backups = Some((parent, dir.clone()));
-        Ok((dir, name))
+        let dir =
+            self.disk.open_dir(self.from, &RelPath::root().join(CONTENTS)).map_err(Error::own("open", CONTENTS))?;
+        self.backups = Some(dir.clone());
+        Ok(dir)
     }
 
     fn make(&mut self, entry: &Entry, over: Option<Kind>) -> Result<()> {

@@ -52,8 +52,9 @@ pub struct Restored {
 /// and only a change between directory and file leaves a gap).
 ///
 /// # What survives a crash
-/// Nothing is synced: call [`Disk::sync_all`] on the tree afterwards, before `from` is thrown away. After a kill or a
-/// power loss at any point, run it again, with [`Check::Contents`] where it may have been a power loss: it ends in the
+/// Nothing is durable when this returns: call [`Disk::sync_all`] on the tree afterwards, before `from` is thrown away.
+/// (Where names in guarded directories changed it does sync once itself, before the first backup goes into place, so
+/// that a power loss cannot move a directory from under it.) After a kill or a power loss at any point, run it again, with [`Check::Contents`] where it may have been a power loss: it ends in the
 /// same tree. Only the modification time of a directory *above* a guarded path may then stay newer than it was.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! From what was and what is to what is done, in an order that may stop after any step. Pure.
 //!
-//! The order: what is newer goes first (a full disk may be why we are here), directories come back from the top, then
-//! everything that stands in them, and attributes last, from the bottom, because each change in a directory moves its
-//! time.
+//! The order: what is newer goes first (a full disk may be why we are here), directories come back from the top, are made
+//! durable where that matters, then comes everything that stands in them, and attributes last, from the bottom, because
+//! each change in a directory moves its time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -25,8 +25,10 @@ pub(super) enum Action {
     Prune { path: RelPath },
     /// Make a directory.
     MakeDir { place: usize, over: Option<Kind> },
-    /// Put the backup, at `from` in the directory of the snapshot, into place.
-    Put { place: usize, from: RelPath, over: Option<Kind> },
+    /// Make everything so far durable.
+    Barrier,
+    /// Put the backup of this number into place.
+    Put { place: usize, backup: u64, over: Option<Kind> },
     /// Make a symlink or a node.
     Make { place: usize, over: Option<Kind> },
     /// Make it another name of what stands at the place `of`.
@@ -160,18 +162,18 @@ impl<'a> Planner<'a> {
             self.attributes.push(Action::Attributes { place: of });
         }
         // A hard-linked backup is one name too many: it becomes the missing one, and the count of names is right again.
-        let spare = entries[first].backup.as_ref().is_some_and(|backup| (backup.ino, backup.born) == inode);
-        let ready = self.survey.backups.get(&first).filter(|_| spare);
-        if let (Some(BackupState::Ready(from)), [place, rest @ ..]) = (ready, missing.as_slice()) {
-            self.put(*place, from)?;
+        let spare = entries[first].backup.as_ref().filter(|backup| (backup.ino, backup.born) == inode);
+        let ready = self.survey.backups.get(&first) == Some(&BackupState::Ready);
+        if let (Some(backup), true, [place, rest @ ..]) = (spare, ready, missing.as_slice()) {
+            self.put(*place, backup.number)?;
             return self.links(of, rest);
         }
         self.links(of, &missing)
     }
 
-    fn put(&mut self, place: usize, from: &RelPath) -> Result<()> {
+    fn put(&mut self, place: usize, backup: u64) -> Result<()> {
         let over = self.displace(place, &self.manifest.entries()[place])?;
-        self.puts.push(Action::Put { place, from: from.clone(), over });
+        self.puts.push(Action::Put { place, backup, over });
         Ok(())
     }
 
@@ -190,9 +192,9 @@ impl<'a> Planner<'a> {
     fn anew(&mut self, first: usize, names: &[usize]) -> Result<()> {
         let entries = self.manifest.entries();
         let Some((&place, rest)) = names.split_first() else { return Ok(()) };
-        if entries[first].backup.is_some() {
+        if let Some(backup) = &entries[first].backup {
             match self.survey.backups.get(&first) {
-                Some(BackupState::Ready(from) | BackupState::Copied(from)) => self.put(place, from)?,
+                Some(BackupState::Ready | BackupState::Copied) => self.put(place, backup.number)?,
                 _ => {
                     self.give_up(first, names);
                     return Ok(());
@@ -265,7 +267,9 @@ impl<'a> Planner<'a> {
             }
         }
         actions.extend(removals);
+        let barrier = self.needs_barrier();
         actions.append(&mut self.make_dirs);
+        actions.extend(barrier.then_some(Action::Barrier));
         actions.append(&mut self.puts);
         actions.append(&mut self.attributes);
         for (place, entry) in self.manifest.entries().iter().enumerate().rev() {
@@ -275,6 +279,17 @@ impl<'a> Planner<'a> {
         }
         let (in_place, lost) = (self.in_place.into_iter().collect(), self.lost.into_iter().collect());
         Plan { actions, in_place, lost }
+    }
+
+    /// Whether a power loss could part a backup from the name it is given.
+    ///
+    /// A backup goes into a directory, not to a path. Where the directory itself was made, moved or exchanged and that is
+    /// not durable, a power loss may put the directory back and keep what was put into it: the backup would be
+    /// somewhere else, perhaps outside of everything guarded. A directory that did not change has not moved.
+    fn needs_barrier(&self) -> bool {
+        let dirs = self.manifest.entries().iter().zip(&self.survey.live).filter(|(entry, _)| entry.is_dir());
+        let moved = dirs.map(|(_, live)| live.is_some_and(|live| live.settled)).any(|settled| !settled);
+        moved && self.puts.iter().any(|action| matches!(action, Action::Put { .. }))
     }
 
     fn dir_attributes(&self, place: usize, entry: &Entry, unlocked: bool) -> Option<Action> {

@@ -43,10 +43,6 @@ fn live(kind: Kind, ino: u64, holds: Holds) -> Option<Live> {
     Some(Live { meta: meta(kind, ino), holds, settled: holds == Holds::Right })
 }
 
-fn ready(number: u64) -> BackupState {
-    BackupState::Ready(rel("contents").join(number.to_string()))
-}
-
 fn planned(manifest: &Manifest, survey: &Survey) -> Result<Plan> {
     plan(manifest, survey)
 }
@@ -84,8 +80,8 @@ fn newer_things_go_first_directories_come_before_what_is_in_them_and_attributes_
         ],
         ..Survey::default()
     };
-    survey.backups.insert(1, ready(2));
-    survey.backups.insert(4, ready(5));
+    survey.backups.insert(1, BackupState::Ready);
+    survey.backups.insert(4, BackupState::Ready);
     let plan = planned(&manifest(entries, &[]), &survey).unwrap();
     let (dir, file) = (Some(Kind::Dir), Some(Kind::File));
     let wanted = [
@@ -93,8 +89,9 @@ fn newer_things_go_first_directories_come_before_what_is_in_them_and_attributes_
         Action::Remove { path: rel("w/new"), dir: true },
         Action::MakeDir { place: 2, over: file },
         Action::MakeDir { place: 3, over: None },
-        Action::Put { place: 1, from: rel("contents/2"), over: dir },
-        Action::Put { place: 4, from: rel("contents/5"), over: None },
+        Action::Barrier,
+        Action::Put { place: 1, backup: 2, over: dir },
+        Action::Put { place: 4, backup: 5, over: None },
         Action::Attributes { place: 3 },
         Action::Attributes { place: 2 },
         Action::Attributes { place: 0 },
@@ -109,7 +106,7 @@ fn names_of_one_file_join_the_one_that_is_right() {
     let manifest = manifest(entries, &[]);
     let dir = live(Kind::Dir, 1, Holds::Right);
     let mut survey = Survey { live: vec![dir, None, live(Kind::File, 2, Holds::Right)], ..Survey::default() };
-    survey.backups.insert(1, ready(2));
+    survey.backups.insert(1, BackupState::Ready);
     let wanted = [Action::Link { place: 1, of: 2, over: None }, Action::Attributes { place: 0 }];
     assert_eq!(planned(&manifest, &survey).unwrap().actions, wanted);
 
@@ -156,7 +153,7 @@ fn an_excluded_path_keeps_what_it_is_in_and_refuses_to_make_room() {
     assert_eq!(plan.actions, [Action::Remove { path: rel("w/new/y"), dir: false }]);
     survey.live[1] = live(Kind::Dir, 7, Holds::Wrong);
     survey.excluded.push(rel("w/a/x"));
-    survey.backups.insert(1, ready(2));
+    survey.backups.insert(1, BackupState::Ready);
     let error = planned(&manifest, &survey).unwrap_err();
     assert!(matches!(error, Error::Excluded { ref path } if *path == rel("w/a")), "{error}");
 }
@@ -175,10 +172,10 @@ fn directories_are_opened_for_as_long_as_it_takes() {
     let mut dir = live(Kind::Dir, 2, Holds::Right);
     dir.as_mut().unwrap().meta.mode = 0o500;
     let mut survey = Survey { live: vec![live(Kind::Dir, 1, Holds::Right), dir, None], ..Survey::default() };
-    survey.backups.insert(2, ready(3));
+    survey.backups.insert(2, BackupState::Ready);
     let wanted = [
         Action::Unlock { path: rel("above/w"), mode: 0o700 },
-        Action::Put { place: 2, from: rel("contents/3"), over: None },
+        Action::Put { place: 2, backup: 3, over: None },
         Action::Attributes { place: 1 },
     ];
     assert_eq!(planned(&manifest, &survey).unwrap().actions, wanted);
@@ -189,7 +186,8 @@ fn directories_are_opened_for_as_long_as_it_takes() {
     let wanted = [
         Action::Unlock { path: rel("above"), mode: 0o755 },
         Action::MakeDir { place: 1, over: None },
-        Action::Put { place: 2, from: rel("contents/3"), over: None },
+        Action::Barrier,
+        Action::Put { place: 2, backup: 3, over: None },
         Action::Attributes { place: 1 },
         Action::Ancestor { place: 0, times: true, mode: Some(0o555) },
     ];

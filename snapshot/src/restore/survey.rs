@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath};
+use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath, Time};
 
 use super::Check;
 use super::backups::{BackupState, Backups};
@@ -57,8 +57,28 @@ pub(super) fn survey(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifes
     for (entry, meta) in manifest.entries().iter().zip(metas) {
         survey.live.push(meta.map(|meta| look.live(entry, meta)).transpose()?);
     }
+    one_owner_each(manifest.entries(), &mut survey.live);
     look.backups(&mut survey)?;
     Ok(survey)
+}
+
+/// An inode can be one file only. Where it could stay for what it looks like at the paths of two files of then, it is the
+/// one whose inode or backup it was, else the first; the other must come back as one of its own.
+fn one_owner_each(entries: &[Entry], live: &mut [Option<Live>]) {
+    let mut owners: HashMap<(u64, Time), usize> = HashMap::new();
+    for (place, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.same_as.is_none()) {
+        owners.insert((entry.meta.ino, entry.meta.born), place);
+        owners.extend(entry.backup.as_ref().map(|backup| ((backup.ino, backup.born), place)));
+    }
+    for (place, (entry, live)) in entries.iter().zip(live).enumerate().filter(|(_, (entry, _))| !entry.is_dir()) {
+        let Some(live) = live.as_mut().filter(|live| matches!(live.holds, Holds::Right | Holds::Suspect)) else {
+            continue;
+        };
+        let file = entry.same_as.unwrap_or(place);
+        if *owners.entry((live.meta.ino, live.meta.born)).or_insert(file) != file {
+            (live.holds, live.settled) = (Holds::Wrong, false);
+        }
+    }
 }
 
 struct Look<'a> {
