@@ -128,6 +128,28 @@ pub(crate) fn transactions() -> Vec<Workload> {
             tx.exchange("d", "e")?;
             tx.write("e/new", "new")
         }),
+        staged("gather entries in a new directory", |tx| {
+            tx.create_dir("n")?;
+            tx.rename("a", "n/a")?;
+            tx.rename("d/x", "n/x")?;
+            tx.write("n/b", "b")
+        }),
+        staged("put a new directory in the place of another", |tx| {
+            tx.create_dir_all("next/deep")?;
+            tx.write("next/x", "new x")?;
+            tx.write("next/deep/y", "deep y")?;
+            tx.write("next/large", vec![b'N'; 9001])?;
+            tx.remove_dir_all("d")?;
+            tx.rename("next", "d")
+        }),
+        staged("modes inside new directories", |tx| {
+            use std::os::unix::fs::PermissionsExt;
+            tx.create_dir_all("n/m")?;
+            tx.write("n/m/x", "x")?;
+            tx.set_permissions("n", std::fs::Permissions::from_mode(0o700))?;
+            tx.set_permissions("n/m", std::fs::Permissions::from_mode(0o2750))?;
+            tx.set_permissions("n/m/x", std::fs::Permissions::from_mode(0o600))
+        }),
         staged("modes", |tx| {
             use std::os::unix::fs::PermissionsExt;
             tx.set_permissions("a", std::fs::Permissions::from_mode(0o600))?;

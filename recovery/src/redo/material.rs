@@ -65,15 +65,17 @@ impl Redo<'_> {
     }
 
     /// A large file that was synced in the stage, or a directory that was built there, where it still stands there.
-    pub(super) fn staged_place(&mut self, new: &New, wish: &Wish) -> Option<(Place, Meta)> {
-        match &new.body {
-            Body::Staged | Body::Dir => {}
-            Body::Inline(_) | Body::Symlink(_) => return None,
+    pub(super) fn staged_place(&mut self, new: &New, wish: &Wish) -> Result<Option<(Place, Meta)>> {
+        let place = match (&new.body, new.inner.to_path()) {
+            (Body::Staged | Body::Dir, Ok(inner)) => Place::slot(&wish.stage, new.slot, &inner),
+            _ => return Ok(None),
+        };
+        let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+        match there.filter(|meta| meta.identity().same_inode(&new.identity)) {
+            Some(meta) => Ok(Some((place, meta))),
+            None if matches!(new.body, Body::Staged) => self.stages.find(&mut self.ground, &new.identity),
+            None => Ok(None),
         }
-        let inner = new.inner.to_path().ok()?;
-        let place = Place::slot(&wish.stage, new.slot, &inner);
-        let there = self.ground.stat(&place).ok().flatten().filter(|meta| meta.identity().same_inode(&new.identity));
-        there.map(|meta| (place, meta)).or_else(|| self.stages.find(&new.identity).cloned())
     }
 
     /// Makes a new entry once more from what the journal holds: inside the new directory that it belongs to, or apart.

@@ -180,7 +180,7 @@ impl Redo<'_> {
             Goal::New(new) => self.consider_new(wish, new, seen, spot, site),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
-                self.consider_moved(wish, &from, seen, spot)
+                self.consider_moved(wish, &from, seen)
             }
         }
     }
@@ -220,16 +220,11 @@ impl Redo<'_> {
         Ok(())
     }
 
-    fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen, spot: Option<Place>) -> Result<()> {
+    fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen) -> Result<()> {
         if matches!(seen, Seen::Foreign(_)) {
             return self.supersede(wish, "somebody put something else where an entry was to move");
         }
-        // Inside a new directory that a power loss took back into the stage, it is found by its wish alone.
-        let found = match (self.located.get(from), seen, spot) {
-            (None, Seen::Wanted(meta), Some(spot)) => Some((spot, meta)),
-            (located, ..) => located.cloned(),
-        };
-        let Some((place, meta)) = found else {
+        let Some((place, meta)) = self.located.get(from).cloned() else {
             return self.supersede(wish, "the entry that was to move here is gone");
         };
         let entity = self.entity(place, meta.identity());
@@ -268,7 +263,7 @@ impl Redo<'_> {
         if site.is_none() && !self.make_way(wish)? {
             return self.supersede(wish, "somebody put something else where a directory above it stood");
         }
-        let entity = match self.staged_place(new, wish) {
+        let entity = match self.staged_place(new, wish)? {
             Some((place, meta)) => {
                 self.compare_looks(wish, new, &place, &meta)?;
                 self.entity(place, meta.identity())
@@ -304,14 +299,13 @@ impl Redo<'_> {
         Ok(())
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "a way for a wish to end, like the others")]
     fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
         self.blocked.insert(wish.path.clone());
         let contents = match &wish.goal {
             Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
             Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
             Goal::New(new @ New { body: Body::Staged, .. }) => {
-                self.staged_place(new, wish).map(|(place, _)| Contents::Staged(place))
+                self.staged_place(new, wish)?.map(|(place, _)| Contents::Staged(place))
             }
             // Parked on its way: the stage is swept, so it must not stay there.
             Goal::Moved { from, .. } => {

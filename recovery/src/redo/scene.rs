@@ -1,5 +1,6 @@
 //! The scene of a redo: the stages it may use, and where the entries that move stand right now.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
@@ -9,17 +10,22 @@ use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
 use super::compose::Wish;
 use crate::home::Home;
-use crate::plan::{Area, Ground, Place};
+use crate::plan::{Area, Ground, Place, shown};
 use crate::{Error, Result};
 
 /// Entries of the tree that a transaction moves, and directories that they may have stood in, by where they stood before
 /// it.
 pub(super) type Located = BTreeMap<RelPath, (Place, Meta)>;
 
+/// Entries and where they stand, by inode number and time of birth.
+type ByInode = HashMap<(u64, Time), (Place, Meta)>;
+
 /// The stages of the transactions, with everything that stands at the top of them.
 pub(super) struct Stages {
     /// Every top entry of every stage, by inode.
-    entries: HashMap<(u64, Time), (Place, Meta)>,
+    entries: ByInode,
+    /// Everything beneath them, looked at once and only where something is missed.
+    beneath: OnceCell<ByInode>,
     home_of_spares: String,
     taken: BTreeSet<RelPath>,
     next: u64,
@@ -32,7 +38,7 @@ impl Stages {
     /// promised to be there, but what the redo displaces needs a place.
     pub(super) fn open(home: &Home, ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<Self> {
         let names: BTreeSet<&str> = wishes.iter().map(|wish| wish.stage.as_str()).collect();
-        let mut entries = HashMap::new();
+        let mut entries = ByInode::new();
         let mut taken = BTreeSet::new();
         for name in &names {
             let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
@@ -59,7 +65,7 @@ impl Stages {
             }
         }
         let home_of_spares = names.last().copied().unwrap_or_default().to_owned();
-        Ok(Self { entries, home_of_spares, taken, next: 0, spares: Vec::new() })
+        Ok(Self { entries, beneath: OnceCell::new(), home_of_spares, taken, next: 0, spares: Vec::new() })
     }
 
     /// A free place. Its name can never be a slot number of the stage's owner, who may be alive.
@@ -76,8 +82,44 @@ impl Stages {
     }
 
     /// The place in a stage of an entry with this inode.
-    pub(super) fn find(&self, identity: &Identity) -> Option<&(Place, Meta)> {
-        self.entries.get(&(identity.ino, identity.born)).filter(|(_, meta)| meta.identity().same_inode(identity))
+    ///
+    /// It may lie deep: an entry moves into a new directory once that has its name in the tree, and a power loss may
+    /// take the name back and leave the entry inside, also where it was a recovery that had made the directory.
+    pub(super) fn find(&self, ground: &mut Ground<'_>, identity: &Identity) -> Result<Option<(Place, Meta)>> {
+        let same = |found: &ByInode| {
+            let found = found.get(&(identity.ino, identity.born));
+            found.filter(|(_, meta)| meta.identity().same_inode(identity)).cloned()
+        };
+        if let Some(found) = same(&self.entries) {
+            return Ok(Some(found));
+        }
+        let beneath = match self.beneath.get() {
+            Some(beneath) => beneath,
+            None => {
+                let beneath = self.look_beneath(ground)?;
+                self.beneath.get_or_init(|| beneath)
+            }
+        };
+        Ok(same(beneath))
+    }
+
+    fn look_beneath(&self, ground: &mut Ground<'_>) -> Result<ByInode> {
+        let mut found = ByInode::new();
+        let mut dirs: Vec<Place> =
+            self.entries.values().filter(|(_, meta)| meta.kind == Kind::Dir).map(|(place, _)| place.clone()).collect();
+        while let Some(at) = dirs.pop() {
+            let io = |verb| Error::io(verb, shown(&at));
+            let dir = ground.dir(&at).map_err(io("open"))?;
+            for entry in ground.disk().list(&dir).map_err(io("list"))? {
+                let place = Place { area: at.area.clone(), path: at.path.join(&entry.name) };
+                let Some(meta) = ground.stat(&place).map_err(io("look into"))? else { continue };
+                if meta.kind == Kind::Dir {
+                    dirs.push(place.clone());
+                }
+                found.insert((meta.ino, meta.born), (place, meta));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -107,7 +149,7 @@ pub(super) fn locate(ground: &mut Ground<'_>, stages: &Stages, wishes: &[Wish]) 
     for (from, (identity, goal)) in &moves {
         let mut found = None;
         for place in [where_now(&located, from), Place::tree((*goal).clone())] {
-            let meta = ground.stat(&place).map_err(Error::io("look at", crate::plan::shown(&place)))?;
+            let meta = ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
             if let Some(meta) = meta.filter(|meta| meta.identity().same_inode(identity)) {
                 found = Some((place, meta));
                 break;
@@ -119,7 +161,10 @@ pub(super) fn locate(ground: &mut Ground<'_>, stages: &Stages, wishes: &[Wish]) 
                 Some(elsewhere) => elsewhere,
                 None => elsewhere.insert(by_inode(ground, wishes)?),
             };
-            found = elsewhere.get(&(identity.ino, identity.born)).cloned().or_else(|| stages.find(identity).cloned());
+            found = match elsewhere.get(&(identity.ino, identity.born)) {
+                Some(found) => Some(found.clone()),
+                None => stages.find(ground, identity)?,
+            };
         }
         if let Some(found) = found {
             located.insert(from.clone(), found);
@@ -129,11 +174,11 @@ pub(super) fn locate(ground: &mut Ground<'_>, stages: &Stages, wishes: &[Wish]) 
 }
 
 /// What stands at the paths of all wishes, by inode.
-fn by_inode(ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<HashMap<(u64, Time), (Place, Meta)>> {
-    let mut standing = HashMap::new();
+fn by_inode(ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<ByInode> {
+    let mut standing = ByInode::new();
     for wish in wishes {
         let place = Place::tree(wish.path.clone());
-        if let Some(meta) = ground.stat(&place).map_err(Error::io("look at", crate::plan::shown(&place)))? {
+        if let Some(meta) = ground.stat(&place).map_err(Error::io("look at", shown(&place)))? {
             standing.insert((meta.ino, meta.born), (place, meta));
         }
     }
