@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use treewal::{Error, Options, Tree};
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, Verb, errno, write_all};
+use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, Rename, Verb, errno, write_all};
 
 fn options() -> Options {
     Options::new().segment_bytes(64 << 10).max_attempts(3).lock_wait(Duration::ZERO)
@@ -230,6 +230,46 @@ fn what_somebody_changed_after_the_commit_stays_and_ours_is_kept_in_quarantine()
         }
         assert!(open(&lost).recovery().is_clean());
     }
+}
+
+#[test]
+fn an_entry_on_its_way_is_never_lost_whoever_takes_its_place() {
+    let base = SimDisk::new();
+    let root = base.open_root("/".as_ref()).unwrap();
+    base.create_dir(&root, OsStr::new("d"), 0o755).unwrap();
+    let dir = base.open_dir(&root, &RelPath::new("d").unwrap()).unwrap();
+    let file = base.open(&dir, OsStr::new("x"), Open::CreateNew { mode: 0o644 }).unwrap();
+    write_all(&base, &file, b"precious", 0).unwrap();
+    drop(open(&base));
+    sync(&base);
+    let mut met_in_quarantine = 0;
+    for cut in 1.. {
+        let disk = base.remount();
+        let tree = open(&disk);
+        disk.cut_at(Some(cut));
+        // The child passes through the stage on its way over its own directory.
+        let done = tree.transaction(|tx| {
+            tx.rename("d/x", "tmp")?;
+            tx.remove_dir_all("d")?;
+            tx.rename("tmp", "d")
+        });
+        if done.is_ok() && !disk.is_off() {
+            break;
+        }
+        let lost = disk.after(&disk.outcomes(Profile::Ordered).everything());
+        // Somebody moves what is at `d` away and puts a file of their own there.
+        let root = lost.open_root("/".as_ref()).unwrap();
+        lost.rename(&root, OsStr::new("d"), &root, OsStr::new("away"), Rename::NoReplace).unwrap();
+        put(&lost, "d", "theirs");
+        drop(open(&lost));
+        let own = RelPath::new(".treewal/quarantine").unwrap();
+        let stands: Vec<RelPath> =
+            lost.dump().into_iter().filter(|(_, node)| node.contents == b"precious").map(|(path, _)| path).collect();
+        assert_eq!(stands.len(), 1, "cut {cut}: {stands:?}");
+        met_in_quarantine += usize::from(stands[0].starts_with(&own));
+        assert_eq!(holds(&lost, "d").as_deref(), Some("theirs"), "cut {cut}");
+    }
+    assert!(met_in_quarantine > 0, "no cut met the entry on its way");
 }
 
 #[test]
