@@ -13,11 +13,12 @@ mod workloads;
 
 use rig::{Plan, explore};
 use treewal::Durability;
-use workloads::{Workload, guards, sequences, transactions};
+use workloads::{Workload, directories, guards, sequences, transactions};
 
 #[test]
 fn staged_transactions_are_atomic_and_durable_under_power_loss() {
     run(&transactions(), Durability::Journal);
+    run(&directories(), Durability::Journal);
 }
 
 #[test]
@@ -28,6 +29,7 @@ fn sequences_keep_every_acknowledged_transaction() {
 #[test]
 fn under_durability_tree_each_file_is_old_or_new_even_before_recovery() {
     run(&transactions(), Durability::Tree);
+    run(&directories(), Durability::Tree);
     run(&sequences(), Durability::Tree);
 }
 

@@ -128,6 +128,19 @@ pub(crate) fn transactions() -> Vec<Workload> {
             tx.exchange("d", "e")?;
             tx.write("e/new", "new")
         }),
+        staged("modes", |tx| {
+            use std::os::unix::fs::PermissionsExt;
+            tx.set_permissions("a", std::fs::Permissions::from_mode(0o600))?;
+            tx.write("b", "new b")?;
+            tx.set_permissions("b", std::fs::Permissions::from_mode(0o755))?;
+            tx.set_permissions("d", std::fs::Permissions::from_mode(0o700))
+        }),
+    ]
+}
+
+/// New directories, with what stood elsewhere before, and in the place of others.
+pub(crate) fn directories() -> Vec<Workload> {
+    vec![
         staged("gather entries in a new directory", |tx| {
             tx.create_dir("n")?;
             tx.rename("a", "n/a")?;
@@ -149,13 +162,6 @@ pub(crate) fn transactions() -> Vec<Workload> {
             tx.set_permissions("n", std::fs::Permissions::from_mode(0o700))?;
             tx.set_permissions("n/m", std::fs::Permissions::from_mode(0o2750))?;
             tx.set_permissions("n/m/x", std::fs::Permissions::from_mode(0o600))
-        }),
-        staged("modes", |tx| {
-            use std::os::unix::fs::PermissionsExt;
-            tx.set_permissions("a", std::fs::Permissions::from_mode(0o600))?;
-            tx.write("b", "new b")?;
-            tx.set_permissions("b", std::fs::Permissions::from_mode(0o755))?;
-            tx.set_permissions("d", std::fs::Permissions::from_mode(0o700))
         }),
     ]
 }

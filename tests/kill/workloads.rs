@@ -1,0 +1,201 @@
+//! What is killed.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use treewal::Tree;
+use treewal_vfs::{Disk, RealDisk, RelPath, Time};
+
+use crate::child;
+use crate::walk::walk;
+
+/// A tree, and steps that happen to it one after another; each is acknowledged when it returns.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) steps: &'static [Step],
+    /// The tree has not been opened before.
+    pub(crate) first_open: bool,
+    /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
+    pub(crate) staged: bool,
+}
+
+pub(crate) type Step = fn(&Tree, &Path);
+
+const GUARDED: [&str; 5] = ["a", "b", "d", "large", "fresh"];
+
+pub(crate) static WORKLOADS: [Workload; 10] = [
+    Workload { name: "first opening, first commit", steps: &[small], first_open: true, staged: true },
+    Workload { name: "staged commit", steps: &[small], first_open: false, staged: true },
+    Workload { name: "staged commit of large files", steps: &[large], first_open: false, staged: true },
+    Workload { name: "staged commit that moves directories", steps: &[moves], first_open: false, staged: true },
+    Workload { name: "a directory replaced by another", steps: &[publish, publish], first_open: false, staged: true },
+    Workload {
+        name: "commits until a checkpoint is due",
+        steps: &[filling, filling, filling, filling, small],
+        first_open: false,
+        staged: true,
+    },
+    Workload { name: "guard, commit", steps: &[guard_commit], first_open: false, staged: false },
+    Workload { name: "guard, rollback", steps: &[guard_rollback], first_open: false, staged: false },
+    Workload { name: "guard of the whole tree, dropped", steps: &[guard_dropped], first_open: false, staged: false },
+    Workload {
+        name: "commit, guard rolled back, guard, commit",
+        steps: &[small, guard_rollback, guard_commit, filling],
+        first_open: false,
+        staged: false,
+    },
+];
+
+/// The workload of that name; none for a process that only opens the tree.
+pub(crate) fn find(name: &str) -> Option<&'static Workload> {
+    WORKLOADS.iter().find(|workload| workload.name == name)
+}
+
+/// Makes the tree that every workload starts from. All times lie in the past, so that a later one shows.
+pub(crate) fn prepare(tree: &Path, workload: &Workload) {
+    for dir in ["d", "d/deep", "e", "empty"] {
+        fs::create_dir(tree.join(dir)).unwrap();
+    }
+    let small =
+        ["a", "b", "aside", "log", "log.1", "d/x", "d/y", "d/deep/z", "e/aside"].map(|path| (path, path.repeat(40)));
+    for (path, contents) in small {
+        fs::write(tree.join(path), format!("old {contents}")).unwrap();
+    }
+    fs::write(tree.join("large"), vec![b'L'; 100_000]).unwrap();
+    fs::set_permissions(tree.join("b"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::hard_link(tree.join("d/x"), tree.join("d/deep/x too")).unwrap();
+    symlink("a", tree.join("link")).unwrap();
+    if !workload.first_open {
+        drop(child::options().open(tree).unwrap());
+    }
+    age(tree);
+}
+
+/// Gives everything in the tree a time in the past, symlinks too, and what lies in a directory before the directory.
+fn age(tree: &Path) {
+    let root = RealDisk.open_root(tree).unwrap();
+    let found = walk(tree);
+    for (n, path) in found.keys().rev().enumerate() {
+        let path = RelPath::new(path).unwrap();
+        let (parent, name) = path.split().unwrap();
+        let then = Time { secs: 1_000_000_000 + i64::try_from(n).unwrap(), nanos: 123_456_789 };
+        RealDisk.set_times(&RealDisk.open_dir(&root, &parent).unwrap(), name, then, then).unwrap();
+    }
+}
+
+// --- staged -------------------------------------------------------------------------------------------------------------
+
+fn small(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.write("a", "new a")?;
+        tx.write("b", "new b".repeat(500))?;
+        tx.write("d/x", "new x")?;
+        tx.create_dir_all("new/deep")?;
+        tx.write("new/deep/1", "one")?;
+        tx.write("new/2", "two")?;
+        tx.symlink("../a", "new/link")?;
+        tx.remove_file("d/y")?;
+        tx.set_permissions("d/deep/z", fs::Permissions::from_mode(0o600))
+    })
+    .unwrap();
+}
+
+fn large(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.write("large", vec![b'N'; 120_000])?;
+        tx.create_dir("new")?;
+        tx.write("new/large", vec![b'M'; 50_000])?;
+        let mut stream = tx.create("stream")?;
+        for _ in 0..10 {
+            stream.write_all(&[b'S'; 9_000]).unwrap();
+        }
+        drop(stream);
+        tx.write("a", "small beside large")
+    })
+    .unwrap();
+}
+
+fn moves(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.rename("d", "moved")?;
+        tx.write("moved/x", "new x")?;
+        tx.rename("moved/y", "y")?;
+        tx.rename("log.1", "log.2")?;
+        tx.rename("log", "log.1")?;
+        tx.write("log", "tomorrow")?;
+        tx.exchange("a", "b")?;
+        tx.remove_dir_all("e")?;
+        tx.write("e", "a file now")?;
+        tx.write("large", vec![b'N'; 40_000])
+    })
+    .unwrap();
+}
+
+/// Builds a directory and puts it in the place of one that has entries of the same names.
+fn publish(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        let times = tx.read("d/x")?.len();
+        tx.create_dir_all("d.next/deep")?;
+        tx.write("d.next/x", "x".repeat(times + 1))?;
+        tx.write("d.next/deep/z", "new z")?;
+        tx.write("d.next/deep/x too", vec![b'X'; 20_000])?;
+        tx.write("d.next/y", "new y")?;
+        tx.remove_dir_all("d")?;
+        tx.rename("d.next", "d")
+    })
+    .unwrap();
+}
+
+/// Fills a third of the journal, so that a few of these make a checkpoint due. Another content each time.
+fn filling(tree: &Tree, dir: &Path) {
+    let time = fs::read(dir.join("log")).unwrap().len();
+    tree.transaction(|tx| {
+        tx.write("log", vec![b'l'; time + 1])?;
+        tx.write("log.1", vec![b'y'; 8_000 + time])?;
+        tx.write(format!("n{time}"), vec![b'n'; 8_000])
+    })
+    .unwrap();
+}
+
+// --- guarded ------------------------------------------------------------------------------------------------------------
+
+fn guard_commit(tree: &Tree, dir: &Path) {
+    let guard = tree.guard(GUARDED).unwrap();
+    vandalise(dir);
+    guard.commit().unwrap();
+}
+
+fn guard_rollback(tree: &Tree, dir: &Path) {
+    let guard = tree.guard(GUARDED).unwrap();
+    vandalise(dir);
+    guard.rollback().unwrap();
+}
+
+fn guard_dropped(tree: &Tree, dir: &Path) {
+    let guard = tree.guard(["."]).unwrap();
+    vandalise(dir);
+    fs::rename(dir.join("e/aside"), dir.join("empty/moved")).unwrap();
+    fs::remove_file(dir.join("link")).unwrap();
+    drop(guard);
+}
+
+/// What careless code does in place: writes into files, makes, removes, links and renames things.
+fn vandalise(dir: &Path) {
+    let at = |path: &str| dir.join(path);
+    fs::write(at("a"), "in place").unwrap();
+    let mut tail = fs::File::options().append(true).open(at("large")).unwrap();
+    tail.write_all(b"a tail").unwrap();
+    tail.sync_data().unwrap();
+    fs::File::options().write(true).open(at("d/x")).unwrap().write_all(b"the head only").unwrap();
+    fs::set_permissions(at("b"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(at("d/deep"), at("d/deeper")).unwrap();
+    fs::write(at("d/deeper/more"), "more").unwrap();
+    fs::remove_file(at("d/deeper/z")).unwrap();
+    // Also where a transaction before has removed it.
+    drop(fs::remove_file(at("d/y")));
+    fs::create_dir(at("d/y")).unwrap();
+    fs::hard_link(at("a"), at("d/y/a too")).unwrap();
+    fs::write(at("fresh"), "fresh").unwrap();
+}
