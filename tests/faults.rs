@@ -1,0 +1,153 @@
+//! Every call of a commit fails once: what the error says of the tree must be true, now and after the next opening.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and counts out loud")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use treewal::{Durability, Options, Outcome, Transaction, Tree};
+use treewal_vfs::sim::SimDisk;
+use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, errno, write_all};
+
+type Dump = BTreeMap<RelPath, (u32, Vec<u8>)>;
+type Body = fn(&mut Transaction) -> treewal::Result<()>;
+
+fn options(durability: Durability) -> Options {
+    Options::new().durability(durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
+}
+
+fn dump(disk: &SimDisk) -> Dump {
+    let own = RelPath::new(".treewal").unwrap();
+    let nodes = disk.dump().into_iter().filter(|(path, _)| !path.starts_with(&own) && !path.is_root());
+    nodes.map(|(path, node)| (path, (node.mode, node.contents))).collect()
+}
+
+fn base() -> SimDisk {
+    let disk = SimDisk::new();
+    let root = disk.open_root("/".as_ref()).unwrap();
+    disk.create_dir(&root, OsStr::new("d"), 0o755).unwrap();
+    let dir = disk.open_dir(&root, &RelPath::new("d").unwrap()).unwrap();
+    for (at, name) in [(&root, "a"), (&root, "b"), (&dir, "x"), (&dir, "y")] {
+        let file = disk.open(at, OsStr::new(name), Open::CreateNew { mode: 0o644 }).unwrap();
+        write_all(&disk, &file, b"old", 0).unwrap();
+    }
+    drop(options(Durability::Journal).open_on(Arc::new(disk.clone()), "/").unwrap());
+    disk.remount()
+}
+
+fn workloads() -> Vec<(&'static str, Body)> {
+    vec![
+        ("replace, create, remove", |tx| {
+            tx.write("a", "new")?;
+            tx.write("d/n", "new")?;
+            tx.remove_file("b")
+        }),
+        ("a new directory, a large file, a mode", |tx| {
+            use std::os::unix::fs::PermissionsExt;
+            tx.create_dir_all("n/m")?;
+            tx.write("n/m/large", vec![b'L'; 9000])?;
+            tx.write("a", vec![b'L'; 5000])?;
+            tx.set_permissions("b", std::fs::Permissions::from_mode(0o600))
+        }),
+        ("moves", |tx| {
+            tx.rename("d/x", "z")?;
+            tx.exchange("a", "b")?;
+            tx.rename("d", "e")?;
+            tx.write("e/y", "new")
+        }),
+    ]
+}
+
+struct Tried {
+    committed: u64,
+    unchanged: u64,
+    rolled_back: u64,
+    undecided: u64,
+}
+
+/// Fails call `at` of the commit of `body` on a fresh tree; `false` where the commit makes fewer calls.
+fn fail_at(base: &SimDisk, durability: Durability, body: Body, fault: Fault, after: &Dump, tried: &mut Tried) -> bool {
+    let before = dump(base);
+    let disk = base.remount();
+    let faulty = Arc::new(FaultDisk::new(Arc::new(disk.clone()), Fault::None));
+    let tree: Tree = options(durability).open_on(faulty.clone(), "/").unwrap();
+    let mut tx = tree.begin();
+    body(&mut tx).unwrap();
+    faulty.arm(fault);
+    let counted = faulty.mutations();
+    let result = tx.commit();
+    let calls = faulty.mutations() - counted;
+    let now = dump(&disk);
+    let outcome = result.as_ref().map_err(|error| error.outcome());
+    match outcome {
+        Ok(_) => tried.committed += 1,
+        Err(Outcome::Unchanged) => tried.unchanged += 1,
+        Err(Outcome::RolledBack) => tried.rolled_back += 1,
+        Err(_) => tried.undecided += 1,
+    }
+    match outcome {
+        Ok(_) => assert_eq!(&now, after, "{fault:?}"),
+        Err(Outcome::Unchanged | Outcome::RolledBack) => {
+            assert_eq!(now, before, "{fault:?}: {:?}", result.as_ref().err())
+        }
+        Err(_) => {}
+    }
+    drop(tree);
+    // Whatever the process thought: the next opening, and one after a power loss at this moment, must agree with it.
+    let lost = disk.after(&disk.outcomes(treewal_vfs::sim::Profile::Strict).nothing());
+    for disk in [disk.kill(), lost] {
+        let tree = options(durability).open_on(Arc::new(disk.clone()), "/").unwrap();
+        assert_eq!(tree.recovery().pending().count(), 0, "{fault:?}: {}", tree.recovery());
+        let found = dump(&disk);
+        match outcome {
+            Ok(_) => assert_eq!(&found, after, "{fault:?}: acknowledged and lost"),
+            Err(Outcome::Unchanged | Outcome::RolledBack) => assert_eq!(found, before, "{fault:?}: denied and done"),
+            Err(_) => assert!(found == before || &found == after, "{fault:?}: neither before nor after"),
+        }
+        tree.transaction(|tx| tx.write("later", "works")).unwrap();
+    }
+    let (Fault::Error { at, .. } | Fault::ErrorFrom { at, .. } | Fault::ShortWrite { at }) = fault else {
+        return false;
+    };
+    at <= calls
+}
+
+fn sweep(durability: Durability, fault: impl Fn(u64) -> Fault) {
+    let base = base();
+    for (name, body) in workloads() {
+        let whole = base.remount();
+        let tree = options(durability).open_on(Arc::new(whole.clone()), "/").unwrap();
+        tree.transaction(body).unwrap();
+        drop(tree);
+        let after = dump(&whole);
+        let mut tried = Tried { committed: 0, unchanged: 0, rolled_back: 0, undecided: 0 };
+        let mut at = 1;
+        while fail_at(&base, durability, body, fault(at), &after, &mut tried) {
+            at += 1;
+        }
+        let Tried { committed, unchanged, rolled_back, undecided } = tried;
+        println!(
+            "{name}, {durability:?}, {:?}: {committed} committed, {unchanged} unchanged, {rolled_back} rolled back, {undecided} undecided",
+            fault(1)
+        );
+        assert!(at > 8, "{name}: failed at {at} calls only");
+    }
+}
+
+#[test]
+fn one_call_fails_with_eio_and_the_outcome_is_told_truly() {
+    for durability in [Durability::Journal, Durability::Tree] {
+        sweep(durability, |at| Fault::Error { at, errno: errno::EIO });
+    }
+}
+
+#[test]
+fn the_disk_is_full_for_one_call_and_the_outcome_is_told_truly() {
+    sweep(Durability::Journal, |at| Fault::Error { at, errno: errno::ENOSPC });
+}
+
+#[test]
+fn the_disk_fails_for_good_and_the_outcome_is_told_truly() {
+    sweep(Durability::Journal, |at| Fault::ErrorFrom { at, errno: errno::EIO });
+}
