@@ -5,8 +5,6 @@ mod attributes;
 mod backups;
 mod place;
 mod plan;
-#[cfg(test)]
-mod plan_tests;
 mod survey;
 
 use treewal_vfs::{Dir, Disk};

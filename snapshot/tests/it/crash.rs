@@ -1,12 +1,13 @@
 //! Power losses and kills at every changing call of taking and of restoring, on the simulated disk.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::bed::{Bed, Dump, Node, assert_same};
+use crate::bed::{Bed, Dump, Node, assert_same, rel};
 use crate::hooked::Hooked;
 use treewal_snapshot::{Check, Manifest, Sharing};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
-use treewal_vfs::{Dir, Disk, Verb};
+use treewal_vfs::{Dir, Disk, Rename, Verb};
 
 const PATHS: [&str; 3] = ["w", "file", "absent"];
 const SAMPLES: usize = 12;
@@ -185,6 +186,32 @@ fn finish(disk: &SimDisk, before: &Dump, what: &str, call: u64) {
         let disk = disk.after(&outcome);
         bed(&disk).restore(Check::Contents).unwrap();
         assert_same(before, &dump(&disk), &format!("{what}, then call {second}, {name}"));
+    }
+}
+
+#[test]
+fn a_backup_is_not_lost_with_the_directory_that_it_went_into() {
+    let disk = SimDisk::new();
+    bed(&disk).dir("a");
+    bed(&disk).dir("b");
+    bed(&disk).write("b/x", b"contents");
+    bed(&disk).take(&["b"], Sharing::Auto).unwrap();
+    let (taken, before) = (disk.remount(), dump(&disk));
+    for call in 1.. {
+        // The directory is where the other one was, and nothing of that is durable.
+        let disk = taken.remount();
+        let bed_now = bed(&disk);
+        let name = |name: &'static str| OsStr::new(name);
+        disk.rename(&bed_now.tree, name("a"), &bed_now.tree, name("b"), Rename::Exchange).unwrap();
+        disk.cut_at(Some(call));
+        if bed_now.restore(Check::Attributes).is_ok() {
+            break;
+        }
+        for outcome in disk.outcomes(Profile::Strict).sample(call, 200) {
+            let disk = disk.after(&outcome);
+            bed(&disk).restore(Check::Contents).unwrap();
+            assert_eq!(dump(&disk)[&rel("b/x")], before[&rel("b/x")], "call {call}");
+        }
     }
 }
 

@@ -235,3 +235,22 @@ fn a_tree_that_was_copied_with_its_snapshot_is_restored_as_well() {
         });
     }
 }
+
+#[test]
+fn what_looked_alike_and_became_one_is_two_again() {
+    on_real(|bed| {
+        bed.symlink("plain", "w/link-too");
+        bed.fifo("w/fifo-too");
+        for (number, path) in ["w/link-too", "w/fifo-too"].into_iter().enumerate() {
+            bed.times(path, 1_234_567_890, u32::try_from(number).unwrap());
+        }
+        let before = bed.dump();
+        bed.take(&["w"], Sharing::Auto).unwrap();
+        for (first, second) in [("w/link", "w/link-too"), ("w/fifo", "w/fifo-too")] {
+            bed.remove(first);
+            bed.link(second, first);
+        }
+        bed.restore(Check::Attributes).unwrap();
+        assert_same(&before, &bed.dump(), "two again");
+    });
+}

@@ -2,10 +2,10 @@
 
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
-use super::backups::BackupState;
-use super::plan::{Action, Plan, plan};
-use super::survey::{Holds, Live, Survey};
+use super::{Action, Plan, plan};
 use crate::manifest::{Backup, Entry, Guarded, Manifest, Mode, Role};
+use crate::restore::backups::BackupState;
+use crate::restore::survey::{Holds, Live, Survey};
 use crate::{Error, Result};
 
 fn rel(path: &str) -> RelPath {
