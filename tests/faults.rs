@@ -89,7 +89,7 @@ fn fail_at(base: &SimDisk, durability: Durability, body: Body, fault: Fault, aft
     match outcome {
         Ok(_) => assert_eq!(&now, after, "{fault:?}"),
         Err(Outcome::Unchanged | Outcome::RolledBack) => {
-            assert_eq!(now, before, "{fault:?}: {:?}", result.as_ref().err())
+            assert_eq!(now, before, "{fault:?}: {:?}", result.as_ref().err());
         }
         Err(_) => {}
     }

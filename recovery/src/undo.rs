@@ -6,7 +6,7 @@ use treewal_journal::record::Guard;
 use treewal_snapshot::{Check, Manifest};
 use treewal_vfs::{Dir, RelPath};
 
-use crate::home::Home;
+use crate::home::{DIR_NAME, Home};
 use crate::{Error, Result};
 
 /// The directory of a guard's snapshot.
@@ -30,9 +30,21 @@ pub fn snapshot_dir(home: &Home, name: &str) -> Result<Dir> {
 pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
     let from = snapshot_dir(home, &guard.snapshot)?;
     let manifest = Manifest::load(&*home.disk, &from)?;
+    if !is_confined(&manifest) {
+        return Err(Error::Store {
+            path: format!(".treewal/guards/{}", guard.snapshot).into(),
+            reason: "its manifest reaches into .treewal, so it is not one that treewal wrote".into(),
+        });
+    }
     // Whether the machine lost power is not known for certain here, so attributes alone are not believed.
     let restored = treewal_snapshot::restore(&*home.disk, &home.root, &from, &manifest, Check::Contents)?;
     Ok(restored.restored + restored.removed + restored.metadata)
+}
+
+/// Whether a manifest keeps off treewal's own directory, as every one does that a guard wrote.
+fn is_confined(manifest: &Manifest) -> bool {
+    let own = RelPath::root().join(DIR_NAME);
+    manifest.excluded().contains(&own) && manifest.guarded().iter().all(|guarded| !guarded.path.starts_with(&own))
 }
 
 /// Whether trying again cannot help: the snapshot is gone or damaged, or somebody wrote into it.

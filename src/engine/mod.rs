@@ -50,8 +50,11 @@ impl Engine {
     pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
-        let me =
-            Holder { pid: std::process::id(), since: u64::try_from(Time::now().secs).unwrap_or_default(), token: u128::from(random()) << 64 | u128::from(random()) };
+        let me = Holder {
+            pid: std::process::id(),
+            since: u64::try_from(Time::now().secs).unwrap_or_default(),
+            token: u128::from(random()) << 64 | u128::from(random()),
+        };
         let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
         lock.take(&home, options.lock_wait).map_err(|error| Error::from_lock(error, me))?;
         let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));

@@ -1,6 +1,6 @@
 //! Changing: every operation edits the overlay, and fails where `std::fs` would.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -145,12 +145,16 @@ impl Transaction {
     pub fn rename(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         let (from, to) = (Self::path(from)?, Self::path(to)?);
         let verb = "rename";
-        let (moving, from_dir, from_name) = self.existing(verb, &from)?;
+        // In the order of the system: the directories first, then what moves, then what is in its way.
+        let (from_dir, from_name) = self.parent(verb, &from)?;
+        let (to_dir, to_name) = self.parent(verb, &to)?;
+        let moving = self.named(verb, (from_dir, &from_name), &from)?;
         if to.starts_with(&from) && to != from {
             return Err(Error::kinded(verb, &to, io::ErrorKind::InvalidInput));
         }
-        let (to_parent, to_name) = split(verb, &to)?;
-        let to_dir = self.overlay.dir_node(&self.base, verb, &to_parent)?;
+        if from.starts_with(&to) && to != from {
+            return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty));
+        }
         let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
         if let Some(target) = target {
             if self.same_file(target, moving) {
@@ -176,8 +180,10 @@ impl Transaction {
     pub fn exchange(&mut self, a: impl AsRef<Path>, b: impl AsRef<Path>) -> Result<()> {
         let (a, b) = (Self::path(a)?, Self::path(b)?);
         let verb = "exchange";
-        let (node_a, dir_a, name_a) = self.existing(verb, &a)?;
-        let (node_b, dir_b, name_b) = self.existing(verb, &b)?;
+        let (dir_a, name_a) = self.parent(verb, &a)?;
+        let (dir_b, name_b) = self.parent(verb, &b)?;
+        let node_a = self.named(verb, (dir_a, &name_a), &a)?;
+        let node_b = self.named(verb, (dir_b, &name_b), &b)?;
         if a != b && (a.starts_with(&b) || b.starts_with(&a)) {
             return Err(Error::kinded(verb, &b, io::ErrorKind::InvalidInput));
         }
@@ -257,20 +263,33 @@ impl Transaction {
 
     /// An existing entry: its node, its directory's node and its name there.
     fn existing(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, NodeId, OsString)> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
-        let node = self.overlay.slot(&self.base, verb, dir, &name)?.now;
-        let node = node.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))?;
+        let (dir, name) = self.parent(verb, path)?;
+        let node = self.named(verb, (dir, &name), path)?;
         Ok((node, dir, name))
     }
 
+    /// The directory of a path, and the name there.
+    fn parent(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, OsString)> {
+        let (parent, name) = split(verb, path)?;
+        Ok((self.overlay.dir_node(&self.base, verb, &parent)?, name))
+    }
+
+    /// What stands under a name of a directory.
+    fn named(&mut self, verb: &'static str, (dir, name): (NodeId, &OsStr), path: &RelPath) -> Result<NodeId> {
+        let node = self.overlay.slot(&self.base, verb, dir, name)?.now;
+        node.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))
+    }
+
     fn same_file(&self, a: NodeId, b: NodeId) -> bool {
-        // Two names of one inode: rename does nothing, says POSIX.
+        // Two names of one inode, or a name onto itself: rename does nothing, says POSIX.
+        if a == b {
+            return true;
+        }
         match (&self.overlay.node(a).origin, &self.overlay.node(b).origin) {
             (Origin::Disk { meta: a, .. }, Origin::Disk { meta: b, .. }) => {
                 a.kind != Kind::Dir && a.identity().same_inode(&b.identity())
             }
-            _ => a == b,
+            _ => false,
         }
     }
 
