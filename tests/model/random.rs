@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use treewal::{Durability, Options, Transaction};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Kind, Meta, RealDisk, RelPath};
@@ -17,8 +17,13 @@ use crate::ops::{INLINE_MAX, Op, transactions};
 use crate::replay::{Answer, Replay};
 use crate::seen::{Entry, Seen, differences, leftovers, look};
 
+/// How many times as many cases to run as are fit for every run: the environment variable `TREEWAL_MODEL_DEPTH`.
+fn depth() -> u32 {
+    std::env::var("TREEWAL_MODEL_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1)
+}
+
 pub(crate) fn cases(few: u32) -> u32 {
-    few * std::env::var("TREEWAL_MODEL_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1)
+    few * depth()
 }
 
 pub(crate) fn options() -> Options {
@@ -140,9 +145,8 @@ fn never_missing(moments: &[Inodes]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "so that a disk of any type becomes one here")]
 fn run(
-    disk: Arc<dyn Disk>,
+    disk: &Arc<dyn Disk>,
     at: &Path,
     transactions: &[Vec<Op>],
     durability: Durability,
@@ -150,8 +154,8 @@ fn run(
 ) -> Result<(), TestCaseError> {
     let replay = Replay::new();
     begin(&RealDisk, replay.root(), true);
-    begin(&*disk, at, true);
-    let tree = options().durability(durability).open_on(Arc::clone(&disk), at).unwrap();
+    begin(&**disk, at, true);
+    let tree = options().durability(durability).open_on(Arc::clone(disk), at).unwrap();
     for ops in transactions {
         let mut tx = tree.begin();
         stage(&mut tx, ops, &replay)?;
@@ -161,22 +165,27 @@ fn run(
         prop_assert!(receipt.is_ok(), "{:?} of {:?}", receipt, changes);
         prop_assert_eq!(receipt.unwrap().changes, changes.len());
         never_missing(&moments.lock().unwrap())?;
-        let (found, wanted) = (look(&*disk, at), look(&RealDisk, replay.root()));
+        let (found, wanted) = (look(&**disk, at), look(&RealDisk, replay.root()));
         prop_assert!(found == wanted, "after the commit of {:?}\n{}", changes, differences(&found, &wanted));
     }
-    let before = look(&*disk, at);
+    let before = look(&**disk, at);
     drop(tree);
-    prop_assert_eq!(leftovers(&*disk, at), Vec::<String>::new());
-    let tree = options().open_on(Arc::clone(&disk), at).unwrap();
+    prop_assert_eq!(leftovers(&**disk, at), Vec::<String>::new());
+    let tree = options().open_on(Arc::clone(disk), at).unwrap();
     prop_assert!(tree.recovery().is_clean(), "{}", tree.recovery());
-    prop_assert_eq!(look(&*disk, at), before);
+    prop_assert_eq!(look(&**disk, at), before);
     Ok(())
 }
 
 pub(crate) fn check<S: Strategy>(cases: u32, of: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let config =
         ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 4000, ..ProptestConfig::default() };
-    if let Err(failure) = TestRunner::new(config).run(&of, test) {
+    // The same cases each time, so that a change is what breaks a test; a deeper run takes others each time.
+    let mut runner = match depth() {
+        1 => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+        _ => TestRunner::new(config),
+    };
+    if let Err(failure) = runner.run(&of, test) {
         panic!("{failure}");
     }
 }
@@ -194,7 +203,8 @@ fn a_simulated_tree_is_as_std_fs_leaves_it_and_no_path_goes_missing() {
                 }
             }
         };
-        run(Arc::new(Hooked { inner: sim, after }), Path::new("/"), &transactions, Durability::Journal, &moments)
+        let disk: Arc<dyn Disk> = Arc::new(Hooked { inner: sim, after });
+        run(&disk, Path::new("/"), &transactions, Durability::Journal, &moments)
     });
 }
 
@@ -202,6 +212,7 @@ fn a_simulated_tree_is_as_std_fs_leaves_it_and_no_path_goes_missing() {
 fn a_real_tree_is_as_std_fs_leaves_it() {
     check(cases(40), transactions(), |transactions| {
         let dir = tempfile::tempdir().unwrap();
-        run(Arc::new(RealDisk), dir.path(), &transactions, Durability::Tree, &Mutex::default())
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        run(&disk, dir.path(), &transactions, Durability::Tree, &Mutex::default())
     });
 }

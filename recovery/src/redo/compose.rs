@@ -19,6 +19,8 @@ pub struct Wish {
     pub goal: Goal,
     /// New permission bits for an entry of the tree.
     pub mode: Option<ModeChange>,
+    /// Permission bits that an entry of the tree may have: those before the first change of them, and what each set.
+    pub known_modes: Vec<u32>,
     /// The stage directory that the goal's slots are in.
     pub stage: String,
     /// The transaction that wishes it.
@@ -68,6 +70,7 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
         known: intent.prior.into_iter().collect(),
         goal: intent.goal.clone(),
         mode: intent.mode,
+        known_modes: intent.mode.iter().flat_map(|change| [change.prior, change.mode]).collect(),
         stage: part.stage.to_owned(),
         txn: part.txn,
     })
@@ -77,6 +80,7 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 fn follow(earlier: Wish, later: Wish) -> Wish {
     let mut known = earlier.known;
     known.extend(later.known);
+    let known_modes = [earlier.known_modes.as_slice(), &later.known_modes].concat();
     if let Goal::Kept = later.goal {
         // New bits for what the earlier transaction put here: its wish stands, with the bits.
         let mut goal = earlier.goal;
@@ -85,9 +89,9 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
             new.mode = change.mode;
             mode = None;
         }
-        return Wish { known, goal, mode, ..earlier };
+        return Wish { known, goal, mode, known_modes, ..earlier };
     }
-    Wish { known, base: earlier.base, ..later }
+    Wish { known, known_modes, base: earlier.base, ..later }
 }
 
 fn drop_beneath(wishes: &mut BTreeMap<RelPath, Wish>, path: &RelPath, txn: u64) {

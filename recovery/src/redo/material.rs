@@ -3,6 +3,7 @@
 //! A new directory is filled before it gets its name, so that no reader ever meets it half filled. Its place in the stage
 //! is a *site*: whatever shall be in the directory is looked for, cleared away and made there.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -73,7 +74,9 @@ impl Redo<'_> {
         let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
         match there.filter(|meta| meta.identity().same_inode(&new.identity)) {
             Some(meta) => Ok(Some((place, meta))),
-            None if matches!(new.body, Body::Staged) => self.stages.find(&mut self.ground, &new.identity),
+            None if matches!(new.body, Body::Staged) => {
+                self.stages.find(&mut self.ground, &new.identity, &BTreeSet::new())
+            }
             None => Ok(None),
         }
     }

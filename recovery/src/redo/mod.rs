@@ -210,10 +210,11 @@ impl Redo<'_> {
 
     fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
         match (seen, wish.mode) {
-            (Seen::Wanted(meta), Some(change)) if meta.mode == change.prior => {
+            (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
+            // A power loss may take the bits back to any that they had: none of the changes was synced.
+            (Seen::Wanted(meta), Some(change)) if wish.known_modes.contains(&meta.mode) => {
                 self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
             }
-            (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
             (Seen::Wanted(_), None) => {}
             _ => return self.supersede(wish, "somebody changed the entry whose mode was to be set"),
         }
@@ -300,7 +301,10 @@ impl Redo<'_> {
     }
 
     fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        self.blocked.insert(wish.path.clone());
+        // Where only bits were to be set, what is wanted beneath has nothing to do with whose they are now.
+        if !matches!(wish.goal, Goal::Kept) {
+            self.blocked.insert(wish.path.clone());
+        }
         let contents = match &wish.goal {
             Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
             Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),

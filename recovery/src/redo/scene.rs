@@ -17,8 +17,22 @@ use crate::{Error, Result};
 /// it.
 pub(super) type Located = BTreeMap<RelPath, (Place, Meta)>;
 
-/// Entries and where they stand, by inode number and time of birth.
-type ByInode = HashMap<(u64, Time), (Place, Meta)>;
+/// Entries and where they stand, by inode number and time of birth: more than one where a file has several names.
+#[derive(Debug, Default)]
+struct ByInode(HashMap<(u64, Time), Vec<(Place, Meta)>>);
+
+impl ByInode {
+    fn insert(&mut self, place: Place, meta: Meta) {
+        self.0.entry((meta.ino, meta.born)).or_default().push((place, meta));
+    }
+
+    /// The first entry with this inode that nobody has claimed.
+    fn find(&self, identity: &Identity, claimed: &BTreeSet<Place>) -> Option<(Place, Meta)> {
+        let found = self.0.get(&(identity.ino, identity.born))?;
+        let mut free = found.iter().filter(|(place, _)| !claimed.contains(place));
+        free.find(|(_, meta)| meta.identity().same_inode(identity)).cloned()
+    }
+}
 
 /// The stages of the transactions, with everything that stands at the top of them.
 pub(super) struct Stages {
@@ -38,7 +52,7 @@ impl Stages {
     /// promised to be there, but what the redo displaces needs a place.
     pub(super) fn open(home: &Home, ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<Self> {
         let names: BTreeSet<&str> = wishes.iter().map(|wish| wish.stage.as_str()).collect();
-        let mut entries = ByInode::new();
+        let mut entries = ByInode::default();
         let mut taken = BTreeSet::new();
         for name in &names {
             let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
@@ -60,7 +74,7 @@ impl Stages {
                 let place = Place { area: Area::Stage((*name).to_owned()), path: path.clone() };
                 taken.insert(path);
                 if let Some(meta) = ground.stat(&place).map_err(io("look at"))? {
-                    entries.insert((meta.ino, meta.born), (place, meta));
+                    entries.insert(place, meta);
                 }
             }
         }
@@ -81,16 +95,17 @@ impl Stages {
         }
     }
 
-    /// The place in a stage of an entry with this inode.
+    /// The place in a stage of an entry with this inode, other than those that are `claimed`.
     ///
     /// It may lie deep: an entry moves into a new directory once that has its name in the tree, and a power loss may
     /// take the name back and leave the entry inside, also where it was a recovery that had made the directory.
-    pub(super) fn find(&self, ground: &mut Ground<'_>, identity: &Identity) -> Result<Option<(Place, Meta)>> {
-        let same = |found: &ByInode| {
-            let found = found.get(&(identity.ino, identity.born));
-            found.filter(|(_, meta)| meta.identity().same_inode(identity)).cloned()
-        };
-        if let Some(found) = same(&self.entries) {
+    pub(super) fn find(
+        &self,
+        ground: &mut Ground<'_>,
+        identity: &Identity,
+        claimed: &BTreeSet<Place>,
+    ) -> Result<Option<(Place, Meta)>> {
+        if let Some(found) = self.entries.find(identity, claimed) {
             return Ok(Some(found));
         }
         let beneath = match self.beneath.get() {
@@ -100,13 +115,19 @@ impl Stages {
                 self.beneath.get_or_init(|| beneath)
             }
         };
-        Ok(same(beneath))
+        Ok(beneath.find(identity, claimed))
     }
 
     fn look_beneath(&self, ground: &mut Ground<'_>) -> Result<ByInode> {
-        let mut found = ByInode::new();
-        let mut dirs: Vec<Place> =
-            self.entries.values().filter(|(_, meta)| meta.kind == Kind::Dir).map(|(place, _)| place.clone()).collect();
+        let mut found = ByInode::default();
+        let mut dirs: Vec<Place> = self
+            .entries
+            .0
+            .values()
+            .flatten()
+            .filter(|(_, meta)| meta.kind == Kind::Dir)
+            .map(|(place, _)| place.clone())
+            .collect();
         while let Some(at) = dirs.pop() {
             let io = |verb| Error::io(verb, shown(&at));
             let dir = ground.dir(&at).map_err(io("open"))?;
@@ -116,7 +137,7 @@ impl Stages {
                 if meta.kind == Kind::Dir {
                     dirs.push(place.clone());
                 }
-                found.insert((meta.ino, meta.born), (place, meta));
+                found.insert(place, meta);
             }
         }
         Ok(found)
@@ -144,42 +165,97 @@ pub(super) fn locate(ground: &mut Ground<'_>, stages: &Stages, wishes: &[Wish]) 
         }
     }
     // In the order of their paths, directories before what stood in them: where they are now tells where the rest is.
-    let mut located = Located::new();
-    let mut elsewhere = None;
+    let mut search = Search::default();
+    let mut missing = Vec::new();
     for (from, (identity, goal)) in &moves {
-        let mut found = None;
-        for place in [where_now(&located, from), Place::tree((*goal).clone())] {
-            let meta = ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
-            if let Some(meta) = meta.filter(|meta| meta.identity().same_inode(identity)) {
-                found = Some((place, meta));
-                break;
-            }
-        }
-        if found.is_none() {
-            // Looked at once for all of them, and only where a crash came between two renames.
-            let elsewhere = match &elsewhere {
-                Some(elsewhere) => elsewhere,
-                None => elsewhere.insert(by_inode(ground, wishes)?),
-            };
-            found = match elsewhere.get(&(identity.ino, identity.born)) {
-                Some(found) => Some(found.clone()),
-                None => stages.find(ground, identity)?,
-            };
-        }
-        if let Some(found) = found {
-            located.insert(from.clone(), found);
+        let places = [where_now(&search.located, from), Place::tree((*goal).clone())];
+        if !search.at(ground, places, from, identity)? {
+            missing.push((from, identity));
         }
     }
-    Ok(located)
+    // Only where a crash came between two renames: in the place of any other, wherever that is by now, or in a stage. A
+    // directory that is found shows what is in it, so this goes on as long as it finds one.
+    while !missing.is_empty() {
+        let before = moves.keys().chain(wishes.iter().filter_map(|wish| wish.base.as_ref()));
+        let before: BTreeSet<Place> = before.map(|path| where_now(&search.located, path)).collect();
+        let after = wishes.iter().map(|wish| Place::tree(wish.path.clone()));
+        let standing = by_inode(ground, after.chain(before).collect())?;
+        let mut lost = Vec::new();
+        for (from, identity) in &missing {
+            if !search.at(ground, [where_now(&search.located, from)], from, identity)?
+                && !search.among(ground, &standing, stages, from, identity)?
+            {
+                lost.push((*from, *identity));
+            }
+        }
+        if lost.len() == missing.len() {
+            break;
+        }
+        missing = lost;
+    }
+    Ok(search.located)
 }
 
-/// What stands at the paths of all wishes, by inode.
-fn by_inode(ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<ByInode> {
-    let mut standing = ByInode::new();
-    for wish in wishes {
-        let place = Place::tree(wish.path.clone());
+/// Entries on their way to be found.
+#[derive(Default)]
+struct Search {
+    located: Located,
+    /// Several names of one file are as many entries: no place is found twice.
+    claimed: BTreeSet<Place>,
+}
+
+impl Search {
+    /// Looks for an entry at some places; says whether it stands at one.
+    fn at(
+        &mut self,
+        ground: &mut Ground<'_>,
+        places: impl IntoIterator<Item = Place>,
+        from: &RelPath,
+        identity: &Identity,
+    ) -> Result<bool> {
+        for place in places {
+            if self.claimed.contains(&place) {
+                continue;
+            }
+            let meta = ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+            if let Some(meta) = meta.filter(|meta| meta.identity().same_inode(identity)) {
+                self.found(from, (place, meta));
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks for an entry among those that were seen standing in the tree, and in the stages; says whether it is there.
+    fn among(
+        &mut self,
+        ground: &mut Ground<'_>,
+        standing: &ByInode,
+        stages: &Stages,
+        from: &RelPath,
+        identity: &Identity,
+    ) -> Result<bool> {
+        let found = match standing.find(identity, &self.claimed) {
+            None => stages.find(ground, identity, &self.claimed)?,
+            found => found,
+        };
+        let there = found.is_some();
+        found.into_iter().for_each(|found| self.found(from, found));
+        Ok(there)
+    }
+
+    fn found(&mut self, from: &RelPath, found: (Place, Meta)) {
+        self.claimed.insert(found.0.clone());
+        self.located.insert(from.clone(), found);
+    }
+}
+
+/// What stands at places, by inode.
+fn by_inode(ground: &mut Ground<'_>, places: BTreeSet<Place>) -> Result<ByInode> {
+    let mut standing = ByInode::default();
+    for place in places {
         if let Some(meta) = ground.stat(&place).map_err(Error::io("look at", shown(&place)))? {
-            standing.insert((meta.ino, meta.born), (place, meta));
+            standing.insert(place, meta);
         }
     }
     Ok(standing)
