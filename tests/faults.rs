@@ -36,21 +36,22 @@ fn base() -> SimDisk {
     disk.remount()
 }
 
-fn workloads() -> Vec<(&'static str, Body)> {
+/// Each with the number of steps that it takes after the promise: a single failure of any of them must be put back.
+fn workloads() -> Vec<(&'static str, u64, Body)> {
     vec![
-        ("replace, create, remove", |tx| {
+        ("replace, create, remove", 3, |tx| {
             tx.write("a", "new")?;
             tx.write("d/n", "new")?;
             tx.remove_file("b")
         }),
-        ("a new directory, a large file, a mode", |tx| {
+        ("a new directory, a large file, a mode", 3, |tx| {
             use std::os::unix::fs::PermissionsExt;
             tx.create_dir_all("n/m")?;
             tx.write("n/m/large", vec![b'L'; 9000])?;
             tx.write("a", vec![b'L'; 5000])?;
             tx.set_permissions("b", std::fs::Permissions::from_mode(0o600))
         }),
-        ("moves", |tx| {
+        ("moves", 4, |tx| {
             tx.rename("d/x", "z")?;
             tx.exchange("a", "b")?;
             tx.rename("d", "e")?;
@@ -115,7 +116,7 @@ fn fail_at(base: &SimDisk, durability: Durability, body: Body, fault: Fault, aft
 
 fn sweep(durability: Durability, fault: impl Fn(u64) -> Fault) {
     let base = base();
-    for (name, body) in workloads() {
+    for (name, steps, body) in workloads() {
         let whole = base.remount();
         let tree = options(durability).open_on(Arc::new(whole.clone()), "/").unwrap();
         tree.transaction(body).unwrap();
@@ -131,6 +132,9 @@ fn sweep(durability: Durability, fault: impl Fn(u64) -> Fault) {
             "{name}, {durability:?}, {:?}: {committed} committed, {unchanged} unchanged, {rolled_back} rolled back, {undecided} undecided",
             fault(1)
         );
+        if matches!(fault(1), Fault::Error { .. }) {
+            assert_eq!(rolled_back, steps, "{name}: a step that fails once is put back");
+        }
         assert!(at > 8, "{name}: failed at {at} calls only");
     }
 }
