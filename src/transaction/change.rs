@@ -19,13 +19,14 @@ impl Transaction {
     pub fn write(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
         let contents = contents.as_ref();
         let path = Self::path(path)?;
-        let node = self.new_file("write", &path)?;
-        if contents.len() as u64 <= self.engine.options().inline_max {
-            *self.content_mut(node) = Content::Memory(contents.to_vec());
-            return Ok(());
-        }
-        self.spill(node)?;
-        self.write_content(node, &path, contents, 0)
+        self.fill("write", &path, |tx, node| {
+            if contents.len() as u64 <= tx.engine.options().inline_max {
+                *tx.content_mut(node) = Content::Memory(contents.to_vec());
+                return Ok(());
+            }
+            tx.spill(node)?;
+            tx.write_content(node, &path, contents, 0)
+        })
     }
 
     /// Opens a file for writing, empty at first: a new one, or new contents for an existing one.
@@ -48,19 +49,23 @@ impl Transaction {
     pub fn append(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
         let path = Self::path(path)?;
         let before = self.overlay.find(&self.base, "append to", &path)?;
-        let (node, end) = match before {
-            Some(Found::Node(id)) if matches!(self.overlay.node(id).origin, Origin::New(_)) => {
-                let node = self.new_file_over("append to", &path, true)?;
-                (node, self.content_mut(node).len())
+        let verb = "append to";
+        let contents = contents.as_ref();
+        match &before {
+            Some(Found::Node(id)) if matches!(self.overlay.node(*id).origin, Origin::New(_)) => {
+                let node = self.new_file_over(verb, &path, true)?;
+                let end = self.content_mut(node).len();
+                self.write_content(node, &path, contents, end)
             }
-            Some(Found::Node(_) | Found::Disk { .. }) => {
+            Some(_) => {
                 let source = self.base_of(before).ok_or(Error::Poisoned)?;
-                let node = self.new_file("append to", &path)?;
-                (node, self.fill_from(node, &source, &path)?)
+                self.fill(verb, &path, |tx, node| {
+                    let end = tx.fill_from(node, &source, &path)?;
+                    tx.write_content(node, &path, contents, end)
+                })
             }
-            None => (self.new_file("append to", &path)?, 0),
-        };
-        self.write_content(node, &path, contents.as_ref(), end)
+            None => self.fill(verb, &path, |tx, node| tx.write_content(node, &path, contents, 0)),
+        }
     }
 
     /// Copies a file, contents and permission bits, over whatever file stands at `to`. Gives the number of bytes.
@@ -79,10 +84,7 @@ impl Transaction {
         }
         let mode = self.metadata(from.to_path())?.mode();
         let len = match self.base_of(found) {
-            Some(base) => {
-                let node = self.new_file("copy to", &to)?;
-                self.fill_from(node, &base, &to)?
-            }
+            Some(base) => self.fill("copy to", &to, |tx, node| tx.fill_from(node, &base, &to))?,
             None => {
                 let bytes = self.read(from.to_path())?;
                 self.write(to.to_path(), &bytes)?;
@@ -136,60 +138,6 @@ impl Transaction {
             return Err(Error::kinded("link to", &link, io::ErrorKind::InvalidInput));
         }
         self.create_new("make symlink", &link, NewBody::Symlink(target.to_os_string()))
-    }
-
-    /// Renames a file or directory; what stands at `to` is replaced, a directory only if it is empty.
-    ///
-    /// # Errors
-    /// As `std::fs::rename`.
-    pub fn rename(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
-        let (from, to) = (Self::path(from)?, Self::path(to)?);
-        let verb = "rename";
-        // In the order of the system: the directories first, then what moves, then what is in its way.
-        let (from_dir, from_name) = self.parent(verb, &from)?;
-        let (to_dir, to_name) = self.parent(verb, &to)?;
-        let moving = self.named(verb, (from_dir, &from_name), &from)?;
-        if to.starts_with(&from) && to != from {
-            return Err(Error::kinded(verb, &to, io::ErrorKind::InvalidInput));
-        }
-        if from.starts_with(&to) && to != from {
-            return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty));
-        }
-        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
-        if let Some(target) = target {
-            if self.same_file(target, moving) {
-                return Ok(());
-            }
-            match (self.overlay.kind(moving), self.overlay.kind(target)) {
-                (Kind::Dir, Kind::Dir) if self.overlay.is_empty(&self.base, verb, target)? => {}
-                (Kind::Dir, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty)),
-                (Kind::Dir, _) => return Err(Error::kinded(verb, &to, io::ErrorKind::NotADirectory)),
-                (_, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::IsADirectory)),
-                _ => {}
-            }
-        }
-        self.overlay.slot(&self.base, verb, from_dir, &from_name)?.now = None;
-        self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now = Some(moving);
-        Ok(())
-    }
-
-    /// Exchanges two entries of any kind.
-    ///
-    /// # Errors
-    /// `NotFound` where one of them is missing; `InvalidInput` where one lies beneath the other.
-    pub fn exchange(&mut self, a: impl AsRef<Path>, b: impl AsRef<Path>) -> Result<()> {
-        let (a, b) = (Self::path(a)?, Self::path(b)?);
-        let verb = "exchange";
-        let (dir_a, name_a) = self.parent(verb, &a)?;
-        let (dir_b, name_b) = self.parent(verb, &b)?;
-        let node_a = self.named(verb, (dir_a, &name_a), &a)?;
-        let node_b = self.named(verb, (dir_b, &name_b), &b)?;
-        if a != b && (a.starts_with(&b) || b.starts_with(&a)) {
-            return Err(Error::kinded(verb, &b, io::ErrorKind::InvalidInput));
-        }
-        self.overlay.slot(&self.base, verb, dir_a, &name_a)?.now = Some(node_b);
-        self.overlay.slot(&self.base, verb, dir_b, &name_b)?.now = Some(node_a);
-        Ok(())
     }
 
     /// Removes a file, or a symlink itself.
@@ -262,35 +210,27 @@ impl Transaction {
     // --- the parts ------------------------------------------------------------------------------------------------
 
     /// An existing entry: its node, its directory's node and its name there.
-    fn existing(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, NodeId, OsString)> {
+    pub(super) fn existing(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, NodeId, OsString)> {
         let (dir, name) = self.parent(verb, path)?;
         let node = self.named(verb, (dir, &name), path)?;
         Ok((node, dir, name))
     }
 
     /// The directory of a path, and the name there.
-    fn parent(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, OsString)> {
+    pub(super) fn parent(&mut self, verb: &'static str, path: &RelPath) -> Result<(NodeId, OsString)> {
         let (parent, name) = split(verb, path)?;
         Ok((self.overlay.dir_node(&self.base, verb, &parent)?, name))
     }
 
     /// What stands under a name of a directory.
-    fn named(&mut self, verb: &'static str, (dir, name): (NodeId, &OsStr), path: &RelPath) -> Result<NodeId> {
+    pub(super) fn named(
+        &mut self,
+        verb: &'static str,
+        (dir, name): (NodeId, &OsStr),
+        path: &RelPath,
+    ) -> Result<NodeId> {
         let node = self.overlay.slot(&self.base, verb, dir, name)?.now;
         node.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))
-    }
-
-    fn same_file(&self, a: NodeId, b: NodeId) -> bool {
-        // Two names of one inode, or a name onto itself: rename does nothing, says POSIX.
-        if a == b {
-            return true;
-        }
-        match (&self.overlay.node(a).origin, &self.overlay.node(b).origin) {
-            (Origin::Disk { meta: a, .. }, Origin::Disk { meta: b, .. }) => {
-                a.kind != Kind::Dir && a.identity().same_inode(&b.identity())
-            }
-            _ => false,
-        }
     }
 
     fn create_new(&mut self, verb: &'static str, path: &RelPath, body: NewBody) -> Result<()> {
@@ -341,6 +281,24 @@ impl Transaction {
         let fresh = self.overlay.add(Origin::New(NewNode { body, attributes }));
         self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(fresh);
         Ok(fresh)
+    }
+
+    /// Puts a new file at `path` and fills it. Where that fails, what was there before is there again: a caller who goes
+    /// on after the error must not commit a part of a file.
+    fn fill<T>(
+        &mut self,
+        verb: &'static str,
+        path: &RelPath,
+        fill: impl FnOnce(&mut Self, NodeId) -> Result<T>,
+    ) -> Result<T> {
+        let (dir, name) = self.parent(verb, path)?;
+        let before = self.overlay.slot(&self.base, verb, dir, &name)?.now;
+        let node = self.new_file(verb, path)?;
+        let filled = fill(self, node);
+        if filled.is_err() {
+            self.overlay.slot(&self.base, verb, dir, &name)?.now = before;
+        }
+        filled
     }
 
     fn base_of(&self, found: Option<Found>) -> Option<RelPath> {

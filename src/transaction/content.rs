@@ -41,7 +41,11 @@ impl Content {
                 bytes[start..end].copy_from_slice(buf);
             }
             Self::Staged(staged) => {
-                write_all(disk, &staged.file, buf, offset)?;
+                if let Err(error) = write_all(disk, &staged.file, buf, offset) {
+                    // What was written of it beyond the end must not become part of the file.
+                    disk.set_len(&staged.file, staged.len)?;
+                    return Err(error);
+                }
                 staged.len = staged.len.max(end);
             }
         }

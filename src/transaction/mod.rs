@@ -8,6 +8,7 @@ mod expect;
 mod file;
 mod look;
 mod overlay;
+mod rename;
 
 use std::sync::Arc;
 
