@@ -40,7 +40,7 @@ MUTANTS = [
     ("attempts-uncounted", "recovery/src/recover.rs", "            self.count_attempts(&owed)?;\n", ""),
     ("never-give-up", "recovery/src/decide.rs", 'Facts { exhausted: true, .. } => ("undo-exhausted", Verdict::GiveUp),', ""),
     ("sweep-before-owner", "recovery/src/home/stage.rs", 'Ok(home.disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?.then_some(Some(lock)))', "Ok(Some(Some(lock)))"),
-    ("no-rereading", "src/engine/mod.rs", "if taken == Taken::Changed && hold.state().log.is_some() {", "if false && taken == Taken::Changed {"),
+    ("no-rereading", "src/engine/mod.rs", "let stale = taken == Taken::Changed || hold.state().in_doubt;", "let stale = false; let _unused = taken == Taken::Changed;"),
     ("guard-unsynced", "src/guard.rs", "        hold.sync(lsn)?;\n        Ok((txn, report))", "        Ok((txn, report))"),
     ("guard-commit-unsynced", "src/guard.rs", "let synced = self.engine.disk().sync_all(self.engine.root());", "let synced: std::io::Result<()> = Ok(());"),
     ("guard-without-checkpoint", "src/guard.rs", "if hold.is_unsettled() {", "if false {"),

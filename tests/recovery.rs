@@ -330,3 +330,36 @@ fn the_first_opening_of_a_tree_may_be_cut_anywhere() {
         }
     }
 }
+
+#[test]
+fn leftovers_that_cannot_be_removed_do_not_keep_the_tree_shut() {
+    let disk = SimDisk::new();
+    put(&disk, "a", "old");
+    let tree = open(&disk);
+    tree.transaction(|tx| tx.write("a", "new")).unwrap();
+    std::mem::forget(tree);
+    let disk = disk.kill();
+    for verb in [Verb::RemoveFile, Verb::RemoveDir] {
+        let fault = Fault::ErrorFrom { at: 1, errno: errno::EACCES };
+        let stubborn = Arc::new(FaultDisk::new(Arc::new(disk.remount()), fault).only(verb));
+        let tree = options().open_on(stubborn, "/").unwrap();
+        tree.transaction(|tx| tx.write("b", "goes on")).unwrap();
+    }
+    drop(open(&disk));
+    let stage = RelPath::new(".treewal/stage").unwrap();
+    assert!(disk.dump().keys().all(|path| *path == stage || !path.starts_with(&stage)), "a later opening removes them");
+}
+
+#[test]
+fn a_lock_that_could_not_be_signed_is_given_back() {
+    for verb in [Verb::ReadAt, Verb::StatFile, Verb::WriteAt] {
+        let disk = SimDisk::new();
+        let faulty = Arc::new(FaultDisk::new(Arc::new(disk.clone()), Fault::None).only(verb));
+        let tree = options().open_on(faulty.clone(), "/").unwrap();
+        // Somebody else had the lock since, so it has to be signed again.
+        drop(open(&disk));
+        faulty.arm(Fault::Error { at: 1, errno: errno::EIO });
+        assert!(tree.checkpoint().is_err(), "{verb:?}");
+        open(&disk).transaction(|tx| tx.write("a", "others go on")).unwrap();
+    }
+}

@@ -39,6 +39,8 @@ pub(crate) struct State {
     settled_bytes: u64,
     /// Slots that hold displaced versions, to be removed after the next checkpoint.
     garbage: Vec<u64>,
+    /// Whether somebody else may have been at work since this handle last read the journal.
+    in_doubt: bool,
     /// Transactions that recovery could neither finish nor undo yet.
     pending: Vec<u64>,
     /// The guard that holds the tree.
@@ -66,6 +68,7 @@ impl Engine {
             unsettled: None,
             settled_bytes,
             garbage: Vec::new(),
+            in_doubt: false,
             pending: report.pending().map(|transaction| transaction.txn).collect(),
             guard: None,
         };
@@ -112,17 +115,21 @@ impl Engine {
     /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
     /// that no work ever meets an unfinished transaction, whoever left it.
     pub(crate) fn hold(&self) -> Result<Hold<'_>> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.guard.is_some() {
             let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
             return Err(Error::Locked { holder });
         }
         let taken = self.lock.take(&self.home, self.options.lock_wait);
+        // Where the taking failed half way, the lock file may already say that this handle had it last.
+        state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
         let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
         // From here on the hold gives the lock back, whatever happens.
         let mut hold = Hold::new(self, state);
-        if taken == Taken::Changed && hold.state().log.is_some() {
+        let stale = taken == Taken::Changed || hold.state().in_doubt;
+        if stale && hold.state().log.is_some() {
             hold.read_anew()?;
+            hold.state().in_doubt = false;
         }
         if hold.state().log.is_none() {
             return Err(Error::Poisoned);

@@ -79,10 +79,20 @@ impl TreeLock {
             std::thread::sleep(pause.min(wait.saturating_sub(begun.elapsed())));
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        let taken = self.sign(home);
+        if taken.is_err() {
+            // Whoever does not know that it holds the lock will never give it back.
+            self.release(home)?;
+        }
+        taken
+    }
+
+    /// Reads who had the lock last, and writes who has it now.
+    fn sign(&self, home: &Home) -> Result<Taken> {
         if self.holder(home)? == self.me {
             return Ok(Taken::Undisturbed);
         }
-        write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(io("write"))?;
+        write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(Error::io("write", ".treewal/lock"))?;
         Ok(Taken::Changed)
     }
 
