@@ -68,7 +68,7 @@ attach() {
   loop=$(losetup --find --show --direct-io=on "$image")
   [[ $(cat "/sys/block/${loop#/dev/}/loop/dio") == 1 ]] || die "$dir takes no direct I/O: give another with -d"
   case $1 in
-    ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 -J size=64 "$loop" ;;
+    ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 -J size=64 -N 400000 "$loop" ;;
     xfs) mkfs.xfs -q -f -K "$loop" ;;
     btrfs) mkfs.btrfs -q -f -K "$loop" >/dev/null ;;
     *) die "no recipe for the file system $1" ;;

@@ -31,8 +31,9 @@ pub(crate) trait Contestant {
 }
 
 /// All of them; the first is what the others are measured against.
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 9] = [
     LIMIT,
+    "limit, identities logged",
     "limit, old files kept",
     "limit, renames alone",
     JOURNAL,
@@ -52,12 +53,13 @@ pub(crate) fn make(name: &str, at: &Path) -> Result<Box<dyn Contestant>> {
     let tree = Tree::make(at, &format!("tree-{number}"))?;
     Ok(match number {
         0 => Box::new(Limit::new(tree, Part::StageRenameRemove)?),
-        1 => Box::new(Limit::new(tree, Part::StageRename)?),
-        2 => Box::new(Limit::new(tree, Part::Rename)?),
-        3 => Box::new(Ours::new(tree, treewal::Durability::Journal)?),
-        4 => Box::new(Ours::new(tree, treewal::Durability::Tree)?),
-        5 => Box::new(Fstx(tree)),
-        6 => Box::new(FsTransaction(tree)),
+        1 => Box::new(Limit::new(tree, Part::LookRenameRemove)?),
+        2 => Box::new(Limit::new(tree, Part::StageRename)?),
+        3 => Box::new(Limit::new(tree, Part::Rename)?),
+        4 => Box::new(Ours::new(tree, treewal::Durability::Journal)?),
+        5 => Box::new(Ours::new(tree, treewal::Durability::Tree)?),
+        6 => Box::new(Fstx(tree)),
+        7 => Box::new(FsTransaction(tree)),
         _ => Box::new(PerFile(tree)),
     })
 }

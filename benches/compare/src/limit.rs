@@ -11,6 +11,8 @@
 //! checks, no locks, no checksum, no recovery. What is timed is one of
 //!
 //! * `limit`: log, stage, rename, remove;
+//! * `limit, identities logged`: stage, one `statx` for each new file, log, rename, remove. A log that says which inodes
+//!   it puts where has to ask for them first;
 //! * `limit, old files kept`: log, stage, rename. The old files are removed after the clock has stopped, as treewal's
 //!   are at its checkpoint;
 //! * `limit, renames alone`: log, rename. The new files were staged before the clock ran.
@@ -37,6 +39,8 @@ const LOG_NAME: &str = "log";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     StageRenameRemove,
+    /// The staging comes before the log here, and looks at what it made.
+    LookRenameRemove,
     StageRename,
     Rename,
 }
@@ -72,7 +76,15 @@ impl Limit {
         let name = OsString::from(format!(".{}", self.next));
         let file = RealDisk.open(&self.tree.dirs[write.dir], &name, Open::CreateNew { mode: 0o644 })?;
         write_all(&RealDisk, &file, &write.contents, 0)?;
+        if self.part == Part::LookRenameRemove {
+            RealDisk.stat_file(&file)?;
+        }
         Ok(name)
+    }
+
+    fn stage_all(&mut self, set: &[Write]) -> Result {
+        self.staged = set.iter().map(|write| self.stage(write)).collect::<Result<_>>()?;
+        Ok(())
     }
 
     fn log(&mut self) -> Result {
@@ -94,24 +106,23 @@ impl Contestant for Limit {
             self.record.resize(self.record.len() + ENTRY_BYTES, 1);
             self.record.extend_from_slice(&write.contents);
         }
-        self.staged.clear();
-        if self.part == Part::Rename {
-            self.staged = set.iter().map(|write| self.stage(write)).collect::<Result<_>>()?;
-        }
-        Ok(())
+        if self.part == Part::Rename { self.stage_all(set) } else { Ok(()) }
     }
 
     fn commit(&mut self, set: &[Write]) -> Result {
+        if self.part == Part::LookRenameRemove {
+            self.stage_all(set)?;
+        }
         self.log()?;
         for (index, write) in set.iter().enumerate() {
             let staged = match self.part {
-                Part::Rename => std::mem::take(&mut self.staged[index]),
+                Part::Rename | Part::LookRenameRemove => std::mem::take(&mut self.staged[index]),
                 Part::StageRenameRemove | Part::StageRename => self.stage(write)?,
             };
             let dir = &self.tree.dirs[write.dir];
             RealDisk.rename(dir, &staged, dir, write.name.as_ref(), Rename::Exchange)?;
             match self.part {
-                Part::StageRenameRemove => RealDisk.remove_file(dir, &staged)?,
+                Part::StageRenameRemove | Part::LookRenameRemove => RealDisk.remove_file(dir, &staged)?,
                 Part::StageRename | Part::Rename => self.kept.push((write.dir, staged)),
             }
         }

@@ -12,11 +12,11 @@ use crate::work::change_set;
 
 /// Makes one commit of `files` files between two looks at names that do not exist, `trace-begins` and `trace-ends`.
 ///
-/// A commit of one file goes before it, and what that put off is settled: a handle makes some things at its first commit,
-/// and never again.
+/// One of the same size goes before it, and what that put off is settled: a handle makes some things at its first commit
+/// and never again, and what is traced shall find the journal as a commit finds it that is one of many.
 pub(crate) fn once(at: &Path, name: &str, files: usize) -> Result {
     let mut contestant = make(name, at)?;
-    let first = change_set(1, 0);
+    let first = change_set(files, 0);
     contestant.ready(&first)?;
     contestant.commit(&first)?;
     contestant.settle()?;
