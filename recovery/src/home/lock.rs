@@ -1,9 +1,10 @@
 //! The lock that makes one process at a time the writer of a tree.
 //!
-//! It is a kernel lock on a file that is never removed: it ends with its holder, whatever ended the holder, so there
-//! are no stale locks to break. The file says who took the lock last, for people (`Locked` errors) and for one decision:
-//! whoever finds another holder's token in it knows that somebody else may have written the journal meanwhile, and
-//! reads it anew. A writer that was killed leaves its token, so the next one always looks.
+//! It is a kernel lock on a file that treewal never removes: it ends with its holder, whatever ended the holder, so there
+//! are no stale locks to break. Where somebody else removes it, the handles that have it open notice and stop. The file
+//! says who took the lock last, for people (`Locked` errors) and for one decision: whoever finds another holder's token in
+//! it knows that somebody else may have written the journal meanwhile, and reads it anew. A writer that was killed leaves
+//! its token, so the next one always looks.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -67,7 +68,8 @@ impl TreeLock {
     /// Takes the lock, waiting at most `wait` for others.
     ///
     /// # Errors
-    /// [`Error::Locked`] where it is not free in time; any error of the disk.
+    /// [`Error::Locked`] where it is not free in time, [`Error::Store`] where somebody removed the file; any error of the
+    /// disk.
     pub fn take(&self, home: &Home, wait: Duration) -> Result<Taken> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -89,11 +91,27 @@ impl TreeLock {
 
     /// Reads who had the lock last, and writes who has it now.
     fn sign(&self, home: &Home) -> Result<Taken> {
+        self.prove_named(home)?;
         if self.holder(home)? == self.me {
             return Ok(Taken::Undisturbed);
         }
         write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(Error::io("write", ".treewal/lock"))?;
         Ok(Taken::Changed)
+    }
+
+    /// A lock file that was removed, or replaced, while this handle had it open is no lock: others make another and hold
+    /// that.
+    fn prove_named(&self, home: &Home) -> Result<()> {
+        let io = |verb| Error::io(verb, ".treewal/lock");
+        let mine = home.disk.stat_file(&self.file).map_err(io("look at"))?.identity();
+        match home.disk.stat(&home.dot, OsStr::new(NAME)) {
+            Ok(named) if named.identity().same_inode(&mine) => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("look at")(error)),
+            _ => Err(Error::Store {
+                path: ".treewal/lock".into(),
+                reason: "somebody removed it while the tree was open; open the tree again".to_owned(),
+            }),
+        }
     }
 
     /// Gives the lock up.
