@@ -1,17 +1,16 @@
 //! Quarantine: what recovery could not place is kept here, with a report, and never deleted by itself.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
 use std::io;
 
-use treewal_vfs::{Dir, Open, RelPath, Rename, write_all};
+use treewal_vfs::{Dir, Open, RelPath, Rename, read_all, write_all};
 
 use crate::home::Home;
 use crate::plan::{Area, Place};
 use crate::redo::{Contents, Superseded};
 use crate::{Error, Result};
 
-/// A directory in quarantine that is being filled. Its report is written last, and names all that is in it.
+/// A directory in quarantine that is being filled. Its report names all that is in it.
 #[derive(Debug)]
 pub(crate) struct Case {
     /// Its name below `quarantine`.
@@ -19,10 +18,17 @@ pub(crate) struct Case {
     dir: Dir,
     report: String,
     files: u32,
+    /// What is to come in, and under which names.
+    kept: Vec<(OsString, Contents)>,
 }
 
+const REPORT: &str = "report.txt";
+/// A report has a line for each path of a transaction, and is read again where recovery was interrupted.
+const REPORT_BYTES_MAX: u64 = 1 << 30;
+
 impl Case {
-    /// Opens the case of a transaction, making it where it is missing: recovery that is interrupted goes on with it.
+    /// Opens the case of a transaction, making it where it is missing. Where an earlier try was interrupted, its report
+    /// and its files stay, and more comes to them.
     ///
     /// # Errors
     /// Any error of the disk.
@@ -34,40 +40,58 @@ impl Case {
             _ => {}
         }
         let dir = home.disk.open_dir(&home.quarantine, &RelPath::root().join(&name)).map_err(io("open"))?;
-        Ok(Self { name, dir, report: String::new(), files: 0 })
+        let report = match home.disk.open(&dir, OsStr::new(REPORT), Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            file => file.and_then(|file| read_all(&*home.disk, &file, REPORT_BYTES_MAX)).map_err(io("read"))?,
+        };
+        Ok(Self { name, dir, report: String::from_utf8_lossy(&report).into_owned(), files: 0, kept: Vec::new() })
     }
 
-    /// Adds a line to the report.
+    /// Adds a line to the report, unless an interrupted try has.
     pub(crate) fn say(&mut self, line: &str) {
-        self.report.push_str(line);
-        self.report.push('\n');
+        if !self.report.lines().any(|said| said == line) {
+            self.report.push_str(line);
+            self.report.push('\n');
+        }
     }
 
-    /// Keeps what could not be placed, and says so.
+    /// Keeps what could not be placed, once the case is closed.
     ///
     /// # Errors
     /// Any error of the disk.
     pub(crate) fn keep(&mut self, home: &Home, lost: &Superseded) -> Result<()> {
-        let io = |verb| Error::io(verb, format!(".treewal/quarantine/{}", self.name));
+        let at = format!(".treewal/quarantine/{}", self.name);
+        let io = |verb| Error::io(verb, at);
         let mut line = format!("{:?}: {}", lost.path, lost.reason);
         if let Some(contents) = &lost.contents {
-            self.files += 1;
-            let name = OsString::from(format!("{:04}", self.files));
-            match contents {
-                Contents::Bytes(bytes) => {
-                    self.clear(home, &name).map_err(io("clear"))?;
-                    let file =
-                        home.disk.open(&self.dir, &name, Open::CreateNew { mode: 0o600 }).map_err(io("write to"))?;
-                    write_all(&*home.disk, &file, bytes, 0).map_err(io("write to"))?;
-                }
-                Contents::Staged(place) => self.take_over(home, place, &name).map_err(io("move into"))?,
+            let (name, is_there) = self.free_name(home, contents).map_err(io("look through"))?;
+            if !is_there {
+                self.kept.push((name.clone(), contents.clone()));
             }
-            // Writing to a string cannot fail.
-            write!(line, "; its contents are in {:?}", name)
-                .map_err(|_| io("report to")(io::ErrorKind::Other.into()))?;
+            line = format!("{line}; its contents are in {name:?}");
         }
         self.say(&line);
         Ok(())
+    }
+
+    /// A name that nothing in the case has; or the name under which an interrupted try has kept these very bytes.
+    fn free_name(&mut self, home: &Home, contents: &Contents) -> io::Result<(OsString, bool)> {
+        loop {
+            self.files += 1;
+            let name = OsString::from(format!("{:04}", self.files));
+            let size = match home.disk.stat(&self.dir, &name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((name, false)),
+                meta => meta?.size,
+            };
+            if let Contents::Bytes(bytes) = contents {
+                if size == bytes.len() as u64 {
+                    let file = home.disk.open(&self.dir, &name, Open::Read)?;
+                    if read_all(&*home.disk, &file, size)? == *bytes {
+                        return Ok((name, true));
+                    }
+                }
+            }
+        }
     }
 
     /// Moves a directory of treewal's own, such as the snapshot of a guard, into the case.
@@ -75,28 +99,45 @@ impl Case {
     /// # Errors
     /// Any error of the disk; that it was moved before is none.
     pub(crate) fn take_dir(&mut self, home: &Home, from: &Dir, name: &OsStr, as_name: &str) -> Result<()> {
-        match home.disk.rename(from, name, &self.dir, OsStr::new(as_name), Rename::NoReplace) {
-            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
-                Err(Error::io("move into", format!(".treewal/quarantine/{}", self.name))(error))
+        let mut to = as_name.to_owned();
+        for n in 2.. {
+            match home.disk.rename(from, name, &self.dir, OsStr::new(&to), Rename::NoReplace) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                // An interrupted try has moved one, and there is another since.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => to = format!("{as_name}-{n}"),
+                Err(error) => return Err(Error::io("move into", format!(".treewal/quarantine/{}", self.name))(error)),
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
-    /// Writes the report. The caller syncs the file system before it records that the transaction is given up.
+    /// Writes the report, and then brings in what it names: so nothing is ever in the case that no report tells of. The
+    /// caller syncs the file system before it records that the transaction is given up.
     ///
     /// # Errors
     /// Any error of the disk.
     pub(crate) fn close(self, home: &Home) -> Result<String> {
-        let io = |verb| Error::io(verb, format!(".treewal/quarantine/{}/report.txt", self.name));
-        let name = OsStr::new("report.txt");
-        self.clear(home, name).map_err(io("clear"))?;
-        let file = home.disk.open(&self.dir, name, Open::CreateNew { mode: 0o600 }).map_err(io("make"))?;
-        write_all(&*home.disk, &file, self.report.as_bytes(), 0).map_err(io("write"))?;
+        let io = |verb| Error::io(verb, format!(".treewal/quarantine/{}", self.name));
+        let (name, draft) = (OsStr::new(REPORT), OsStr::new("report.new"));
+        self.clear(home, draft).map_err(io("clear"))?;
+        let file = home.disk.open(&self.dir, draft, Open::CreateNew { mode: 0o600 }).map_err(io("write to"))?;
+        write_all(&*home.disk, &file, self.report.as_bytes(), 0).map_err(io("write to"))?;
+        home.disk.rename(&self.dir, draft, &self.dir, name, Rename::Replace).map_err(io("write to"))?;
+        for (name, contents) in &self.kept {
+            match contents {
+                Contents::Bytes(bytes) => {
+                    let file =
+                        home.disk.open(&self.dir, name, Open::CreateNew { mode: 0o600 }).map_err(io("write to"))?;
+                    write_all(&*home.disk, &file, bytes, 0).map_err(io("write to"))?;
+                }
+                Contents::Staged(place) => self.take_over(home, place, name).map_err(io("move into"))?,
+            }
+        }
         Ok(self.name)
     }
 
-    /// Removes what an interrupted try left under a name that is about to be written again from the same source.
+    /// Removes what an interrupted try left of a report.
     fn clear(&self, home: &Home, name: &OsStr) -> io::Result<()> {
         match home.disk.remove_file(&self.dir, name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -207,7 +207,7 @@ impl Recovery<'_> {
     }
 
     fn keep_superseded(&mut self, txn: u64, lost: &[&Superseded]) -> Result<Option<String>> {
-        if lost.iter().all(|lost| lost.contents.is_none()) {
+        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_loss()) {
             return Ok(None);
         }
         let mut case = Case::open(self.home, txn)?;
@@ -344,7 +344,7 @@ fn whole(part: &Part<'_>) -> Vec<Superseded> {
             },
             _ => None,
         };
-        Superseded { txn: wish.txn, path: wish.path.clone(), reason: "given up", contents }
+        Superseded::given_up(wish.txn, wish.path.clone(), contents)
     };
     wishes.iter().map(given_up).collect()
 }

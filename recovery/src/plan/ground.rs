@@ -111,7 +111,10 @@ impl<'a> Ground<'a> {
             Step::Move { entity, from, to } => {
                 self.rename(from, to, Rename::NoReplace)?;
                 *done = true;
-                self.prove(to, &identity(*entity), from)?;
+                // What came from the stage is ours; who writes to it from the moment it has its name is welcome.
+                if from.area == Area::Tree {
+                    self.prove(to, &identity(*entity), from)?;
+                }
                 self.forget_if_dir(&identity(*entity));
             }
             Step::Exchange { entity, displaced, from, to } => {

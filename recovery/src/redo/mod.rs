@@ -14,6 +14,7 @@
 //!
 //! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
+mod carry;
 mod compose;
 mod material;
 mod scene;
@@ -30,10 +31,10 @@ use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, Kind, Meta, RelPath};
 
 use crate::home::Home;
-use crate::plan::{Area, Entity, Goals, Ground, Model, Place, plan, shown};
+use crate::plan::{Area, Entity, Goals, Ground, Model, Place, shown};
 use crate::{Error, Result};
 use scene::{Located, Stages, locate, where_now};
-use survey::look;
+use survey::{is_untouched, look};
 
 /// What a redo did.
 #[derive(Debug, Default)]
@@ -57,10 +58,26 @@ pub struct Superseded {
     pub reason: &'static str,
     /// The contents that could not be placed.
     pub contents: Option<Contents>,
+    /// Where the entry stood that was to move here: it must not go with what takes its place.
+    from: Option<RelPath>,
 }
 
+impl Superseded {
+    /// Something that a transaction holds, and that nobody tries to place any more.
+    pub(crate) fn given_up(txn: u64, path: RelPath, contents: Option<Contents>) -> Self {
+        Self { txn, path, reason: "given up", contents, from: None }
+    }
+
+    /// Whether contents that were promised are gone.
+    pub(crate) fn is_loss(&self) -> bool {
+        self.reason == CONTENTS_GONE
+    }
+}
+
+const CONTENTS_GONE: &str = "the contents that were staged for it are gone";
+
 /// Contents on their way to quarantine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Contents {
     /// Bytes of the journal.
     Bytes(Vec<u8>),
@@ -84,6 +101,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         ground,
         stages,
         located,
+        placed: BTreeMap::new(),
         model: Model::default(),
         identities: Vec::new(),
         goals: Goals::new(),
@@ -114,6 +132,8 @@ struct Redo<'a> {
     ground: Ground<'a>,
     stages: Stages,
     located: Located,
+    /// The entities of what was located, by where it stood at first.
+    placed: BTreeMap<Place, Entity>,
     model: Model,
     identities: Vec<Identity>,
     goals: Goals,
@@ -142,7 +162,8 @@ impl Redo<'_> {
         let movers: Vec<(Place, Identity)> =
             self.located.values().map(|(place, meta)| (place.clone(), meta.identity())).collect();
         for (place, identity) in movers {
-            self.entity(place, identity);
+            let entity = self.entity(place.clone(), identity);
+            self.placed.insert(place, entity);
         }
     }
 
@@ -164,7 +185,7 @@ impl Redo<'_> {
             Some(spot) => look(&mut self.ground, spot, wish)?,
         };
         if let Seen::Foreign(meta) = seen {
-            if siblings.iter().any(|known| known.same_inode(&meta.identity())) {
+            if siblings.iter().any(|known| is_untouched(known, &meta.identity())) {
                 seen = Seen::Known(meta);
             }
         }
@@ -270,7 +291,7 @@ impl Redo<'_> {
                 self.entity(place, meta.identity())
             }
             None if matches!(new.body, Body::Staged) => {
-                return self.supersede(wish, "the contents that were staged for it are gone");
+                return self.supersede(wish, CONTENTS_GONE);
             }
             None => self.make_again(new, site)?,
         };
@@ -311,51 +332,15 @@ impl Redo<'_> {
             Goal::New(new @ New { body: Body::Staged, .. }) => {
                 self.staged_place(new, wish)?.map(|(place, _)| Contents::Staged(place))
             }
-            // Parked on its way: the stage is swept, so it must not stay there.
-            Goal::Moved { from, .. } => {
-                let mover = from.to_path().ok().and_then(|from| self.located.get(&from));
-                mover.filter(|(place, _)| place.area != Area::Tree).map(|(place, _)| Contents::Staged(place.clone()))
-            }
+            // Where it ends up is known once all steps are taken.
+            Goal::Moved { .. } => None,
             Goal::New(_) | Goal::Absent | Goal::Kept => None,
         };
-        self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents });
+        let from = match &wish.goal {
+            Goal::Moved { from, .. } => from.to_path().ok(),
+            _ => None,
+        };
+        self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents, from });
         Ok(())
-    }
-
-    /// Takes the missing steps and sets the looks.
-    ///
-    /// What was made again is synced before it gets a name in the tree. The journal knows the inodes that the commit
-    /// made, not those of a recovery: one of them, torn by a second loss of power, would pass for somebody else's work.
-    fn carry_out(mut self) -> Result<Redone> {
-        if self.made_again {
-            let tree = Place::tree(RelPath::root());
-            let root = self.ground.dir(&tree).map_err(Error::io("open", "."))?;
-            self.ground.disk().sync_all(&root).map_err(Error::io("sync", "."))?;
-        }
-        let stages = &mut self.stages;
-        let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
-        let identities = &self.identities;
-        for step in &steps {
-            let mut done = false;
-            self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
-        }
-        for Relook { path, mode, owner, xattrs } in &self.looks {
-            let place = Place::tree(path.clone());
-            let io = |verb| Error::io(verb, path.to_path());
-            let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
-            if let Some((uid, gid)) = owner {
-                match self.ground.disk().set_owner(&dir, &name, *uid, *gid) {
-                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-                    other => other.map_err(io("set the owner of"))?,
-                }
-            }
-            for (key, value) in xattrs {
-                self.ground.disk().set_xattr(&dir, &name, key, value).map_err(io("set an attribute of"))?;
-            }
-            self.ground.disk().set_mode(&dir, &name, *mode).map_err(io("set the mode of"))?;
-        }
-        self.done.changed = (steps.len() + self.looks.len()) as u64;
-        self.done.garbage = self.stages.spares;
-        Ok(self.done)
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
 
 /// Whether the entry is one that we know, and nobody wrote to it since: a power loss may have set an inode of ours back,
 /// never forward.
-fn is_untouched(known: &Identity, found: &Identity) -> bool {
+pub(super) fn is_untouched(known: &Identity, found: &Identity) -> bool {
     known.same_inode(found) && found.modified <= known.modified
 }
 

@@ -1,0 +1,12 @@
+//! Others: programs that never heard of treewal change the tree at any moment, before, in and after a commit, and between
+//! a crash and the recovery. What they wrote is never lost, and what is said of the transaction is true.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod between;
+#[path = "../shared/hooked.rs"]
+mod hooked;
+#[path = "../shared/seen.rs"]
+mod seen;
+mod store;
+mod while_committing;
+mod world;
