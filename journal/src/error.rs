@@ -40,6 +40,14 @@ pub enum Error {
         /// What fits: [`RECORD_BYTES_MAX`](crate::RECORD_BYTES_MAX), or less where segments are small.
         bytes_max: usize,
     },
+    /// A batch that must not be cut in two does not fit in a segment.
+    #[error("batch takes {bytes} bytes, more than the {bytes_max} of a segment")]
+    BatchTooLarge {
+        /// What its frames take.
+        bytes: usize,
+        /// What a segment takes.
+        bytes_max: usize,
+    },
     /// Zero is never the kind of a record.
     #[error("record has kind 0, which is reserved")]
     KindZero,

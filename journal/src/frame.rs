@@ -81,6 +81,15 @@ pub(crate) struct Label {
 ///
 /// The payload is at most [`RECORD_BYTES_MAX`] long and the kind not zero: the caller has checked.
 pub(crate) fn encode(out: &mut Vec<u8>, seed: u64, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
+    let start = out.len();
+    let crc = encode_head(out, seed, prev_crc, label, payload);
+    out.extend_from_slice(payload);
+    out.resize(start + frame_bytes(payload.len()), 0);
+    crc
+}
+
+/// The same without the payload, which the caller writes behind it, and the zeros behind that.
+pub(crate) fn encode_head(out: &mut Vec<u8>, seed: u64, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     debug_assert!(payload.len() <= RECORD_BYTES_MAX && label.kind != 0);
     let mut head = [0; FRAME_HEADER_BYTES];
@@ -91,10 +100,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, seed: u64, prev_crc: u32, label: Label, 
     put(&mut head, field::DURABLE_LSN, &label.durable.0.to_le_bytes());
     let crc = checksum(seed, &head[field::COVERED], payload);
     put(&mut head, field::CRC, &crc.to_le_bytes());
-    let start = out.len();
     out.extend_from_slice(&head);
-    out.extend_from_slice(payload);
-    out.resize(start + frame_bytes(payload.len()), 0);
     crc
 }
 

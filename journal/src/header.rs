@@ -2,7 +2,7 @@
 
 use treewal_vfs::Time;
 
-use crate::layout::{self, FRAME_HEADER_BYTES, HEADER_BYTES, MAGIC, VERSION, header as field, put, u32_at, u64_at};
+use crate::layout::{self, BEGUN_AT, FRAME_HEADER_BYTES, HEADER_BYTES, MAGIC, VERSION, header as field, put, u32_at, u64_at};
 use crate::lsn::LSN_MAX;
 use crate::{Lsn, TreeId};
 
@@ -31,6 +31,48 @@ pub struct SegmentHeader {
     pub created: Time,
     /// Every record up to here was durable when the segment was made.
     pub durable: Lsn,
+}
+
+/// What stands in the first block of a segment that is not begun: the first LSN is 0, and so is all that follows from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReservedHeader {
+    pub(crate) tree: TreeId,
+    pub(crate) seq: u64,
+    pub(crate) segment_bytes: u64,
+    pub(crate) created: Time,
+}
+
+impl ReservedHeader {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let Self { tree, seq, segment_bytes, created } = *self;
+        let nothing = Lsn::ZERO;
+        let header = SegmentHeader {
+            tree,
+            boot: [0; 16],
+            seq,
+            first: nothing,
+            seed: 0,
+            prev: nothing,
+            prev_crc: 0,
+            segment_bytes,
+            created,
+            durable: nothing,
+        };
+        header.encode()
+    }
+
+    /// Whether `begun` can be what became of it.
+    fn becomes(&self, begun: &SegmentHeader) -> bool {
+        (self.tree, self.seq, self.segment_bytes) == (begun.tree, begun.seq, begun.segment_bytes)
+    }
+
+    /// Where `header` is that of a segment that is not begun.
+    fn of(header: &SegmentHeader) -> Option<Self> {
+        let SegmentHeader { tree, seq, segment_bytes, created, .. } = *header;
+        let reserved = Self { tree, seq, segment_bytes, created };
+        let same = reserved.encode() == SegmentHeader { boot: [0; 16], ..*header }.encode();
+        (header.first == Lsn::ZERO && same).then_some(reserved)
+    }
 }
 
 /// Why a block is not the header of a segment.
@@ -63,6 +105,8 @@ impl std::fmt::Display for HeaderFault {
 pub(crate) enum Parsed {
     /// A header that can be relied on.
     Header(SegmentHeader),
+    /// A segment that is not begun.
+    Reserved(ReservedHeader),
     /// An intact header of a version that is not read here.
     Version(u32),
     /// Not a header.
@@ -70,6 +114,13 @@ pub(crate) enum Parsed {
 }
 
 impl SegmentHeader {
+    /// The rest of the header block of a segment that was reserved, from [`BEGUN_AT`] on.
+    pub(crate) fn encode_begun(&self) -> Vec<u8> {
+        let mut block = self.encode();
+        block.truncate(HEADER_BYTES - BEGUN_AT);
+        block
+    }
+
     /// The header block and the zero terminator after it, so that the segment reads as empty whatever the file held.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut block = vec![0; HEADER_BYTES + FRAME_HEADER_BYTES];
@@ -92,11 +143,27 @@ impl SegmentHeader {
         block
     }
 
-    /// Reads a header from the start of a file. Checksum before version: a flipped bit is damage, not a newer format.
+    /// Reads a header from the start of a file. Where that says that the segment is reserved, a second one may say that
+    /// it is begun.
     pub(crate) fn decode(bytes: &[u8]) -> Parsed {
         if bytes.len() < HEADER_BYTES {
             return Parsed::Fault(HeaderFault::Short);
         }
+        let (first, second) = bytes.split_at(BEGUN_AT);
+        match Self::decode_one(first) {
+            Parsed::Reserved(reserved) if !layout::is_zero(&second[..field::CRC.end]) => {
+                match Self::decode_one(second) {
+                    Parsed::Header(begun) if reserved.becomes(&begun) => Parsed::Header(begun),
+                    Parsed::Header(_) | Parsed::Reserved(_) => Parsed::Fault(HeaderFault::Value),
+                    other => other,
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Checksum before version: a flipped bit is damage, not a newer format.
+    fn decode_one(bytes: &[u8]) -> Parsed {
         if bytes[field::MAGIC] != MAGIC {
             return Parsed::Fault(HeaderFault::Magic);
         }
@@ -124,11 +191,18 @@ impl SegmentHeader {
         };
         let zeros = layout::is_zero(&bytes[field::ZERO_A]) && layout::is_zero(&bytes[field::ZERO_B]);
         let lengths = u32_at(bytes, field::HEADER_BYTES) == header_bytes() && is_segment_bytes(header.segment_bytes);
-        if zeros && lengths && header.is_ordered() { Parsed::Header(header) } else { Parsed::Fault(HeaderFault::Value) }
+        if !zeros || !lengths || header.seq == 0 {
+            return Parsed::Fault(HeaderFault::Value);
+        }
+        match ReservedHeader::of(&header) {
+            Some(reserved) => Parsed::Reserved(reserved),
+            None if header.is_ordered() => Parsed::Header(header),
+            None => Parsed::Fault(HeaderFault::Value),
+        }
     }
 
     fn is_ordered(&self) -> bool {
-        self.seq > 0 && self.prev < self.first && self.durable < self.first && self.first <= LSN_MAX
+        self.prev < self.first && self.durable < self.first && self.first <= LSN_MAX
     }
 }
 

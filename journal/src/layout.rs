@@ -8,6 +8,9 @@ pub(crate) const MAGIC: [u8; 8] = *b"TREEWAL\0";
 pub(crate) const VERSION: u32 = 1;
 /// Bytes before the first frame of a segment.
 pub(crate) const HEADER_BYTES: usize = 4096;
+/// Where the header of a segment stands that was reserved before it was begun: in a sector of its own, so that whatever
+/// a crash leaves of it, the one before still says that the segment was reserved.
+pub(crate) const BEGUN_AT: usize = 512;
 /// Bytes of a frame before its payload; as many zero bytes end the frames of a segment.
 pub(crate) const FRAME_HEADER_BYTES: usize = 32;
 /// Every frame starts at a multiple of this.
@@ -90,7 +93,7 @@ const _: () = {
         at = fields[n].end;
         n += 1;
     }
-    assert!(header::COVERED.end == header::CRC.start && at <= HEADER_BYTES);
+    assert!(header::COVERED.end == header::CRC.start && at <= BEGUN_AT && BEGUN_AT + at <= HEADER_BYTES);
     assert!(frame::PREV_CRC.start == frame::CRC.end && frame::LEN.start == frame::PREV_CRC.end);
     assert!(frame::KIND == frame::LEN.end && frame::ZERO.start == frame::KIND + 1);
     assert!(frame::LSN.start == frame::ZERO.end && frame::DURABLE_LSN.start == frame::LSN.end);

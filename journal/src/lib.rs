@@ -61,6 +61,7 @@
 //! * Two writers on one directory destroy the log. The caller holds a lock.
 //! * Checksums find accidents, not forgers who can read the log.
 
+mod ahead;
 mod append;
 mod contents;
 mod error;
@@ -79,11 +80,15 @@ pub mod record;
 mod repair;
 mod report;
 mod resume;
+mod rotate;
 mod scan;
 mod slot;
 mod stamp;
+mod sync;
+mod tail;
 mod truncate;
 mod walk;
+mod writer;
 
 pub use error::Error;
 pub use frame::Frame;

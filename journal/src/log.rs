@@ -1,18 +1,18 @@
-//! The writer.
+//! The log as its user has it.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use parking_lot::Mutex;
-use treewal_vfs::{Dir, Disk, File};
+use treewal_vfs::{Dir, Disk};
 
-use crate::error::{Error, Failure};
-use crate::group::Group;
+use crate::ahead::Ahead;
+use crate::error::Error;
+use crate::group::Medium;
 use crate::header::is_segment_bytes;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, RECORD_BYTES_MAX};
-use crate::{Lsn, Scan, SegmentHeader, TreeId, make, resume};
+use crate::writer::Writer;
+use crate::{Lsn, Scan, TreeId, resume};
 
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,20 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// The tree that the log belongs to.
     pub tree: TreeId,
+    /// How long a thread that is about to sync waits for others to come along, at most: zero by default, which is best
+    /// wherever syncs are fast. It waits only where the last sync served several threads, and only until as many are
+    /// there again.
+    pub group_wait: Duration,
+    /// Makes the next segment ready in a thread of its own, when the one before is half full; off by default. Without
+    /// it, [`Log::prepare`] does that when it is called, or else the append that needs it.
+    pub ahead: bool,
 }
 
 impl LogOptions {
-    /// Segments of 8 MiB for the log of `tree`.
+    /// Segments of 8 MiB for the log of `tree`, no waiting, no thread.
     #[must_use]
     pub fn new(tree: TreeId) -> Self {
-        Self { segment_bytes: 8 << 20, tree }
+        Self { segment_bytes: 8 << 20, tree, group_wait: Duration::ZERO, ahead: false }
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -48,64 +55,12 @@ impl LogOptions {
 
 /// The writer of a log: one a directory, for any number of threads.
 ///
-/// Whoever makes it must see to it that nobody else writes the directory. It has nothing to do when it is dropped:
-/// what was synced is durable, what was not may be lost.
+/// Whoever makes it must see to it that nobody else writes the directory. When it is dropped, it writes nothing: what
+/// was synced is durable, what was flushed is left to the kernel, and what was only appended is gone.
 pub struct Log {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) dir: Dir,
-    pub(crate) options: LogOptions,
-    /// Held while records are written, never while they are synced but for a full segment.
-    pub(crate) active: Mutex<Active>,
-    pub(crate) group: Group,
-    /// Taken after `active` where both are.
-    pub(crate) files: Mutex<Files>,
-    doubt_left: AtomicBool,
-}
-
-/// The segment that is written.
-#[derive(Debug)]
-pub(crate) struct Active {
-    pub(crate) file: File,
-    pub(crate) seq: u64,
-    pub(crate) seed: u64,
-    /// Where the next frame starts.
-    pub(crate) offset: usize,
-    /// Where the segment ends.
-    pub(crate) limit: usize,
-    pub(crate) last: Lsn,
-    /// Checksum of the frame of `last`.
-    pub(crate) chain: u32,
-    /// Frames on their way to the disk; empty between appends.
-    pub(crate) buffer: Vec<u8>,
-}
-
-/// The files of the log beside the segment that is written.
-#[derive(Debug, Default)]
-pub(crate) struct Files {
-    /// Oldest first.
-    pub(crate) sealed: VecDeque<Sealed>,
-    /// Name of a file that is ready to become the next segment.
-    pub(crate) spare: Option<String>,
-}
-
-/// A segment that is full and durable.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sealed {
-    pub(crate) seq: u64,
-    pub(crate) last: Lsn,
-    pub(crate) bytes: u64,
-}
-
-impl Active {
-    /// A new segment, with nothing in it but what `chain` and `offset` say.
-    pub(crate) fn new(file: File, header: &SegmentHeader, last: Lsn, chain: u32, offset: usize) -> Self {
-        let limit = crate::walk::limit(header);
-        Self { file, seq: header.seq, seed: header.seed, offset, limit, last, chain, buffer: Vec::new() }
-    }
-
-    pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.offset)
-    }
+    // Ends first: its thread writes.
+    ahead: Ahead,
+    writer: Arc<Writer>,
 }
 
 impl Log {
@@ -115,7 +70,7 @@ impl Log {
     /// # Errors
     /// [`Error::NotEmpty`], [`Error::SegmentBytes`], [`Error::Io`].
     pub fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Self, Error> {
-        resume::create(disk, dir, options)
+        resume::create(disk, dir, options).map(Self::new)
     }
 
     /// Goes on with the log that `scan` was made of, nothing having changed since. When it returns, every record that
@@ -129,29 +84,62 @@ impl Log {
     /// [`Error::Damaged`] where the log must be [repaired](crate::repair) first, [`Error::Foreign`],
     /// [`Error::Changed`], [`Error::SegmentBytes`], [`Error::Io`].
     pub fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &Scan) -> Result<Self, Error> {
-        resume::resume(disk, dir, options, scan)
+        resume::resume(disk, dir, options, scan).map(Self::new)
     }
 
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, active: Active, files: Files) -> Self {
-        let group = Group::new(active.file.clone(), active.seq, active.last);
-        Self {
-            disk,
-            dir,
-            options,
-            active: Mutex::new(active),
-            group,
-            files: Mutex::new(files),
-            doubt_left: AtomicBool::new(false),
-        }
+    fn new(writer: Writer) -> Self {
+        Self { ahead: Ahead::default(), writer: Arc::new(writer) }
     }
 
-    /// Returns once the record `lsn` and all before it survive a power loss. One sync serves everybody who waits.
+    /// Appends records, each a kind and a payload, with numbers one after another and nothing between; gives the
+    /// number of the last one. They are in memory when it returns: they survive a kill after [`Log::flush`], and a
+    /// power loss after [`Log::sync_to`].
+    ///
+    /// The batch stands in one segment where it fits in one; only a batch larger than a segment is cut in two. A crash
+    /// may leave a part of the batch: the first records of it, none but the first ones.
+    ///
+    /// A payload of 32 KiB or more goes to the disk from where it is; smaller ones are copied once, and go with one
+    /// write when somebody syncs or 256 KiB have come together.
+    ///
+    /// # Errors
+    /// [`Error::RecordTooLarge`], [`Error::KindZero`], and [`Error::Io`] where no new segment could be made (a full
+    /// disk): nothing was appended, and the log goes on. [`Error::Poisoned`] where a part may have been.
+    pub fn append<P: AsRef<[u8]>>(&self, records: &[(u8, P)]) -> Result<Lsn, Error> {
+        let last = self.writer.append(records)?;
+        self.look_ahead();
+        Ok(last)
+    }
+
+    /// The same for records that must know their own numbers: `build` is given the number of the first. It is called
+    /// again where that number went to somebody else.
+    ///
+    /// Nobody else appends meanwhile: build what can be built before.
+    ///
+    /// # Errors
+    /// As [`Log::append`], and [`Error::BatchTooLarge`] for a batch that fits in no segment.
+    pub fn append_with<P: AsRef<[u8]>>(&self, build: impl Fn(Lsn) -> Vec<(u8, P)>) -> Result<Lsn, Error> {
+        let last = self.writer.append_with(build)?;
+        self.look_ahead();
+        Ok(last)
+    }
+
+    /// Hands everything appended so far to the kernel: it survives a kill of this process from here on, and no power
+    /// loss.
+    ///
+    /// # Errors
+    /// [`Error::Poisoned`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.writer.flush()
+    }
+
+    /// Returns once the record `lsn` and all before it survive a power loss. One write and one sync serve everybody who
+    /// waits.
     ///
     /// # Errors
     /// [`Error::Poisoned`] where it is not known to be durable and never will be: it may be found when the log is
     /// opened anew. [`Error::NotAppended`].
     pub fn sync_to(&self, lsn: Lsn) -> Result<(), Error> {
-        self.group.sync_to(&*self.disk, lsn).inspect_err(|error| self.note(error))
+        self.writer.sync_to(lsn)
     }
 
     /// Returns once every record appended so far survives a power loss.
@@ -160,60 +148,74 @@ impl Log {
     /// As [`Log::sync_to`].
     pub fn sync(&self) -> Result<(), Error> {
         // A closed log says so, also where nothing is left to sync.
-        self.group.check()?;
+        self.writer.group.check()?;
         self.sync_to(self.last())
+    }
+
+    /// Makes the next segment ready, so that the append that needs it does not have to: it then costs no more than one
+    /// sync. Where [`Log::truncate`] left a file, nothing has to be zeroed for it.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the log goes on. [`Error::Poisoned`] where a sync failed.
+    pub fn prepare(&self) -> Result<(), Error> {
+        self.writer.prepare()
+    }
+
+    /// Says that no record up to and including `upto` is needed any more. Segments that hold nothing else are removed,
+    /// oldest first; one of them is kept to become another segment. The segment that is written stays, so that the
+    /// numbers go on.
+    ///
+    /// This is housekeeping, not a promise: records up to `upto` may still be found later, those after it always are.
+    /// A crash leaves a log without a gap.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the log goes on. [`Error::Poisoned`] where the directory could not be synced.
+    pub fn truncate(&self, upto: Lsn) -> Result<(), Error> {
+        self.writer.truncate(upto)
     }
 
     /// Number of the last record appended; 0 in a log that never had one.
     #[must_use]
     pub fn last(&self) -> Lsn {
-        self.group.written()
+        Medium::last(&*self.writer)
     }
 
     /// Every record up to here survives a power loss.
     #[must_use]
     pub fn durable(&self) -> Lsn {
-        self.group.durable()
+        self.writer.group.durable()
     }
 
     /// The largest payload of a record, in bytes: [`RECORD_BYTES_MAX`], or less where segments are small.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
-        self.options.record_bytes_max()
+        self.writer.options.record_bytes_max()
     }
 
     /// Bytes that the current segment still takes: frames, each 32 bytes more than its payload, rounded up to 8.
     #[must_use]
     pub fn room(&self) -> u64 {
-        self.active.lock().room() as u64
+        self.writer.tail.lock().room() as u64
     }
 
-    /// Bytes that a scan would read now: what records and headers take in the segments that are kept.
+    /// Bytes that a scan would read once all is flushed: what records and headers take in the segments that are kept.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let active = self.active.lock();
-        let sealed: u64 = self.files.lock().sealed.iter().map(|segment| segment.bytes).sum();
-        sealed + active.offset as u64
+        let files = self.writer.files.lock();
+        let sealed: u64 = files.sealed.iter().map(|segment| segment.bytes).sum();
+        sealed + self.writer.tail.lock().end() as u64
     }
 
-    /// Turns a failure into what the caller is told, and closes the log where it must be.
-    pub(crate) fn raise(&self, failure: Failure) -> Error {
-        let error = self.group.raise(failure);
-        self.note(&error);
-        error
-    }
-
-    /// Leaves word on the disk, once, that the log was closed by a failure.
-    fn note(&self, error: &Error) {
-        if matches!(error, Error::Poisoned { .. }) && !self.doubt_left.swap(true, Ordering::Relaxed) {
-            make::leave_doubt(&*self.disk, &self.dir);
+    fn look_ahead(&self) {
+        if self.writer.options.ahead {
+            self.ahead.look(&self.writer);
         }
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (last, durable) = (self.last(), self.durable());
-        f.debug_struct("Log").field("tree", &self.options.tree).field("last", &last).field("durable", &durable).finish()
+        let (tree, last, durable) = (self.writer.options.tree, self.last(), self.durable());
+        f.debug_struct("Log").field("tree", &tree).field("last", &last).field("durable", &durable).finish()
     }
 }

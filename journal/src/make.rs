@@ -1,5 +1,6 @@
 //! Makes segments. A segment is complete and durable under another name before it gets its own, so that under the name
-//! of a segment there is never half of one.
+//! of a segment there is never half of one. While a log is written, the next segment is made so as *reserved*: all it
+//! lacks is its first record, and with it the header that says where it begins.
 
 use std::ffi::OsStr;
 
@@ -7,6 +8,9 @@ use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, write_all};
 
 use crate::error::{Attempt, Failure};
 use crate::layout::FRAME_HEADER_BYTES;
+use crate::header::ReservedHeader;
+use crate::tail::FLIGHTS;
+use crate::writer::Reserved;
 use crate::{LogOptions, Lsn, SegmentHeader, name, stamp};
 
 /// How much one call zeroes. Larger writes leave larger folios in the page cache, and every later small sync of the
@@ -20,16 +24,15 @@ const MODE: u32 = 0o600;
 /// A segment that is complete and durable but for its name.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    file: File,
     spare: String,
     seq: u64,
 }
 
 /// The header of segment `seq` that continues from the record `prev`, whose frame has the checksum `prev_crc`.
-pub(crate) fn header(disk: &dyn Disk, options: &LogOptions, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
+pub(crate) fn header(boot: [u8; 16], options: &LogOptions, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
     SegmentHeader {
         tree: options.tree,
-        boot: stamp::boot(&disk.boot_id()),
+        boot,
         seq,
         first: prev.next(),
         seed: treewal_vfs::random(),
@@ -88,7 +91,7 @@ pub(crate) fn prepare(
     write_all(disk, &file, &start(header, frames), 0).plain("write", &spare)?;
     disk.sync_file(&file).fatal("sync", &spare)?;
     *slot = None;
-    Ok(Prepared { file, spare, seq: header.seq })
+    Ok(Prepared { spare, seq: header.seq })
 }
 
 /// What a new segment starts with: header, frames and, where there is room, the zeros that end them.
@@ -104,15 +107,44 @@ fn start(header: &SegmentHeader, frames: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// Gives the spare file, or a new one, the name of segment `seq`, with a header that says that it is not begun. When it
+/// returns, name, header and blocks survive a power loss, and to begin the segment is to write to it.
+pub(crate) fn reserve(
+    disk: &dyn Disk,
+    dir: &Dir,
+    slot: &mut Option<String>,
+    options: &LogOptions,
+    seq: u64,
+) -> Result<Reserved, Failure> {
+    let header = ReservedHeader { tree: options.tree, seq, segment_bytes: options.segment_bytes, created: stamp::now() };
+    let spare = match slot.take() {
+        Some(spare) => spare,
+        None => spare(disk, dir, header.segment_bytes)?,
+    };
+    let spare = slot.insert(spare).clone();
+    let file = disk.open(dir, OsStr::new(&spare), Open::ReadWrite).plain("open", &spare)?;
+    write_all(disk, &file, &header.encode(), 0).plain("write", &spare)?;
+    disk.sync_file(&file).fatal("sync", &spare)?;
+    *slot = None;
+    let files = Prepared { spare, seq }.place(disk, dir, Rename::NoReplace)?;
+    Ok(Reserved { seq, files })
+}
+
 impl Prepared {
     /// Gives the segment its name. From its return on the segment survives a power loss; before, it is there wholly or
     /// not at all.
-    pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<File, Failure> {
+    pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<[File; FLIGHTS], Failure> {
         let name = name::segment(self.seq);
         disk.rename(dir, OsStr::new(&self.spare), dir, OsStr::new(&name), how).fatal("name", &name)?;
         disk.sync_dir(dir).fatal("sync", name::DIR)?;
-        Ok(self.file)
+        open_all(disk, dir, &name).fatal("open", &name)
     }
+}
+
+/// Opens a segment as often as syncs of it may be under way.
+pub(crate) fn open_all(disk: &dyn Disk, dir: &Dir, name: &str) -> std::io::Result<[File; FLIGHTS]> {
+    let open = || disk.open(dir, OsStr::new(name), Open::ReadWrite);
+    Ok([open()?, open()?])
 }
 
 /// Removes a file, if there is one.

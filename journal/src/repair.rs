@@ -24,7 +24,7 @@ use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
 use crate::log::LogOptions;
 use crate::lsn::LSN_MAX;
 use crate::report::{Scan, Tail};
-use crate::{Lsn, SegmentHeader, contents, make, name};
+use crate::{Lsn, SegmentHeader, contents, make, name, stamp};
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +62,8 @@ pub fn repair(
     let quarantined = cut.iter().map(|file| keep(disk, dir, quarantine, file)).collect::<Result<_, _>>()?;
     disk.sync_dir(quarantine).plain("sync", "quarantine")?;
     let next = beyond(disk, dir, options, scan, &cut)?;
-    let header = make::header(disk, options, number(scan, &cut)?, scan.last, scan.chain);
+    let boot = stamp::boot(&disk.boot_id());
+    let header = make::header(boot, options, number(scan, &cut)?, scan.last, scan.chain);
     let header = SegmentHeader { first: next, durable: next.before(), ..header };
     make::prepare(disk, dir, &mut None, &header, &[])
         .and_then(|segment| segment.place(disk, dir, Rename::NoReplace))
@@ -135,7 +136,7 @@ fn first_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<Lsn>, Er
     contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &cut.name)?;
     match SegmentHeader::decode(&block) {
         Parsed::Header(header) => Ok(Some(header.first)),
-        Parsed::Version(_) | Parsed::Fault(_) => Ok(None),
+        Parsed::Reserved(_) | Parsed::Version(_) | Parsed::Fault(_) => Ok(None),
     }
 }
 

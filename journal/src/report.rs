@@ -127,7 +127,8 @@ pub enum Finding {
         /// Whose it is.
         tree: TreeId,
     },
-    /// The highest segment is nothing but zeros: it was being made, and holds nothing.
+    /// A segment that was never begun and never will be: the highest one, where it is nothing but zeros, or a reserved
+    /// one that is not next. It holds nothing.
     Unfinished {
         /// Which, by its name.
         segment: u64,
@@ -162,6 +163,8 @@ pub enum Finding {
 pub struct Scan {
     /// The segments that count, oldest first. The last one may count in part.
     pub segments: Vec<SegmentInfo>,
+    /// Number of the segment that is reserved to be begun next, where there is one.
+    pub reserved: Option<u64>,
     /// How the log ends.
     pub tail: Tail,
     /// Number of the first record; one more than `last` where there is none.

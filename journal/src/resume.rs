@@ -1,22 +1,24 @@
 //! Takes a log up again where a scan found its end. Before anybody may act on what the scan handed out, it is made
 //! durable: what was read may have stood in the page cache alone.
 
-use std::ffi::OsStr;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use treewal_vfs::{Dir, Disk, File, Open, Rename};
+use treewal_vfs::{Dir, Disk, File, Rename};
 
 use crate::error::{Attempt, Error, Failure};
 use crate::frame::{Label, encode};
 use crate::header::Parsed;
 use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX};
-use crate::log::{Active, Files, Log, LogOptions, Sealed};
+use crate::log::LogOptions;
 use crate::name::Name;
 use crate::report::{Finding, Scan, SegmentInfo, Tail};
+use crate::tail::{FLIGHTS, Tail as End};
 use crate::walk::Cursor;
-use crate::{Lsn, SegmentHeader, contents, make, name};
+use crate::writer::{Files, Reserved, Sealed, Writer};
+use crate::{Lsn, SegmentHeader, contents, make, name, stamp};
 
-pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Log, Error> {
+pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Writer, Error> {
     options.check()?;
     let job = Job { disk: &*disk, dir: &dir, options };
     if let Some(seq) =
@@ -25,11 +27,12 @@ pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Resu
         return Err(Error::NotEmpty(name::segment(seq)));
     }
     let spare = job.sweep(false)?;
-    let active = job.first(spare)?;
-    Ok(Log::new(disk, dir, options, active, Files::default()))
+    let end = job.first(spare)?;
+    let highest = end.seq;
+    Ok(Writer::new(disk, dir, options, end, Files { sealed: VecDeque::new(), highest, next: None, spare: None }))
 }
 
-pub(crate) fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &Scan) -> Result<Log, Error> {
+pub(crate) fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &Scan) -> Result<Writer, Error> {
     options.check()?;
     if let Tail::Corrupt { .. } = scan.tail {
         return Err(Error::Damaged(scan.tail));
@@ -37,8 +40,8 @@ pub(crate) fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &
     if let Some(found) = scan.tree.filter(|found| *found != options.tree) {
         return Err(Error::Foreign { found, wanted: options.tree });
     }
-    let (active, files) = Job { disk: &*disk, dir: &dir, options }.run(scan)?;
-    Ok(Log::new(disk, dir, options, active, files))
+    let (end, files) = Job { disk: &*disk, dir: &dir, options }.run(scan)?;
+    Ok(Writer::new(disk, dir, options, end, files))
 }
 
 struct Job<'a> {
@@ -48,28 +51,53 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self, scan: &Scan) -> Result<(Active, Files), Error> {
+    fn run(&self, scan: &Scan) -> Result<(End, Files), Error> {
+        let highest = self.highest()?;
         self.drop_unfinished(scan)?;
         let doubt = scan.findings.contains(&Finding::Doubt);
         let mut spare = self.sweep(doubt)?;
+        let goes_on = scan.tail == Tail::Clean && !doubt && scan.segments.last().is_some_and(|last| last.whole);
+        let next = self.next(scan, goes_on)?;
         let mut sealed = scan.segments.as_slice();
-        let active = match scan.segments.last() {
+        let end = match scan.segments.last() {
             None => self.first(spare.take())?,
-            Some(last) if doubt => {
-                sealed = &sealed[..sealed.len() - 1];
-                self.write_anew(last)?
-            }
-            Some(last) if scan.tail == Tail::Clean && last.whole => {
+            Some(last) if goes_on => {
                 sealed = &sealed[..sealed.len() - 1];
                 self.go_on(last, scan)?
             }
-            Some(last) => self.cut(last, scan, spare.take())?,
+            Some(last) if doubt => {
+                sealed = &sealed[..sealed.len() - 1];
+                self.write_anew(last, highest)?
+            }
+            Some(last) => self.cut(last, scan, highest, spare.take())?,
         };
         if doubt {
             make::remove_if_there(self.disk, self.dir, name::DOUBT)?;
         }
         let sealed = sealed.iter().map(|s| Sealed { seq: s.header.seq, last: s.last, bytes: s.end }).collect();
-        Ok((active, Files { sealed, spare }))
+        let highest = next.as_ref().map_or(end.seq, |next| next.seq);
+        Ok((end, Files { sealed, highest, next, spare }))
+    }
+
+    /// The reserved segment, where the log goes on just before it. Else it goes.
+    fn next(&self, scan: &Scan, goes_on: bool) -> Result<Option<Reserved>, Error> {
+        let Some(seq) = scan.reserved else { return Ok(None) };
+        let name = name::segment(seq);
+        if goes_on && make::is_reusable(self.disk, self.dir, &name, self.options.segment_bytes)? {
+            return Ok(Some(Reserved { seq, files: self.open_all(&name)? }));
+        }
+        make::remove_if_there(self.disk, self.dir, &name)?;
+        if goes_on {
+            self.sync_dir()?;
+        }
+        Ok(None)
+    }
+
+    /// The highest number that a file has. A new segment gets one beyond: where a sync of the directory failed, what
+    /// was done to a name is in doubt, and all that is done to it later with it.
+    fn highest(&self) -> Result<u64, Error> {
+        let number = |name: Name| if let Name::Segment(seq) = name { seq } else { 0 };
+        Ok(self.names()?.into_iter().map(number).max().unwrap_or(0))
     }
 
     fn names(&self) -> Result<Vec<Name>, Error> {
@@ -106,44 +134,44 @@ impl Job<'_> {
     }
 
     /// The first segment of a log that has none.
-    fn first(&self, spare: Option<String>) -> Result<Active, Error> {
+    fn first(&self, spare: Option<String>) -> Result<End, Error> {
         let header = self.header(1, Lsn::ZERO, 0);
-        let file = self.make(spare, &header, &[])?;
-        Ok(Active::new(file, &header, Lsn::ZERO, 0, HEADER_BYTES))
+        let files = self.make(spare, &header, &[])?;
+        Ok(End::resumed(files, &header, Lsn::ZERO, 0, HEADER_BYTES))
     }
 
     /// A clean log goes on in its last segment, once that and its name are durable.
-    fn go_on(&self, last: &SegmentInfo, scan: &Scan) -> Result<Active, Error> {
-        let file = self.open(last)?;
-        self.sync(&file, last)?;
+    fn go_on(&self, last: &SegmentInfo, scan: &Scan) -> Result<End, Error> {
+        let files = self.open(last)?;
+        self.sync(&files[0], last)?;
         self.sync_dir()?;
         let offset = usize::try_from(last.end).map_err(|_| changed(last))?;
-        Ok(Active::new(file, &last.header, scan.last, scan.chain, offset))
+        Ok(End::resumed(files, &last.header, scan.last, scan.chain, offset))
     }
 
     /// A torn log goes on in a new segment, which says from where: what is left of the torn batch lies beyond that for
     /// ever, whatever the disk makes of it later.
-    fn cut(&self, last: &SegmentInfo, scan: &Scan, spare: Option<String>) -> Result<Active, Error> {
-        let file = self.open(last)?;
+    fn cut(&self, last: &SegmentInfo, scan: &Scan, highest: u64, spare: Option<String>) -> Result<End, Error> {
+        let [file, _] = self.open(last)?;
         self.sync(&file, last)?;
-        let seq = last.header.seq.checked_add(1).ok_or(Error::Exhausted)?;
+        let seq = highest.checked_add(1).ok_or(Error::Exhausted)?;
         let header = self.header(seq, scan.last, scan.chain);
-        let file = self.make(spare, &header, &[])?;
-        Ok(Active::new(file, &header, scan.last, scan.chain, HEADER_BYTES))
+        let files = self.make(spare, &header, &[])?;
+        Ok(End::resumed(files, &header, scan.last, scan.chain, HEADER_BYTES))
     }
 
     /// After a failed sync nothing tells whether the disk holds what the page cache shows, and the kernel does not try
     /// again. So the records of the last segment, the only one that was not synced when the next was begun, go into
     /// a new one that continues from the same record: from then on the old one does not count, whether the disk knows
     /// its name and its bytes or not.
-    fn write_anew(&self, last: &SegmentInfo) -> Result<Active, Error> {
-        let file = self.open(last)?;
+    fn write_anew(&self, last: &SegmentInfo, highest: u64) -> Result<End, Error> {
+        let [file, _] = self.open(last)?;
         let mut bytes = Vec::new();
         let old = name::segment(last.header.seq);
         contents::read(self.disk, &file, SEGMENT_BYTES_MAX, &mut bytes).plain("read", &old)?;
-        let SegmentHeader { seq, prev, prev_crc, first, durable, segment_bytes, .. } = last.header;
-        let seq = seq.checked_add(1).ok_or(Error::Exhausted)?;
+        let SegmentHeader { prev, prev_crc, first, durable, segment_bytes, .. } = last.header;
         let segment_bytes = segment_bytes.max(self.options.segment_bytes);
+        let seq = highest.checked_add(1).ok_or(Error::Exhausted)?;
         let header = SegmentHeader { first, durable, segment_bytes, ..self.header(seq, prev, prev_crc) };
         let mut frames = Vec::new();
         let mut chain = header.prev_crc;
@@ -155,28 +183,37 @@ impl Job<'_> {
         if cursor.expected.before() != last.last {
             return Err(changed(last));
         }
-        let file = self.make(None, &header, &frames)?;
+        let files = self.make(None, &header, &frames)?;
         make::remove_if_there(self.disk, self.dir, &old)?;
-        Ok(Active::new(file, &header, last.last, chain, HEADER_BYTES + frames.len()))
+        Ok(End::resumed(files, &header, last.last, chain, HEADER_BYTES + frames.len()))
     }
 
     /// Opens a segment and makes sure that it is the one that was scanned.
-    fn open(&self, segment: &SegmentInfo) -> Result<File, Error> {
+    fn open(&self, segment: &SegmentInfo) -> Result<[File; FLIGHTS], Error> {
         let name = name::segment(segment.header.seq);
-        let file = self.disk.open(self.dir, OsStr::new(&name), Open::ReadWrite).plain("open", &name)?;
+        let files = self.open_all(&name)?;
         let mut block = Vec::new();
-        contents::read(self.disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &name)?;
+        contents::read(self.disk, &files[0], HEADER_BYTES as u64, &mut block).plain("read", &name)?;
         match SegmentHeader::decode(&block) {
-            Parsed::Header(header) if header == segment.header => Ok(file),
+            Parsed::Header(header) if header == segment.header => Ok(files),
             _ => Err(changed(segment)),
         }
     }
 
-    fn header(&self, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
-        make::header(self.disk, &self.options, seq, prev, prev_crc)
+    fn open_all(&self, name: &str) -> Result<[File; FLIGHTS], Failure> {
+        make::open_all(self.disk, self.dir, name).plain("open", name)
     }
 
-    fn make(&self, mut spare: Option<String>, header: &SegmentHeader, frames: &[u8]) -> Result<File, Error> {
+    fn header(&self, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
+        make::header(stamp::boot(&self.disk.boot_id()), &self.options, seq, prev, prev_crc)
+    }
+
+    fn make(
+        &self,
+        mut spare: Option<String>,
+        header: &SegmentHeader,
+        frames: &[u8],
+    ) -> Result<[File; FLIGHTS], Error> {
         let made = make::prepare(self.disk, self.dir, &mut spare, header, frames)
             .and_then(|segment| segment.place(self.disk, self.dir, Rename::NoReplace));
         self.settle(made)

@@ -45,6 +45,7 @@ impl Reader {
             dir,
             scan: Scan {
                 segments: Vec::new(),
+                reserved: places.reserved,
                 tail: Tail::Clean,
                 first: Lsn(1),
                 last: Lsn::ZERO,
@@ -80,9 +81,15 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(&mut self, places: &[Place], show: &mut dyn FnMut(Frame<'_>)) -> Result<(), Error> {
+        let reserved = self.scan.reserved;
+        if let Some(segment) = reserved.filter(|seq| places.is_empty() && *seq > 1) {
+            self.scan.tail = Tail::Corrupt { segment, offset: 0, expected: Lsn::ZERO, proof: Proof::Missing };
+            return Ok(());
+        }
         for (at, place) in places.iter().enumerate() {
             let header = match place.slot {
                 Slot::Segment(header) => header,
+                Slot::Reserved(_) => continue,
                 // Only the oldest: every later one is judged as the follower of the one before.
                 Slot::Bad(proof) => {
                     let expected = if place.seq == 1 { Lsn(1) } else { Lsn::ZERO };
@@ -93,9 +100,9 @@ impl Pass<'_> {
             if at == 0 {
                 self.scan.first = header.first;
             }
-            let follow = follow(place, places.get(at + 1));
+            let follow = follow(place, places.get(at + 1), reserved);
             if let Some(tail) = self.segment(place, &header, follow, show)? {
-                let after = places.get(at + 1).map_or(place.seq, |next| next.seq);
+                let after = places.get(at + 1).map(|next| next.seq).or(reserved).unwrap_or(place.seq);
                 self.scan.findings.extend(missing(place.seq, after));
                 self.scan.tail = tail;
                 return Ok(());
@@ -186,9 +193,13 @@ fn tail(header: &SegmentHeader, cursor: &Cursor, own: OwnEnd, follow: Follow) ->
     }
 }
 
-fn follow(place: &Place, next: Option<&Place>) -> Follow {
+fn follow(place: &Place, next: Option<&Place>, reserved: Option<u64>) -> Follow {
     match next {
-        None => Follow::Nothing,
+        // A segment is reserved while the one before it is written: what lies between the two was begun once.
+        None => match reserved.filter(|seq| !is_next(place.seq, *seq)) {
+            Some(seq) => Follow::Bad(seq, Proof::Missing),
+            None => Follow::Nothing,
+        },
         // A gap in the numbers is no damage where the segment behind it links to the record before: one that was
         // in doubt is gone.
         Some(Place { seq, slot: Slot::Segment(header), .. }) => Follow::Segment(*header, is_next(place.seq, *seq)),

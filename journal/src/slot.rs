@@ -16,6 +16,8 @@ use crate::{SegmentHeader, TreeId, contents, name};
 pub(crate) enum Slot {
     /// The segment that the name says, of the right tree.
     Segment(SegmentHeader),
+    /// The same, but not begun: reserved for what comes next.
+    Reserved(TreeId),
     /// Something else, or nothing that can be read.
     Bad(Proof),
 }
@@ -32,6 +34,8 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Places {
     pub(crate) all: Vec<Place>,
+    /// The one that is to be begun next.
+    pub(crate) reserved: Option<u64>,
     pub(crate) tree: Option<TreeId>,
     pub(crate) findings: Vec<Finding>,
 }
@@ -39,7 +43,7 @@ pub(crate) struct Places {
 impl Places {
     /// Reads the names and the first block of every segment.
     pub(crate) fn read(disk: &dyn Disk, dir: &Dir, tree: Option<TreeId>) -> Result<Self, Error> {
-        let mut places = Self { all: Vec::new(), tree, findings: Vec::new() };
+        let mut places = Self { all: Vec::new(), reserved: None, tree, findings: Vec::new() };
         let mut numbers = BTreeSet::new();
         for entry in disk.list(dir).plain("list", name::DIR)? {
             match name::parse(&entry.name) {
@@ -54,9 +58,14 @@ impl Places {
             }
         }
         let highest = numbers.last().copied();
+        let mut reserved = Vec::new();
         for &seq in &numbers {
             let (place, block) = read_head(disk, dir, seq)?;
             let place = places.check_tree(place);
+            if let Slot::Reserved(_) = place.slot {
+                reserved.push(seq);
+                continue;
+            }
             let unused = place.slot != Slot::Bad(Proof::Unreadable) && is_zero(&block);
             if Some(seq) == highest && unused && is_all_zero(disk, dir, &place)? {
                 places.findings.push(Finding::Unfinished { segment: seq });
@@ -67,17 +76,30 @@ impl Places {
             }
             places.all.push(place);
         }
+        places.set_reserved(&reserved);
         Ok(places)
+    }
+
+    /// A segment is reserved while the one before it is written, which may be lost as a whole: so several may follow the
+    /// last that is begun, without a gap. The first of them is next. The others, and what is left among the
+    /// segments that are begun, are of no use.
+    fn set_reserved(&mut self, reserved: &[u64]) {
+        let begun = self.all.last().map_or(0, |place| place.seq);
+        let next = reserved.iter().copied().find(|seq| *seq > begun);
+        self.reserved = next;
+        self.findings.extend(
+            reserved.iter().copied().filter(|seq| Some(*seq) != next).map(|segment| Finding::Unfinished { segment }),
+        );
     }
 
     /// A segment of another tree is not one of this log; the first readable one says which tree that is, where nobody
     /// else did.
     fn check_tree(&mut self, place: Place) -> Place {
-        let Slot::Segment(header) = place.slot else { return place };
-        if *self.tree.get_or_insert(header.tree) == header.tree {
+        let (Slot::Segment(SegmentHeader { tree, .. }) | Slot::Reserved(tree)) = place.slot else { return place };
+        if *self.tree.get_or_insert(tree) == tree {
             place
         } else {
-            Place { slot: Slot::Bad(Proof::Foreign(header.tree)), ..place }
+            Place { slot: Slot::Bad(Proof::Foreign(tree)), ..place }
         }
     }
 }
@@ -102,6 +124,8 @@ fn read_head(disk: &dyn Disk, dir: &Dir, seq: u64) -> Result<(Place, Vec<u8>), E
     let slot = match SegmentHeader::decode(&block) {
         Parsed::Header(header) if header.seq == seq => Slot::Segment(header),
         Parsed::Header(header) => Slot::Bad(Proof::Misnamed { says: header.seq }),
+        Parsed::Reserved(header) if header.seq == seq => Slot::Reserved(header.tree),
+        Parsed::Reserved(header) => Slot::Bad(Proof::Misnamed { says: header.seq }),
         Parsed::Version(version) => return Err(Error::Version { segment: seq, version }),
         Parsed::Fault(HeaderFault::Short) if !given => Slot::Bad(Proof::Unreadable),
         Parsed::Fault(fault) => Slot::Bad(Proof::Header(fault)),

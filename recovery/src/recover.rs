@@ -64,7 +64,7 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
 
 /// Reads the journal and opens it for writing, mending what is damaged.
 fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
-    let options = LogOptions { segment_bytes: config.segment_bytes, tree: config.tree };
+    let options = LogOptions { segment_bytes: config.segment_bytes, ..LogOptions::new(config.tree) };
     let (mut scan, mut history) = read_history(home, Some(config.tree))?;
     if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
         return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));

@@ -1,8 +1,11 @@
 //! Whole reads and whole writes, over verbs that may do less than they were asked.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use crate::{Disk, File};
+
+/// How many buffers one call takes on Linux.
+const VECTORED_MAX: usize = 1024;
 
 /// Reads all of `file`, but not more than `bytes_max`.
 ///
@@ -43,6 +46,35 @@ pub fn write_all(disk: &dyn Disk, file: &File, mut buf: &[u8], mut offset: u64) 
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => {
                 buf = &buf[written..];
+                offset += written as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of several buffers, one after another, with one call where the disk takes them all at once. The slices
+/// are used up on the way.
+///
+/// # Errors
+/// As [`Disk::write_at`]; a part may have been written.
+pub fn write_all_vectored(
+    disk: &dyn Disk,
+    file: &File,
+    mut bufs: &mut [IoSlice<'_>],
+    mut offset: u64,
+) -> io::Result<()> {
+    // Without the empty ones in front, of which a call would write nothing.
+    IoSlice::advance_slices(&mut bufs, 0);
+    while !bufs.is_empty() {
+        // The system takes so many at once.
+        let now = &bufs[..bufs.len().min(VECTORED_MAX)];
+        match disk.write_vectored_at(file, now, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                IoSlice::advance_slices(&mut bufs, written);
                 offset += written as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use crate::{Dir, Entry, File, Meta, RelPath, Time};
@@ -166,6 +166,15 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Writes at `offset`; may write less than asked for.
     fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize>;
+
+    /// The same from several buffers, one after another, as if they were one. A disk that has no such call writes the
+    /// first of them that is not empty.
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        match bufs.iter().find(|buf| !buf.is_empty()) {
+            Some(buf) => self.write_at(file, buf, offset),
+            None => Ok(0),
+        }
+    }
 
     /// Cuts the file, or extends it with a hole.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()>;

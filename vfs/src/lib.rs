@@ -38,7 +38,7 @@ mod remove;
 pub mod sim;
 mod verb;
 
-pub use bytes::{read_all, write_all};
+pub use bytes::{read_all, write_all, write_all_vectored};
 pub use copy::{Copied, copy_contents};
 pub use disk::{Disk, Lock, Open, Rename};
 pub use fault::{Fault, FaultDisk};

@@ -19,6 +19,9 @@ fn what_is_appended_comes_back_in_order() {
     assert_eq!(log.durable(), Lsn(2), "a sync serves all that was written");
     assert_eq!(log.append::<&[u8]>(&[]).unwrap(), Lsn(2), "nothing is nothing");
     assert_eq!(log.append(&[(255, vec![])]).unwrap(), Lsn(3));
+    assert_eq!(scan(&*disk).0.last, Lsn(2), "what is appended is in memory alone");
+    log.flush().unwrap();
+    assert_eq!(log.durable(), Lsn(2), "a flush is no sync");
     let (scan, seen) = scan(&*disk);
     assert_eq!(seen, [(1, 1, b"one".to_vec()), (2, 7, b"two".to_vec()), (3, 255, vec![])]);
     assert_eq!((scan.tail, scan.first, scan.last, scan.durable), (Tail::Clean, Lsn(1), Lsn(3), Lsn(2)));
@@ -82,6 +85,7 @@ fn a_batch_larger_than_a_segment_is_cut_and_a_segment_can_be_filled_to_the_last_
     assert_eq!(log.append(&batch).unwrap(), Lsn(30));
     let room = usize::try_from(log.room()).unwrap();
     log.append(&[(2, vec![1; room - 32])]).unwrap();
+    log.flush().unwrap();
     assert_eq!(log.room(), 0);
     let (scan_full, seen) = scan(&*disk);
     assert_eq!((scan_full.tail, seen.len()), (Tail::Clean, 31));
@@ -92,6 +96,7 @@ fn a_batch_larger_than_a_segment_is_cut_and_a_segment_can_be_filled_to_the_last_
         let room = usize::try_from(log.room()).unwrap();
         log.append(&[(2, vec![1; room - 32 - room_left])]).unwrap();
         assert_eq!(log.room(), room_left as u64);
+        log.flush().unwrap();
         let (scan, _) = scan(&*disk);
         assert_eq!((scan.tail, scan.last), (Tail::Clean, log.last()));
         commit(&log, b"in the next");
@@ -106,6 +111,7 @@ fn numbers_are_known_before_the_records_are_built() {
     commit(&log, b"x");
     let last = log.append_with(|first| vec![(1, first.to_string()), (2, "rest".to_owned())]).unwrap();
     assert_eq!(last, Lsn(3));
+    log.flush().unwrap();
     assert_eq!(scan(&*disk).1[1], (2, 1, b"2".to_vec()));
 }
 
@@ -164,6 +170,7 @@ fn limits_are_refused_by_name_and_leave_the_log_as_it_was() {
     assert!(matches!(log.append(&[(0, "x")]), Err(Error::KindZero)));
     assert!(matches!(log.sync_to(Lsn(2)), Err(Error::NotAppended { wanted: Lsn(2), last: Lsn(1) })));
     assert_eq!(log.append(&[(1, vec![0; bytes_max])]).unwrap(), Lsn(2));
+    log.flush().unwrap();
     assert_eq!(scan(&*disk).1.len(), 2);
     for bad in [0, 4096, SEGMENT_BYTES_MIN + 1, SEGMENT_BYTES_MIN - 4096, u64::MAX] {
         let (_, other) = sim();

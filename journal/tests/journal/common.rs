@@ -12,7 +12,7 @@ use treewal_vfs::{Dir, Disk, File, Open, RelPath, read_all, write_all};
 pub(crate) const TREE: TreeId = TreeId(*b"tree under tests");
 
 pub(crate) fn options() -> LogOptions {
-    LogOptions { segment_bytes: SEGMENT_BYTES_MIN, tree: TREE }
+    LogOptions { segment_bytes: SEGMENT_BYTES_MIN, ..LogOptions::new(TREE) }
 }
 
 /// A record as a test compares it.

@@ -122,6 +122,7 @@ fn acked_and_three_more() -> (Vec<u8>, [usize; 5]) {
         }
         starts[n + 1] = usize::try_from(log.bytes()).unwrap();
     }
+    log.flush().unwrap();
     (bytes_of(&*disk, &segment(1)), starts)
 }
 
@@ -243,13 +244,21 @@ fn swapped_and_doubled_segments_are_named() {
     expect_cut(&alone, &records[..1], tail, Some(Finding::Misnamed { segment: 2, says: 3 }));
 }
 
+/// Changes a header, and its checksum with it.
+fn reseal(header: &mut [u8], change: impl Fn(&mut [u8])) {
+    change(header);
+    let crc = crc32fast::hash(&header[..120]);
+    header[120..124].copy_from_slice(&crc.to_le_bytes());
+}
+
 #[test]
 fn a_segment_of_another_tree_is_named() {
     let (files, records) = four_segments();
     let mut foreign = files[3].clone();
-    foreign[16..32].fill(9);
-    let crc = crc32fast::hash(&foreign[..120]);
-    foreign[120..124].copy_from_slice(&crc.to_le_bytes());
+    // Both headers: the segment was reserved and then begun.
+    for at in [0, 512] {
+        reseal(&mut foreign[at..], |header| header[16..32].fill(9));
+    }
     let tree = TreeId([9; 16]);
     let expected = Lsn(records[3][0].0);
     let tail = Tail::Corrupt { segment: 4, offset: 0, expected, proof: Proof::Foreign(tree) };

@@ -53,16 +53,21 @@ fn a_sync_that_fails_once_closes_the_log_for_good() {
 
 #[test]
 fn a_write_that_fails_closes_the_log_and_nothing_is_written_behind_it() {
-    for fault_at_write in [Fault::Error { at: 1, errno: errno::EIO }, Fault::ErrorFrom { at: 1, errno: errno::EIO }] {
+    let once = Fault::Error { at: 1, errno: errno::EIO };
+    let from = Fault::ErrorFrom { at: 1, errno: errno::EIO };
+    for (fault_at_write, flush) in [(once, false), (from, false), (once, true), (from, true)] {
         let (disk, fault, log) = faulty(Verb::WriteAt);
         commit(&log, b"durable");
         fault.arm(fault_at_write);
-        assert_closed(log.append(&[(1, "lost")]), "write");
+        let lsn = log.append(&[(1, "lost")]).unwrap();
+        assert_closed(if flush { log.flush() } else { log.sync_to(lsn) }, "write");
         let writes = fault.mutations();
         assert_closed(log.append(&[(1, "x")]), "write");
-        assert_eq!(fault.mutations(), writes);
+        assert_closed(log.append(&[(1, vec![0; 40_000])]), "write");
+        assert_closed(log.flush(), "write");
         assert_closed(log.sync(), "write");
-        assert_eq!(log.last(), Lsn(1));
+        assert_eq!(fault.mutations(), writes);
+        assert_eq!(log.durable(), Lsn(1));
         drop(log);
         assert_eq!(payloads(&open(disk).1), [b"durable"]);
     }
@@ -80,13 +85,25 @@ fn a_write_in_two_parts_is_one_and_one_that_fails_half_way_is_torn() {
     let failing = Arc::new(FaultDisk::new(half, Fault::Error { at: 3, errno: errno::EIO }).only(Verb::WriteAt));
     let (log, _) = open(failing);
     commit(&log, &[8; 100]);
-    assert_closed(log.append(&[(1, [9; 1000])]), "write");
+    log.append(&[(1, [9; 1000])]).unwrap();
+    assert_closed(log.flush(), "write");
     drop(log);
     let (found, seen) = scan(&*disk);
     assert_eq!(seen.len(), 2);
     assert!(matches!(found.tail, Tail::Torn { expected: Lsn(3), .. }));
     let (log, _) = open(Arc::clone(&disk));
     assert_eq!(commit(&log, b"on"), Lsn(3));
+}
+
+#[test]
+fn a_large_record_whose_write_fails_closes_the_log_too() {
+    let (disk, fault, log) = faulty(Verb::WriteAt);
+    commit(&log, b"durable");
+    fault.arm(Fault::Error { at: 1, errno: errno::EIO });
+    assert_closed(log.append(&[(1, vec![7; 40_000])]), "write");
+    assert_closed(log.sync(), "write");
+    drop(log);
+    assert_eq!(payloads(&open(disk).1), [b"durable"]);
 }
 
 #[test]

@@ -133,32 +133,68 @@ fn a_commit_is_one_write_and_one_sync() {
         log.sync_to(last).unwrap();
         log.sync_to(last).unwrap();
         log.sync().unwrap();
-        let calls: Vec<Verb> = recording.take().into_iter().map(|call| call.verb).collect();
-        assert_eq!(calls, [Verb::WriteAt, Verb::SyncData]);
+        assert_eq!(calls(&recording), [Verb::WriteAt, Verb::SyncData]);
     }
 }
 
+fn calls(recording: &RecordingDisk) -> Vec<Verb> {
+    recording.take().into_iter().map(|call| call.verb).collect()
+}
+
 #[test]
-fn a_rotation_with_a_spare_file_zeroes_nothing() {
+fn a_commit_that_begins_a_segment_made_ready_is_one_write_and_one_sync_too() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    let log = create(recording.clone());
+    // A small record is copied, a large one is written from where it is.
+    for payload in [30_000, 50_000] {
+        while log.room() > 30_000 {
+            commit(&log, &[1; 20_000]);
+        }
+        log.prepare().unwrap();
+        recording.take();
+        commit(&log, &vec![2; payload]);
+        assert_eq!(calls(&recording), [Verb::WriteAt, Verb::SyncData]);
+    }
+    assert_eq!(scan(&*recording).0.segments.len(), 3);
+    // What is not durable yet in the segment that is full goes first.
+    log.append(&[(1, [3; 100])]).unwrap();
+    log.prepare().unwrap();
+    recording.take();
+    commit(&log, &[4; 60_000]);
+    assert_eq!(calls(&recording), [Verb::WriteAt, Verb::SyncData, Verb::WriteAt, Verb::SyncData]);
+}
+
+#[test]
+fn a_segment_made_of_a_used_one_is_not_zeroed() {
     let (_, disk) = sim();
     let recording = Arc::new(RecordingDisk::new(disk));
     let log = create(recording.clone());
     commit(&log, &[1; 50_000]);
-    log.prepare().unwrap();
-    recording.take();
     commit(&log, &[2; 50_000]);
-    let calls: Vec<Verb> = recording.take().into_iter().map(|call| call.verb).collect();
-    let expected = [
-        Verb::BootId,
-        Verb::Open,
-        Verb::WriteAt,
-        Verb::SyncFile,
-        Verb::Rename,
-        Verb::SyncDir,
-        Verb::WriteAt,
-        Verb::SyncData,
-    ];
-    assert_eq!(calls, expected);
+    log.truncate(Lsn(1)).unwrap();
+    recording.take();
+    log.prepare().unwrap();
+    let expected = [Verb::Open, Verb::WriteAt, Verb::SyncFile, Verb::Rename, Verb::SyncDir, Verb::Open, Verb::Open];
+    assert_eq!(calls(&recording), expected);
+}
+
+#[test]
+fn a_thread_of_the_log_makes_the_next_segment_ready() {
+    let (_, disk) = sim();
+    let log = Log::create(Arc::clone(&disk), root(&*disk), LogOptions { ahead: true, ..options() }).unwrap();
+    commit(&log, &[1; 20_000]);
+    assert_eq!(names(&*disk).len(), 1);
+    commit(&log, &[1; 20_000]);
+    // Ends its thread.
+    drop(log);
+    assert_eq!(names(&*disk), [segment(1), segment(2)]);
+    assert_eq!(scan(&*disk).0.reserved, Some(2));
+    let (log, seen) = open(Arc::clone(&disk));
+    assert_eq!(seen.len(), 2);
+    let recording_before = names(&*disk);
+    commit(&log, &[1; 50_000]);
+    assert_eq!(names(&*disk), recording_before, "the reserved segment was begun");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Bytes of files, holes among them.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{SeekFrom, ftruncate, ioctl_ficlone, seek};
-use rustix::io::{Errno, pread, pwrite, retry_on_intr};
+use rustix::io::{Errno, pread, pwrite, pwritev, retry_on_intr};
 
 use super::stat;
 
@@ -14,6 +14,10 @@ pub(super) fn read_at(file: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> io::
 
 pub(super) fn write_at(file: BorrowedFd<'_>, buf: &[u8], offset: u64) -> io::Result<usize> {
     Ok(pwrite(file, buf, offset)?)
+}
+
+pub(super) fn write_vectored_at(file: BorrowedFd<'_>, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+    Ok(pwritev(file, bufs, offset)?)
 }
 
 pub(super) fn set_len(file: BorrowedFd<'_>, len: u64) -> io::Result<()> {

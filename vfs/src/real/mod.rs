@@ -25,7 +25,7 @@ mod system;
 mod xattr;
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -138,6 +138,10 @@ impl Disk for RealDisk {
 
     fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
         contents::write_at(fd(&file.0)?, buf, offset)
+    }
+
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        contents::write_vectored_at(fd(&file.0)?, bufs, offset)
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The verbs: each is written down and passed on.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::{Call, RecordingDisk};
@@ -94,6 +94,11 @@ impl Disk for RecordingDisk {
 
     fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.note(Call::new(Verb::WriteAt, OsStr::new("")).bytes(buf.len())).write_at(file, buf, offset)
+    }
+
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        let bytes = bufs.iter().map(|buf| buf.len()).sum();
+        self.note(Call::new(Verb::WriteAt, OsStr::new("")).bytes(bytes)).write_vectored_at(file, bufs, offset)
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {

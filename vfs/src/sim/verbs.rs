@@ -1,7 +1,7 @@
 //! The verbs of [`Disk`], each a short way into the state.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -132,6 +132,10 @@ impl Disk for SimDisk {
 
     fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
         self.change_file(file, |state, file| state.write_at(file, buf, offset))
+    }
+
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        self.write_at(file, &bufs.iter().flat_map(|buf| buf.iter().copied()).collect::<Vec<u8>>(), offset)
     }
 
     fn set_len(&self, file: &File, len: u64) -> io::Result<()> {

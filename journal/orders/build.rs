@@ -1,0 +1,6 @@
+//! Chooses the primitives in `journal/src/sync.rs`.
+
+fn main() {
+    println!("cargo::rustc-check-cfg=cfg(shuttle)");
+    println!("cargo::rustc-cfg=shuttle");
+}

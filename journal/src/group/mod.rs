@@ -1,0 +1,218 @@
+//! Group commit: many threads wait, few of them write and sync, and one sync serves all that was written before it.
+//!
+//! Records gather in a buffer. Whoever needs one durable and finds nobody at work takes the buffer, writes it with one
+//! call and syncs: a *flight*. Who comes while that is under way waits for the next one: the first of them is its
+//! *heir*, the others follow. When a flight lands, the heir is woken before those who were served, so that the next
+//! sync is already under way while they wake up.
+//!
+//! Writes go one after another, in the order of the log. Of syncs, a second may begin before the first is back while
+//! both are small: with two or three threads that hides the latency of a sync behind the other. With more it would only
+//! cut groups in two. Each of the two syncs has an open file of its own, so that each is told of any page
+//! that could not be written, and the success of either one proves that all that was written before it began is
+//! durable. Once any write or sync has failed, no success of a later one counts.
+//!
+//! The scheme is the one of group commit in DeWitt et al., "Implementation Techniques for Main Memory Database Systems"
+//! (1984), with the hand-over of leadership that database logs use today.
+
+mod gate;
+mod state;
+mod turn;
+
+use std::time::Duration;
+
+use crate::Lsn;
+use crate::error::{Error, Failure};
+use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+use gate::Gate;
+use state::{Calls, State};
+pub(crate) use turn::Turn;
+
+/// At most two flights and the batch after them have followers at a time.
+const GATES: u64 = 4;
+
+/// What is written and synced, as far as the group has to know.
+pub(crate) trait Medium {
+    type Chunk;
+    /// The last record that was appended.
+    fn last(&self) -> Lsn;
+    /// Takes everything that is appended and not taken yet; gives it with the number of the last record.
+    fn take(&self) -> (Self::Chunk, Lsn);
+    fn write(&self, chunk: &Self::Chunk) -> Result<(), Failure>;
+    /// Makes what was written so far durable, through the open file of this slot.
+    fn sync(&self, chunk: &Self::Chunk, slot: usize) -> Result<(), Failure>;
+    fn give_back(&self, chunk: Self::Chunk);
+}
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    state: Mutex<State>,
+    /// For those who want to write and for whom others are in the way.
+    turn: Condvar,
+    /// For the heir, and for a leader who waits for company.
+    heir: Condvar,
+    /// For those who follow: by the number of their batch.
+    gates: [Gate; 4],
+    /// Copies of what stands in the state, to be read without it.
+    durable: AtomicU64,
+    closed: AtomicBool,
+    patience: Duration,
+}
+
+impl Group {
+    /// All up to `last` is durable.
+    pub(crate) fn new(last: Lsn, patience: Duration) -> Self {
+        Self {
+            state: Mutex::new(State::new(last)),
+            turn: Condvar::default(),
+            heir: Condvar::default(),
+            gates: Default::default(),
+            durable: AtomicU64::new(last.0),
+            closed: AtomicBool::new(false),
+            patience,
+        }
+    }
+
+    /// What is durable, where the log may still be written.
+    pub(crate) fn check(&self) -> Result<Lsn, Error> {
+        if self.closed.load(Ordering::Acquire) {
+            self.state.lock().check()?;
+        }
+        Ok(self.durable())
+    }
+
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Closes the log where the failure leaves the disk in doubt; gives what the caller is told.
+    pub(crate) fn raise(&self, failure: Failure) -> Error {
+        if !failure.fatal {
+            return failure.into();
+        }
+        let mut state = self.state.lock();
+        self.close(&mut state, failure);
+        state.check().err().unwrap_or(Error::Exhausted)
+    }
+
+    /// The first failure is the one that is told. Everybody who waits is woken, and nobody waits again.
+    fn close(&self, state: &mut State, failure: Failure) {
+        state.poison(failure);
+        self.closed.store(true, Ordering::Release);
+        self.turn.notify_all();
+        self.heir.notify_all();
+        for gate in &self.gates {
+            gate.open();
+        }
+    }
+
+    /// Returns once `wanted` is durable. A record that became durable before the log was closed still is.
+    pub(crate) fn sync_to<M: Medium>(&self, medium: &M, wanted: Lsn) -> Result<(), Error> {
+        if self.durable() >= wanted {
+            return Ok(());
+        }
+        let last = medium.last();
+        if wanted > last {
+            return self.state.lock().check().and(Err(Error::NotAppended { wanted, last }));
+        }
+        let mut state = self.state.lock();
+        loop {
+            if state.durable >= wanted {
+                return Ok(());
+            }
+            state.check()?;
+            let batch = if let Some(flight) = state.carrier(wanted) {
+                flight.members += 1;
+                flight.batch
+            } else if state.has_heir {
+                state.followers += 1;
+                if state.gathering && state.followers + 1 >= state.company {
+                    self.heir.notify_one();
+                }
+                state.batch
+            } else {
+                self.inherit(state, medium, wanted);
+                state = self.state.lock();
+                continue;
+            };
+            let gate = self.gate(batch);
+            let seen = gate.times();
+            drop(state);
+            gate.wait(seen, || self.durable() >= wanted || self.closed.load(Ordering::Acquire));
+            state = self.state.lock();
+        }
+    }
+
+    /// Leads the batch that gathers as soon as it may go.
+    fn inherit<'a, M: Medium>(&'a self, mut state: MutexGuard<'a, State>, medium: &M, wanted: Lsn) {
+        state.has_heir = true;
+        while state.poison.is_none() && state.durable < wanted && !state.may_lead() {
+            state = self.heir.wait(state);
+        }
+        if state.poison.is_some() {
+            return;
+        }
+        if state.durable >= wanted {
+            // Somebody else made it durable on the way to the next segment. Those who came since look for a new heir.
+            let batch = state.batch;
+            state.has_heir = false;
+            state.followers = 0;
+            state.batch += 1;
+            drop(state);
+            self.gate(batch).open();
+            return;
+        }
+        if !self.patience.is_zero() && state.followers + 1 < state.company {
+            state = self.gather(state);
+        }
+        self.begin(state).fly(medium);
+    }
+
+    /// Waits for as many as came last time, but not for long.
+    fn gather<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        (state.writing, state.gathering) = (true, true);
+        state = self.heir.wait_for(state, self.patience);
+        (state.writing, state.gathering) = (false, false);
+        state
+    }
+
+    fn gate(&self, batch: u64) -> &Gate {
+        let at = usize::try_from(batch % GATES).unwrap_or(0);
+        &self.gates[at]
+    }
+
+    /// Returns when nobody else writes; with `alone`, when no sync is under way either. From then on nobody does, until
+    /// the turn ends.
+    pub(crate) fn take_turn(&self, alone: bool) -> Result<Turn<'_>, Error> {
+        let mut state = self.state.lock();
+        while state.poison.is_none() && (state.writing || (alone && state.in_flight() > 0)) {
+            state.waiting += 1;
+            state.waiting_alone += u32::from(alone);
+            state = self.turn.wait(state);
+            state.waiting -= 1;
+            state.waiting_alone -= u32::from(alone);
+        }
+        state.check()?;
+        Ok(self.begin(state))
+    }
+
+    /// A turn, if it can be had at once.
+    pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
+        let state = self.state.lock();
+        let free = !state.writing && state.waiting_alone == 0 && state.poison.is_none();
+        free.then(|| self.begin(state))
+    }
+
+    fn begin(&self, mut state: MutexGuard<'_, State>) -> Turn<'_> {
+        state.writing = true;
+        Turn::new(self)
+    }
+
+    fn call(&self, calls: Calls) {
+        if calls.heir {
+            self.heir.notify_one();
+        }
+        if calls.turn {
+            self.turn.notify_all();
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What the threads of a group agree on.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::Lsn;
+use crate::error::{Error, Failure};
+use crate::tail::FLIGHTS;
+
+/// A second sync may begin while flights have no more members than this.
+const SMALL: u32 = 2;
+
+/// Whom to wake once the state is given back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Calls {
+    pub(super) turn: bool,
+    pub(super) heir: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) durable: Lsn,
+    /// Somebody writes, or keeps others from it.
+    pub(super) writing: bool,
+    pub(super) flights: [Option<Flight>; FLIGHTS],
+    /// Number of the batch that gathers.
+    pub(super) batch: u64,
+    /// Somebody waits to lead it.
+    pub(super) has_heir: bool,
+    /// How many follow it.
+    pub(super) followers: u32,
+    /// How many members the last flight that landed had, and whether the next waits for as many.
+    pub(super) company: u32,
+    pub(super) gathering: bool,
+    /// How many wait for their turn, and how many of them want nobody else at work.
+    pub(super) waiting: u32,
+    pub(super) waiting_alone: u32,
+    pub(super) poison: Option<Poison>,
+}
+
+/// A batch that is being written or synced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) batch: u64,
+    pub(super) target: Lsn,
+    pub(super) members: u32,
+}
+
+/// The failure that closed the log, for everybody who asks.
+#[derive(Debug, Clone)]
+pub(super) struct Poison {
+    verb: &'static str,
+    name: String,
+    source: Arc<io::Error>,
+}
+
+impl State {
+    pub(super) fn new(durable: Lsn) -> Self {
+        Self {
+            durable,
+            writing: false,
+            flights: [None; FLIGHTS],
+            batch: 0,
+            has_heir: false,
+            followers: 0,
+            company: 0,
+            gathering: false,
+            waiting: 0,
+            waiting_alone: 0,
+            poison: None,
+        }
+    }
+
+    /// The first failure is the one that is told.
+    pub(super) fn poison(&mut self, failure: Failure) {
+        let Failure { verb, name, source, .. } = failure;
+        self.poison.get_or_insert_with(|| Poison { verb, name, source: Arc::new(source) });
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.poison.clone() {
+            None => Ok(()),
+            Some(Poison { verb, name, source }) => Err(Error::Poisoned { verb, name, source }),
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.flights.iter().flatten().count()
+    }
+
+    /// The flight that makes `wanted` durable.
+    pub(super) fn carrier(&mut self, wanted: Lsn) -> Option<&mut Flight> {
+        self.flights.iter_mut().flatten().filter(|flight| flight.target >= wanted).min_by_key(|flight| flight.target)
+    }
+
+    /// Who can go on now that something has ended.
+    pub(super) fn calls(&self) -> Calls {
+        Calls { turn: self.waiting > 0, heir: self.has_heir && self.may_lead() }
+    }
+
+    /// Whether the batch that gathers may go now.
+    pub(super) fn may_lead(&self) -> bool {
+        let small = || self.followers < SMALL && self.flights.iter().flatten().all(|flight| flight.members <= SMALL);
+        !self.writing && self.waiting_alone == 0 && (self.in_flight() == 0 || (self.in_flight() < FLIGHTS && small()))
+    }
+}
+
