@@ -9,6 +9,7 @@ use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Identity, Kind, Open, Time, write_all};
 
 use crate::frame::{Label, encode};
+use crate::header::ReservedHeader;
 use crate::layout::{FRAME_HEADER_BYTES, SEGMENT_BYTES_MIN, header as field};
 use crate::record::{Begin, Body, Goal, Guard, Intent, ModeChange, New, PathBytes, Record};
 use crate::{Lsn, Reader, SegmentHeader, Tail, TreeId, name};
@@ -66,6 +67,12 @@ fn example_header() -> SegmentHeader {
         created: Time { secs: 1_767_323_045, nanos: 6 },
         durable: Lsn(40),
     }
+}
+
+/// The same segment before it was begun.
+fn example_reserved() -> ReservedHeader {
+    let SegmentHeader { tree, seq, segment_bytes, created, .. } = example_header();
+    ReservedHeader { tree, seq, segment_bytes, created }
 }
 
 /// Two frames, written as one batch, and the zeros behind them.
@@ -142,6 +149,7 @@ fn records() -> Vec<(&'static str, Record)> {
 #[test]
 fn the_example_segment_is_what_is_written() {
     assert_block("segment-header", &example_header().encode()[..field::CRC.end]);
+    assert_block("reserved-header", &example_reserved().encode()[..field::CRC.end]);
     assert_block("frames", &example_frames());
 }
 
@@ -182,7 +190,7 @@ fn one_of_each_record_is_what_is_written_and_comes_back() {
 #[test]
 fn no_block_of_the_document_is_left_unchecked() {
     let mut known: Vec<String> = records().iter().map(|(name, _)| format!("record-{name}")).collect();
-    known.extend(["segment-header".to_owned(), "frames".to_owned()]);
+    known.extend(["segment-header".to_owned(), "reserved-header".to_owned(), "frames".to_owned()]);
     known.sort();
     assert_eq!(blocks().into_keys().collect::<Vec<_>>(), known);
 }

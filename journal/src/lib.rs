@@ -87,6 +87,7 @@ mod stamp;
 mod sync;
 mod tail;
 mod truncate;
+mod unbegun;
 mod walk;
 mod writer;
 
