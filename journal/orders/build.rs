@@ -1,4 +1,4 @@
-//! Chooses the primitives in `journal/src/sync.rs`.
+//! Chooses the primitives in `journal/src/write/sync.rs`.
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(shuttle)");

@@ -2,7 +2,9 @@
 
 use treewal_vfs::Time;
 
-use crate::layout::{self, BEGUN_AT, FRAME_HEADER_BYTES, HEADER_BYTES, MAGIC, VERSION, header as field, put, u32_at, u64_at};
+use crate::layout::{
+    self, BEGUN_AT, FRAME_HEADER_BYTES, HEADER_BYTES, MAGIC, VERSION, header as field, put, u32_at, u64_at,
+};
 use crate::lsn::LSN_MAX;
 use crate::{Lsn, TreeId};
 

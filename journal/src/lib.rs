@@ -61,43 +61,32 @@
 //! * Two writers on one directory destroy the log. The caller holds a lock.
 //! * Checksums find accidents, not forgers who can read the log.
 
-mod ahead;
-mod append;
 mod contents;
 mod error;
 mod frame;
 #[cfg(test)]
 mod golden;
-mod group;
 mod header;
 mod layout;
-mod log;
 mod look;
 mod lsn;
-mod make;
 mod name;
 pub mod record;
 mod repair;
 mod report;
-mod resume;
-mod rotate;
 mod scan;
 mod slot;
 mod stamp;
-mod sync;
-mod tail;
-mod truncate;
-mod unbegun;
 mod walk;
-mod writer;
+mod write;
 
 pub use error::Error;
 pub use frame::Frame;
 pub use header::{HeaderFault, SegmentHeader};
 pub use layout::{RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
-pub use log::{Log, LogOptions};
 pub use lsn::{Lsn, TreeId};
 pub use record::Record;
 pub use repair::{Repair, repair};
 pub use report::{Finding, Proof, Scan, SegmentInfo, Tail};
 pub use scan::Reader;
+pub use write::{Log, LogOptions};

@@ -18,13 +18,14 @@ use std::io;
 
 use treewal_vfs::{Dir, Disk, Open, Rename, copy_contents, errno};
 
+use crate::LogOptions;
 use crate::error::{Attempt, Error, Failure};
 use crate::header::Parsed;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
-use crate::log::LogOptions;
 use crate::lsn::LSN_MAX;
 use crate::report::{Scan, Tail};
-use crate::{Lsn, SegmentHeader, contents, make, name, stamp};
+use crate::write::make;
+use crate::{Lsn, SegmentHeader, contents, name, stamp};
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]

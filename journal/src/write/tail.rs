@@ -55,7 +55,13 @@ pub(crate) struct Direct {
 
 impl Tail {
     /// The end of a segment that holds `offset` bytes.
-    pub(crate) fn resumed(files: [File; FLIGHTS], header: &SegmentHeader, last: Lsn, chain: u32, offset: usize) -> Self {
+    pub(crate) fn resumed(
+        files: [File; FLIGHTS],
+        header: &SegmentHeader,
+        last: Lsn,
+        chain: u32,
+        offset: usize,
+    ) -> Self {
         Self {
             files,
             seq: header.seq,

@@ -5,7 +5,7 @@ use std::io;
 use super::state::Flight;
 use super::{Group, Medium};
 use crate::error::{Error, Failure};
-use crate::sync::Ordering;
+use crate::write::sync::Ordering;
 
 /// The right to write. It ends with [`Turn::end`]; where it is dropped before, something unwound, and the log is closed.
 #[must_use]

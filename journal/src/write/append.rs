@@ -4,12 +4,12 @@ use std::io::IoSlice;
 
 use treewal_vfs::write_all_vectored;
 
+use super::group::Medium;
+use super::tail::{Direct, Tail};
+use super::writer::Writer;
 use crate::error::{Attempt, Error};
-use crate::group::Medium;
 use crate::layout::frame_bytes;
 use crate::lsn::LSN_MAX;
-use crate::tail::{Direct, Tail};
-use crate::writer::Writer;
 use crate::{Lsn, name};
 
 /// A buffer that has grown to this is written without anybody asking, in bytes: large enough that the call costs
@@ -26,7 +26,8 @@ impl Writer {
     pub(crate) fn append<P: AsRef<[u8]>>(&self, records: &[(u8, P)]) -> Result<Lsn, Error> {
         self.group.check()?;
         let bytes = self.check(records)?;
-        if records.iter().any(|(_, payload)| payload.as_ref().len() >= DIRECT_BYTES) && bytes <= self.options.capacity() {
+        if records.iter().any(|(_, payload)| payload.as_ref().len() >= DIRECT_BYTES) && bytes <= self.options.capacity()
+        {
             return self.append_direct(records, bytes);
         }
         self.append_copied(records, bytes)

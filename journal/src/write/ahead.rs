@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use crate::sync::{Builder, JoinHandle, Mutex, Ordering};
-use crate::writer::Writer;
+use super::sync::{Builder, JoinHandle, Mutex, Ordering};
+use super::writer::Writer;
 
 /// The thread at work, if any.
 #[derive(Debug, Default)]

@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use treewal_vfs::{Dir, Disk, File, Rename};
 
+use super::log::LogOptions;
+use super::make;
+use super::tail::{FLIGHTS, Tail as End};
+use super::writer::{Files, Reserved, Sealed, Writer};
 use crate::error::{Attempt, Error, Failure};
 use crate::frame::{Label, encode};
 use crate::header::Parsed;
 use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX};
-use crate::log::LogOptions;
 use crate::name::Name;
 use crate::report::{Finding, Scan, SegmentInfo, Tail};
-use crate::tail::{FLIGHTS, Tail as End};
 use crate::walk::Cursor;
-use crate::writer::{Files, Reserved, Sealed, Writer};
-use crate::{Lsn, SegmentHeader, contents, make, name, stamp};
+use crate::{Lsn, SegmentHeader, contents, name, stamp};
 
 pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Writer, Error> {
     options.check()?;
@@ -208,12 +209,7 @@ impl Job<'_> {
         make::header(stamp::boot(&self.disk.boot_id()), &self.options, seq, prev, prev_crc)
     }
 
-    fn make(
-        &self,
-        mut spare: Option<String>,
-        header: &SegmentHeader,
-        frames: &[u8],
-    ) -> Result<[File; FLIGHTS], Error> {
+    fn make(&self, mut spare: Option<String>, header: &SegmentHeader, frames: &[u8]) -> Result<[File; FLIGHTS], Error> {
         let made = make::prepare(self.disk, self.dir, &mut spare, header, frames)
             .and_then(|segment| segment.place(self.disk, self.dir, Rename::NoReplace));
         self.settle(made)

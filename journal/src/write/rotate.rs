@@ -1,16 +1,17 @@
 //! From one segment to the next, and the one after made ready meanwhile.
 //!
 //! A segment is begun when everything in the one before is durable, so that its header proves that nothing is missing
-//! before it. The next one stands ready on the disk, [reserved](crate::make::reserve): all that a committer pays for a
+//! before it. The next one stands ready on the disk, [reserved](make::reserve): all that a committer pays for a
 //! full segment is one more sync, which its own records wait for in any case.
 
+use super::group::Turn;
+use super::make;
+use super::sync::Ordering;
+use super::tail::Tail;
+use super::writer::{Reserved, Sealed, Writer};
+use crate::Lsn;
 use crate::error::{Error, Failure};
-use crate::group::Turn;
 use crate::layout::frame_bytes;
-use crate::tail::Tail;
-use crate::writer::{Reserved, Sealed, Writer};
-use crate::sync::Ordering;
-use crate::{Lsn, make};
 
 impl Writer {
     /// Begins the next segment, unless frames of `bytes` fit in this one.

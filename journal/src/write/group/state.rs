@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Lsn;
 use crate::error::{Error, Failure};
-use crate::tail::FLIGHTS;
+use crate::write::tail::FLIGHTS;
 
 /// A second sync may begin while flights have no more members than this.
 const SMALL: u32 = 2;
@@ -104,4 +104,3 @@ impl State {
         !self.writing && self.waiting_alone == 0 && (self.in_flight() == 0 || (self.in_flight() < FLIGHTS && small()))
     }
 }
-

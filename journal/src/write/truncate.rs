@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 
 use treewal_vfs::Rename;
 
+use super::make;
+use super::writer::Writer;
 use crate::error::{Attempt, Error, Failure};
-use crate::writer::Writer;
-use crate::{Lsn, make, name};
+use crate::{Lsn, name};
 
 impl Writer {
     /// See [`Log::truncate`](crate::Log::truncate).

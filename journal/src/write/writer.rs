@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use treewal_vfs::{Dir, Disk, File, write_all};
 
+use super::group::{Group, Medium};
+use super::make;
+use super::sync::{AtomicBool, Mutex, Ordering};
+use super::tail::{Chunk, FLIGHTS, Tail, emptied};
 use crate::error::{Attempt, Error, Failure};
-use crate::group::{Group, Medium};
-use crate::sync::{AtomicBool, Mutex, Ordering};
-use crate::tail::{Chunk, FLIGHTS, Tail, emptied};
-use crate::{LogOptions, Lsn, make, name, stamp};
+use crate::{LogOptions, Lsn, name, stamp};
 
 /// Locks are taken in the order: `chores`, `files`, the state of the group, `tail`, `spares`. A turn to write comes before
 /// all of them.

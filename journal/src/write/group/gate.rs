@@ -1,6 +1,6 @@
 //! Where the followers of a batch sleep until it has landed.
 
-use crate::sync::{AtomicU64, Condvar, Mutex, Ordering};
+use crate::write::sync::{AtomicU64, Condvar, Mutex, Ordering};
 
 /// Opens again and again: whoever saw it before it opened is let through.
 #[derive(Debug, Default)]
@@ -31,4 +31,3 @@ impl Gate {
         self.opened.notify_all();
     }
 }
-

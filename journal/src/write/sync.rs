@@ -8,8 +8,8 @@ use std::time::Duration;
 #[cfg(shuttle)]
 use shuttle::sync as imp;
 
-pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use imp::MutexGuard;
+pub(crate) use imp::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A mutex that a panic does not poison: what it guards is whole between any two statements, and where a panic means
 /// more than that, a guard of its own closes the log.
@@ -48,8 +48,8 @@ impl Condvar {
     }
 }
 
+#[cfg(shuttle)]
+pub(crate) use shuttle::thread::{Builder, JoinHandle};
 /// A thread of the log's own.
 #[cfg(not(shuttle))]
 pub(crate) use std::thread::{Builder, JoinHandle};
-#[cfg(shuttle)]
-pub(crate) use shuttle::thread::{Builder, JoinHandle};

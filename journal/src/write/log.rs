@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use treewal_vfs::{Dir, Disk};
 
-use crate::ahead::Ahead;
+use super::ahead::Ahead;
+use super::group::Medium;
+use super::resume;
+use super::writer::Writer;
 use crate::error::Error;
-use crate::group::Medium;
 use crate::header::is_segment_bytes;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, RECORD_BYTES_MAX};
-use crate::writer::Writer;
-use crate::{Lsn, Scan, TreeId, resume};
+use crate::{Lsn, Scan, TreeId};
 
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

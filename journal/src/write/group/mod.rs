@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::Lsn;
 use crate::error::{Error, Failure};
-use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+use crate::write::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use gate::Gate;
 use state::{Calls, State};
 pub(crate) use turn::Turn;

@@ -6,11 +6,11 @@ use std::ffi::OsStr;
 
 use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, write_all};
 
+use super::tail::FLIGHTS;
+use super::writer::Reserved;
 use crate::error::{Attempt, Failure};
-use crate::layout::FRAME_HEADER_BYTES;
 use crate::header::ReservedHeader;
-use crate::tail::FLIGHTS;
-use crate::writer::Reserved;
+use crate::layout::FRAME_HEADER_BYTES;
 use crate::{LogOptions, Lsn, SegmentHeader, name, stamp};
 
 /// How much one call zeroes. Larger writes leave larger folios in the page cache, and every later small sync of the
@@ -116,7 +116,8 @@ pub(crate) fn reserve(
     options: &LogOptions,
     seq: u64,
 ) -> Result<Reserved, Failure> {
-    let header = ReservedHeader { tree: options.tree, seq, segment_bytes: options.segment_bytes, created: stamp::now() };
+    let header =
+        ReservedHeader { tree: options.tree, seq, segment_bytes: options.segment_bytes, created: stamp::now() };
     let spare = match slot.take() {
         Some(spare) => spare,
         None => spare(disk, dir, header.segment_bytes)?,
