@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use treewal_vfs::{Dir, Disk, Entry, File, Lock, Meta, Open, RelPath, Rename, Time, Verb};
+use treewal_vfs::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, Verb};
 
 /// Forwards to `inner` and then calls `after` with what was done.
 pub(crate) struct Hooked<D, F> {
@@ -45,6 +45,7 @@ impl<D: Disk, F: Fn(Verb) + Send + Sync> Disk for Hooked<D, F> {
         List: fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>>;
         ReadLink: fn read_link(&self, at: &Dir, name: &OsStr) -> io::Result<OsString>;
         ReadAt: fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+        Map: fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>>;
         NextData: fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>>;
         Xattrs: fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
         Space: fn space(&self, dir: &Dir) -> io::Result<u64>;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::path::Path;
 
-use crate::{Dir, Entry, File, Meta, RelPath, Time};
+use crate::{Dir, Entry, File, Mapping, Meta, RelPath, Time};
 
 /// How [`Disk::open`] opens a file. A symlink in the last place is never followed (`ELOOP`), and opening a fifo does
 /// not wait for its other end. What is opened need not be a regular file: ask [`Disk::stat_file`]. A directory opens for
@@ -112,6 +112,17 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Reads into `buf` from `offset` on; fewer bytes than asked for are no error, none is the end of the file.
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// The first `bytes_max` bytes of a file, or all of it, as memory: to look at much without a call for each part of it.
+    /// `None` where the file is better read: it is empty or no regular file, its file system is on a network or not
+    /// known, or the disk has no such thing.
+    ///
+    /// **Only for a file that nobody writes and nobody cuts while the mapping lives**: hold the lock that all who do
+    /// have to hold. [`Mapping`] says what happens otherwise. Where that cannot be had, use [`read_at`](Disk::read_at).
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
+        let (_, _) = (file, bytes_max);
+        Ok(None)
+    }
 
     /// The next run of bytes at or after `offset` that is not a hole, as `(start, end)`; `None` where only a hole
     /// follows. A file system that knows no holes gives the rest of the file.

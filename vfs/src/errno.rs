@@ -13,6 +13,8 @@ pub const EBADF: i32 = Errno::BADF.raw_os_error();
 pub const EBUSY: i32 = Errno::BUSY.raw_os_error();
 /// Disk quota exceeded.
 pub const EDQUOT: i32 = Errno::DQUOT.raw_os_error();
+/// A page that the disk does not give.
+pub const EFAULT: i32 = Errno::FAULT.raw_os_error();
 /// Something is there already.
 pub const EEXIST: i32 = Errno::EXIST.raw_os_error();
 /// Interrupted by a signal.

@@ -25,6 +25,8 @@ pub enum Verb {
     ReadLink,
     /// `read_at`.
     ReadAt,
+    /// `map`.
+    Map,
     /// `next_data`.
     NextData,
     /// `xattrs`.
@@ -117,6 +119,7 @@ impl Verb {
             | Self::List
             | Self::ReadLink
             | Self::ReadAt
+            | Self::Map
             | Self::NextData
             | Self::Xattrs
             | Self::Space

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FaultDisk, Verdict};
-use crate::{Dir, Disk, Entry, File, Lock, Meta, Open, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, Verb};
 
 impl Disk for FaultDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -42,6 +42,10 @@ impl Disk for FaultDisk {
 
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.whole(Verb::ReadAt)?.read_at(file, buf, offset)
+    }
+
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
+        self.whole(Verb::Map)?.map(file, bytes_max)
     }
 
     fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {

@@ -13,6 +13,7 @@ mod attributes;
 mod contents;
 mod list;
 mod lock;
+mod map;
 mod name;
 mod names;
 mod open;
@@ -31,7 +32,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::handle::Handle;
-use crate::{Dir, Disk, Entry, File, Lock, Meta, Open, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time};
 
 pub(crate) use process::kill_self;
 
@@ -86,6 +87,10 @@ impl Disk for RealDisk {
 
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         contents::read_at(fd(&file.0)?, buf, offset)
+    }
+
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
+        map::map(fd(&file.0)?, bytes_max)
     }
 
     fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {

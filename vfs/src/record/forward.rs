@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::{Call, RecordingDisk};
-use crate::{Dir, Disk, Entry, File, Lock, Meta, Open, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, Verb};
 
 impl Disk for RecordingDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -42,6 +42,10 @@ impl Disk for RecordingDisk {
 
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.note(Call::new(Verb::ReadAt, OsStr::new("")).bytes(buf.len())).read_at(file, buf, offset)
+    }
+
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
+        self.handle(Verb::Map).map(file, bytes_max)
     }
 
     fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {

@@ -8,10 +8,11 @@ use rustix::io::Errno;
 
 use super::SimDisk;
 use super::attributes::xattr_fits;
+use super::content::to_usize;
 use super::image::{Body, Id};
 use super::names::permissions;
 use super::state::State;
-use crate::{Dir, Disk, Entry, File, Kind, Lock, Meta, Open, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Kind, Lock, Mapping, Meta, Open, RelPath, Rename, Time};
 
 impl Disk for SimDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -79,6 +80,18 @@ impl Disk for SimDisk {
 
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         self.look_file(file, |state, file| state.read_at(file, buf, offset))
+    }
+
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
+        let meta = self.stat_file(file)?;
+        let bytes = to_usize(meta.size.min(bytes_max));
+        if meta.kind != Kind::File || bytes == 0 {
+            return Ok(None);
+        }
+        let mut copy = vec![0; bytes];
+        let read = self.read_at(file, &mut copy, 0)?;
+        copy.truncate(read);
+        Ok(Some(Mapping::of_copy(copy, read)))
     }
 
     fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>> {

@@ -5,6 +5,7 @@
 
 mod copy;
 mod fault;
+mod mapping;
 mod real_contents;
 mod real_metadata;
 mod real_names;
