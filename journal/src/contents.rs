@@ -4,10 +4,13 @@ use std::io;
 
 use treewal_vfs::{Disk, File, errno};
 
+use crate::layout::is_zero;
+
 /// How much one call asks for: a bad sector costs at most this much of what stands before it, and then is asked for
 /// sector by sector.
 const PART_BYTES: usize = 256 << 10;
-const SECTOR_BYTES: usize = 512;
+/// What a medium refuses at the least, in bytes.
+pub(crate) const SECTOR_BYTES: usize = 512;
 
 /// Fills `out` with the first `bytes_max` bytes of `file`, or all of it. Gives whether the disk gave them all; where
 /// it did not, `out` ends at the first byte it refused.
@@ -39,4 +42,23 @@ pub(crate) fn read(disk: &dyn Disk, file: &File, bytes_max: u64, out: &mut Vec<u
     }
     out.truncate(filled);
     Ok(true)
+}
+
+/// Whether the disk gives all bytes of `file`, and all are zero. Stops at the first that is not.
+///
+/// # Errors
+/// Whatever [`Disk::read_at`] says but `EIO`.
+pub(crate) fn is_all_zero(disk: &dyn Disk, file: &File) -> io::Result<bool> {
+    let mut buffer = vec![0; PART_BYTES];
+    let mut offset = 0;
+    loop {
+        match disk.read_at(file, &mut buffer, offset) {
+            Ok(0) => return Ok(true),
+            Ok(read) if is_zero(&buffer[..read]) => offset += read as u64,
+            Ok(_) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(errno::EIO) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
 }

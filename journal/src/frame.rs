@@ -1,7 +1,9 @@
 //! One record in a segment: a header of 32 bytes, the payload, zeros up to the next multiple of 8.
 
 use crate::Lsn;
-use crate::layout::{FRAME_HEADER_BYTES, RECORD_BYTES_MAX, frame as field, frame_bytes, is_zero, put, u32_at, u64_at};
+use crate::layout::{
+    ALIGN, FRAME_HEADER_BYTES, RECORD_BYTES_MAX, frame as field, frame_bytes, is_zero, put, u32_at, u64_at,
+};
 
 /// A record as the reader hands it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,53 +22,89 @@ pub struct Frame<'a> {
     pub offset: u64,
 }
 
-/// What stands in the header of a frame, with the payload behind it.
+/// What stands in the header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Raw<'a> {
+pub(crate) struct Head {
     pub(crate) crc: u32,
     pub(crate) prev_crc: u32,
     pub(crate) kind: u8,
     pub(crate) lsn: Lsn,
     pub(crate) durable: Lsn,
-    pub(crate) payload: &'a [u8],
-    covered: &'a [u8],
+    /// Of the payload, in bytes; within its limit.
+    pub(crate) len: usize,
 }
 
-impl<'a> Raw<'a> {
-    /// Takes `bytes` apart, which start where a frame may start; `None` where they cannot be a frame. The checksum is
-    /// not looked at.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let head = bytes.get(..FRAME_HEADER_BYTES)?;
-        let len = payload_len(head)?;
-        let payload = bytes.get(FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + len)?;
+impl Head {
+    /// Takes the header of a frame apart; `None` where it cannot be one.
+    #[inline]
+    pub(crate) fn parse(head: &[u8; FRAME_HEADER_BYTES]) -> Option<Self> {
+        let len = usize::try_from(u32_at(head, field::LEN)).ok()?;
+        if !is_kind_word(u32_at(head, field::KIND_WORD)) || len > RECORD_BYTES_MAX {
+            return None;
+        }
         Some(Self {
             crc: u32_at(head, field::CRC),
             prev_crc: u32_at(head, field::PREV_CRC),
             kind: head[field::KIND],
             lsn: Lsn(u64_at(head, field::LSN)),
             durable: Lsn(u64_at(head, field::DURABLE_LSN)),
-            payload,
-            covered: &head[field::COVERED],
+            len,
         })
     }
 
-    /// Whether the checksum fits. With it the frame is one that the writer of this segment wrote: nobody else knows
-    /// the seed.
-    pub(crate) fn is_sealed(&self, seed: u64) -> bool {
-        checksum(seed, self.covered, self.payload) == self.crc
+    /// Bytes of the header and the payload.
+    pub(crate) fn bytes(&self) -> usize {
+        FRAME_HEADER_BYTES + self.len
     }
 
     /// Bytes that the frame takes in the segment.
-    pub(crate) fn bytes(&self) -> usize {
-        frame_bytes(self.payload.len())
+    pub(crate) fn padded(&self) -> usize {
+        frame_bytes(self.len)
     }
 }
 
-/// The length of the payload that a frame's header claims; `None` where it cannot be the header of a frame.
-pub(crate) fn payload_len(head: &[u8]) -> Option<usize> {
-    let len = usize::try_from(u32_at(head, field::LEN)).ok()?;
-    let plausible = head[field::KIND] != 0 && is_zero(&head[field::ZERO]) && len <= RECORD_BYTES_MAX;
-    plausible.then_some(len)
+/// Whether four bytes can be the kind of a frame with the three zeros behind it.
+fn is_kind_word(word: u32) -> bool {
+    const KIND: u32 = 0xff;
+    word & KIND != 0 && word & !KIND == 0
+}
+
+/// How many bytes from the front of `bytes` on, which begin where a frame may begin, hold no place where one does
+/// begin: a multiple of [`ALIGN`]. The last few cannot be told, and are not counted.
+pub(crate) fn gap(bytes: &[u8]) -> usize {
+    // Mostly there are zeros, and they are passed over many at a time.
+    const LANE: usize = 64;
+    let mut at = bytes.chunks_exact(LANE).take_while(|lane| is_zero(lane)).count() * LANE;
+    // The kind of a frame that begins within the last zeros can stand behind them.
+    at = at.saturating_sub(field::KIND_WORD.end.next_multiple_of(ALIGN));
+    while let Some(head) = bytes.get(at..at + FRAME_HEADER_BYTES) {
+        if is_kind_word(u32_at(head, field::KIND_WORD)) {
+            break;
+        }
+        at += ALIGN;
+    }
+    at
+}
+
+/// What the checksums of a segment start from, worked out once: its seed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seal {
+    seed_crc: u32,
+}
+
+impl Seal {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed_crc: crc32fast::hash(&seed.to_le_bytes()) }
+    }
+
+    /// Whether the checksum of a frame fits, which is `frame`, header and payload and no more. If it does, the frame is
+    /// one that the writer of this segment wrote: nobody else knows the seed.
+    #[inline]
+    pub(crate) fn fits(self, crc: u32, frame: &[u8]) -> bool {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.seed_crc);
+        hasher.update(&frame[field::COVERED.start..]);
+        hasher.finalize() == crc
+    }
 }
 
 /// What a frame says beside its payload.
@@ -118,19 +156,25 @@ mod tests {
 
     const LABEL: Label = Label { kind: 5, lsn: Lsn(12), durable: Lsn(9) };
 
+    /// The header of the frame that `bytes` start with, where its payload is there and its checksum fits.
+    fn sealed(bytes: &[u8], seed: u64) -> Option<Head> {
+        let head = Head::parse(bytes.first_chunk()?)?;
+        let frame = bytes.get(..head.bytes())?;
+        Some(head).filter(|head| Seal::new(seed).fits(head.crc, frame))
+    }
+
     #[test]
     fn comes_back_as_it_went_and_is_padded_with_zeros() {
-        for len in 0..20 {
+        for len in 0..200 {
             let payload = vec![0xaa; len];
             let mut out = Vec::new();
             let crc = encode(&mut out, 77, 4, LABEL, &payload);
             assert_eq!(out.len() % 8, 0);
             assert!(is_zero(&out[32 + len..]));
-            let raw = Raw::parse(&out).unwrap();
-            assert_eq!((raw.crc, raw.prev_crc, raw.kind, raw.lsn, raw.durable), (crc, 4, 5, Lsn(12), Lsn(9)));
-            assert_eq!((raw.payload, raw.bytes()), (payload.as_slice(), out.len()));
-            assert!(raw.is_sealed(77));
-            assert!(!raw.is_sealed(78), "a frame belongs to one seed");
+            let head = sealed(&out, 77).unwrap();
+            assert_eq!((head.crc, head.prev_crc, head.kind, head.lsn, head.durable), (crc, 4, 5, Lsn(12), Lsn(9)));
+            assert_eq!((head.len, head.bytes(), head.padded()), (len, 32 + len, out.len()));
+            assert_eq!(sealed(&out, 78), None, "a frame belongs to one seed");
         }
     }
 
@@ -142,7 +186,7 @@ mod tests {
             for bit in 0..8 {
                 let mut bad = out.clone();
                 bad[at] ^= 1 << bit;
-                assert!(!Raw::parse(&bad).is_some_and(|raw| raw.is_sealed(77)), "byte {at} bit {bit}");
+                assert_eq!(sealed(&bad, 77), None, "byte {at} bit {bit}");
             }
         }
     }
@@ -152,8 +196,27 @@ mod tests {
         let mut out = Vec::new();
         encode(&mut out, 77, 4, LABEL, b"");
         put(&mut out, field::LEN, &u32::MAX.to_le_bytes());
-        assert_eq!(Raw::parse(&out), None);
+        assert_eq!(Head::parse(out.first_chunk().unwrap()), None);
         put(&mut out, field::LEN, &1u32.to_le_bytes());
-        assert_eq!(Raw::parse(&out), None, "the payload would lie beyond the end");
+        assert_eq!(sealed(&out, 77), None, "the payload would lie beyond the end");
+    }
+
+    #[test]
+    fn a_gap_ends_where_a_frame_can_begin_and_not_behind() {
+        for len in (0..400).step_by(8) {
+            for begin in (0..len).step_by(8) {
+                let mut bytes = vec![0; len];
+                if let Some(kind) = bytes.get_mut(begin + field::KIND) {
+                    *kind = 3;
+                }
+                let told = len.saturating_sub(FRAME_HEADER_BYTES - ALIGN);
+                let is_there = bytes.iter().any(|byte| *byte != 0);
+                assert!(gap(&bytes) >= begin.min(told), "{begin} of {len}");
+                assert!(gap(&bytes) <= if is_there { begin } else { len }, "{begin} of {len}");
+                // Bytes that make a frame of nothing.
+                bytes.iter_mut().skip(field::KIND + 1).step_by(8).for_each(|byte| *byte = 7);
+                assert_eq!(gap(&bytes), told, "{begin} of {len}");
+            }
+        }
     }
 }

@@ -53,20 +53,43 @@
 //! `fdatasync`; while it runs, others append. In steady state a commit is one `pwrite` and one `fdatasync`, and
 //! changes nothing about the file but data. A write or a sync that fails closes the log for good.
 //!
+//! # Reading
+//!
+//! [`Reader`] tells and never mends. It goes from segment to segment in the order of their numbers, walks through the
+//! frames of each as long as they count, and looks beyond the last one for marks. A [`Scan`] says how the log ends
+//! ([`Tail`], with the [`Proof`] where it is damage), what it is made of, and what else is not as it should be
+//! ([`Finding`]): files that are missing, double, of another tree or under a wrong name, too short, unreadable, or no
+//! files at all. It is the same for the same files, whatever [`ScanOptions`] say about how to read them:
+//!
+//! | | where the bytes come from | memory | for whom |
+//! |---|---|---|---|
+//! | [`Source::Buffered`] | read into a buffer that slides | twice the largest record, at least 256 KiB | everybody |
+//! | [`Source::Mapped`] | the files, mapped where that is safe; read where the disk refuses a page | none | who holds the lock of the log |
+//!
+//! More threads check segments ahead of the one that hands records out, each a segment of its own: worth it for logs of
+//! many segments. [`Reader::scan_from`] begins at a record, for somebody who has those before, and leaves older segments
+//! alone.
+//!
+//! No file makes a reader take more memory than that, or more time than a few times what its length is worth.
+//!
 //! # What it does not promise
 //!
-//! * Damage to the very last batch, after which nothing was written, looks like a torn tail: only what follows a record
-//!   can vouch for it.
-//! * The oldest segments can be removed by hand without a trace: compare [`Scan::first`] with what was truncated.
+//! * Damage to the very last batch, after which nothing was written, looks like a torn tail, or like an end, where all of
+//!   it is zero: only what follows a record can vouch for it.
+//! * The oldest segments can be removed by hand without a trace: compare [`Scan::first`] with what was truncated. So can
+//!   the newest.
 //! * Two writers on one directory destroy the log. The caller holds a lock.
 //! * Checksums find accidents, not forgers who can read the log.
 
 mod contents;
+mod ending;
 mod error;
 mod frame;
 #[cfg(test)]
 mod golden;
 mod header;
+mod helpers;
+mod how;
 mod layout;
 mod look;
 mod lsn;
@@ -78,15 +101,17 @@ mod scan;
 mod slot;
 mod stamp;
 mod walk;
+mod window;
 mod write;
 
 pub use error::Error;
 pub use frame::Frame;
 pub use header::{HeaderFault, SegmentHeader};
+pub use how::{SCAN_THREADS_MAX, ScanOptions, Source};
 pub use layout::{RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use lsn::{Lsn, TreeId};
 pub use record::Record;
 pub use repair::{Repair, repair};
-pub use report::{Finding, Proof, Scan, SegmentInfo, Tail};
+pub use report::{Excerpt, Finding, Proof, Scan, SegmentInfo, Tail};
 pub use scan::Reader;
 pub use write::{Log, LogOptions};

@@ -5,10 +5,11 @@
 //! also that appending here could bring them back.
 
 use crate::Lsn;
-use crate::frame::Raw;
+use crate::frame::{Head, Seal, gap};
 use crate::header::SegmentHeader;
-use crate::layout::ALIGN;
+use crate::layout::{ALIGN, FRAME_HEADER_BYTES};
 use crate::walk::{Cursor, limit};
+use crate::window::Window;
 
 /// What stands beyond the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,36 +28,40 @@ pub(crate) enum Beyond {
 /// about one.
 const WORK_MAX: usize = 4;
 
-/// Looks for frames of this segment from the cursor on.
-pub(crate) fn beyond(bytes: &[u8], header: &SegmentHeader, cursor: &Cursor) -> Beyond {
+/// Looks for frames of this segment from the cursor on, up to its end.
+pub(crate) fn beyond<W: Window>(window: &mut W, header: &SegmentHeader, cursor: &Cursor) -> Result<Beyond, W::Error> {
     let limit = limit(header);
-    let bytes = &bytes[..limit.min(bytes.len())];
+    let seal = Seal::new(header.seed);
     let mut work = limit.saturating_mul(WORK_MAX);
     let mut found = Beyond::Nothing;
     let mut offset = cursor.offset;
-    let lsn_max =
-        cursor.expected.0.saturating_add((limit.saturating_sub(offset) / crate::layout::FRAME_HEADER_BYTES) as u64);
-    while let Some(rest) = bytes.get(offset..).filter(|rest| !rest.is_empty()) {
-        let raw = Raw::parse(rest).filter(|raw| is_later(raw, cursor.expected, lsn_max));
-        let Some(raw) = raw else {
+    let lsn_max = cursor.expected.0.saturating_add((limit.saturating_sub(offset) / FRAME_HEADER_BYTES) as u64);
+    loop {
+        let bytes = window.at(offset, FRAME_HEADER_BYTES)?;
+        let Some(first) = bytes.first_chunk() else { return Ok(found) };
+        let head = Head::parse(first).filter(|head| is_later(head, cursor.expected, lsn_max));
+        let Some(head) = head else {
+            offset += ALIGN + gap(&bytes[ALIGN..]);
+            continue;
+        };
+        let Some(frame) = window.at(offset, head.bytes())?.get(..head.bytes()) else {
             offset += ALIGN;
             continue;
         };
-        let Some(left) = work.checked_sub(raw.bytes()) else { return Beyond::Costly };
+        let Some(left) = work.checked_sub(head.padded()) else { return Ok(Beyond::Costly) };
         work = left;
-        if !raw.is_sealed(header.seed) {
+        if !seal.fits(head.crc, frame) {
             offset += ALIGN;
-        } else if raw.durable >= cursor.expected {
-            return Beyond::Durable { lsn: raw.lsn, offset, durable: raw.durable };
+        } else if head.durable >= cursor.expected {
+            return Ok(Beyond::Durable { lsn: head.lsn, offset, durable: head.durable });
         } else {
             found = Beyond::Unproven;
-            offset += raw.bytes();
+            offset += head.padded();
         }
     }
-    found
 }
 
 /// Whether the numbers of a would-be frame can be those of one written after `expected` in the same segment.
-fn is_later(raw: &Raw<'_>, expected: Lsn, lsn_max: u64) -> bool {
-    raw.lsn > expected && raw.lsn.0 <= lsn_max && raw.durable < raw.lsn
+fn is_later(head: &Head, expected: Lsn, lsn_max: u64) -> bool {
+    head.lsn > expected && head.lsn.0 <= lsn_max && head.durable < head.lsn
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use treewal_vfs::Kind;
+
 use crate::header::HeaderFault;
 use crate::{Lsn, SegmentHeader, TreeId};
 
@@ -72,6 +74,8 @@ pub enum Proof {
     },
     /// The disk does not give the bytes.
     Unreadable,
+    /// Something else than a file has the name of the segment.
+    NoFile(Kind),
     /// Telling would take more work than any log that nobody tampered with.
     Costly,
 }
@@ -85,7 +89,8 @@ pub struct SegmentInfo {
     pub last: Lsn,
     /// Where the next frame would start, in bytes.
     pub end: u64,
-    /// Whether the file has all its bytes and the disk gives them; to another one nothing is ever appended.
+    /// Whether the file has all its bytes and the disk gave those that were asked for, which are all in the last
+    /// segment; to another one nothing is ever appended.
     pub whole: bool,
 }
 
@@ -127,6 +132,13 @@ pub enum Finding {
         /// Whose it is.
         tree: TreeId,
     },
+    /// Something else than a file has the name of a segment: it is neither opened nor followed.
+    NoFile {
+        /// Which, by its name.
+        segment: u64,
+        /// What it is.
+        kind: Kind,
+    },
     /// A segment that was never begun and never will be: the highest one, where it is nothing but zeros, or a reserved
     /// one that is not next. It holds nothing.
     Unfinished {
@@ -142,7 +154,8 @@ pub enum Finding {
         /// How many it should have.
         expected: u64,
     },
-    /// The disk does not give the bytes of a file (`EIO`).
+    /// The disk does not give the bytes of a file (`EIO`). What lies behind the last record of a segment that another
+    /// one continues is not asked for: nothing there counts.
     Unreadable {
         /// Which segment.
         segment: u64,
@@ -183,10 +196,67 @@ pub struct Scan {
 }
 
 impl Scan {
+    pub(crate) fn empty() -> Self {
+        Self {
+            segments: Vec::new(),
+            reserved: None,
+            tail: Tail::Clean,
+            first: Lsn(1),
+            last: Lsn::ZERO,
+            durable: Lsn::ZERO,
+            chain: 0,
+            tree: None,
+            findings: Vec::new(),
+        }
+    }
+
     /// Where the next frame would start in the last segment, in bytes; 0 in an empty log.
     #[must_use]
     pub fn next_offset(&self) -> u64 {
         self.segments.last().map_or(0, |segment| segment.end)
+    }
+}
+
+/// What a scan of the newer part of a log found; see [`Reader::scan_from`](crate::Reader::scan_from).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Excerpt {
+    /// The segments that were not looked at, oldest first: their headers are sound and say that they hold none of the
+    /// records that were asked for. Whether the records in them are sound is not known.
+    pub skipped: Vec<SegmentHeader>,
+    /// The segments that were read and count, oldest first. The last one may count in part.
+    pub segments: Vec<SegmentInfo>,
+    /// How the log ends.
+    pub tail: Tail,
+    /// Number of the first record of the log, skipped ones among them.
+    pub first: Lsn,
+    /// Number of the last record that counts; 0 in an empty log.
+    pub last: Lsn,
+    /// Everything up to here is known to have been durable when something later was written.
+    pub durable: Lsn,
+    /// The tree that the log belongs to.
+    pub tree: Option<TreeId>,
+    /// What is not as it should be, as far as it was looked at.
+    pub findings: Vec<Finding>,
+}
+
+impl Excerpt {
+    pub(crate) fn new(scan: Scan, skipped: Vec<SegmentHeader>) -> Self {
+        let Scan { segments, tail, first, last, durable, tree, findings, .. } = scan;
+        let first = skipped.first().map_or(first, |oldest| oldest.first);
+        Self { skipped, segments, tail, first, last, durable, tree, findings }
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Dir => "directory",
+        Kind::Symlink => "symlink",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+        Kind::CharDevice => "character device",
+        Kind::BlockDevice => "block device",
     }
 }
 
@@ -220,6 +290,7 @@ impl fmt::Display for Proof {
             Self::Misnamed { says } => write!(f, "segment says that it is {says:016x}"),
             Self::Short { bytes } => write!(f, "file has only {bytes} bytes"),
             Self::Unreadable => f.write_str("disk does not give the bytes"),
+            Self::NoFile(kind) => write!(f, "segment is a {}", word(*kind)),
             Self::Costly => f.write_str("telling how it ends would cost too much"),
         }
     }
@@ -233,6 +304,7 @@ impl fmt::Display for Finding {
             Self::Misnamed { segment, says } => write!(f, "segment {segment:016x} says that it is {says:016x}"),
             Self::Duplicate { segment, says } => write!(f, "segment {segment:016x} is a second {says:016x}"),
             Self::Foreign { segment, tree } => write!(f, "segment {segment:016x} belongs to tree {tree}"),
+            Self::NoFile { segment, kind } => write!(f, "segment {segment:016x} is a {}", word(*kind)),
             Self::Unfinished { segment } => write!(f, "segment {segment:016x} was never finished and is empty"),
             Self::Short { segment, bytes, expected } => {
                 write!(f, "segment {segment:016x} has {bytes} bytes instead of {expected}")

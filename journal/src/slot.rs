@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-use treewal_vfs::{Dir, Disk, Open};
+use treewal_vfs::{Dir, Disk, Kind, Open};
 
 use crate::error::{Attempt, Error};
 use crate::header::{HeaderFault, Parsed};
-use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX, is_zero};
-use crate::report::{Finding, Proof};
+use crate::layout::{HEADER_BYTES, is_zero};
+use crate::report::{Finding, Proof, Scan};
 use crate::{SegmentHeader, TreeId, contents, name};
 
 /// What stands under the name of a segment.
@@ -28,6 +28,13 @@ pub(crate) struct Place {
     pub(crate) seq: u64,
     pub(crate) file_bytes: u64,
     pub(crate) slot: Slot,
+}
+
+impl Place {
+    /// The header of the segment, where it is one.
+    pub(crate) fn header(&self) -> Option<SegmentHeader> {
+        if let Slot::Segment(header) = self.slot { Some(header) } else { None }
+    }
 }
 
 /// The segments in the directory of a log, by number, with the findings about them.
@@ -66,7 +73,7 @@ impl Places {
                 reserved.push(seq);
                 continue;
             }
-            let unused = place.slot != Slot::Bad(Proof::Unreadable) && is_zero(&block);
+            let unused = matches!(place.slot, Slot::Bad(Proof::Header(_))) && is_zero(&block);
             if Some(seq) == highest && unused && is_all_zero(disk, dir, &place)? {
                 places.findings.push(Finding::Unfinished { segment: seq });
                 continue;
@@ -92,6 +99,14 @@ impl Places {
         );
     }
 
+    /// Adds what the names and the first blocks tell to what the segments told.
+    pub(crate) fn complete(self, mut scan: Scan) -> Scan {
+        scan.tree = self.tree;
+        scan.reserved = self.reserved;
+        scan.findings.splice(..0, self.findings);
+        scan
+    }
+
     /// A segment of another tree is not one of this log; the first readable one says which tree that is, where nobody
     /// else did.
     fn check_tree(&mut self, place: Place) -> Place {
@@ -111,14 +126,19 @@ fn finding(segment: u64, proof: Proof, numbers: &BTreeSet<u64>) -> Option<Findin
         Proof::Misnamed { says } if numbers.contains(&says) => Some(Finding::Duplicate { segment, says }),
         Proof::Misnamed { says } => Some(Finding::Misnamed { segment, says }),
         Proof::Unreadable => Some(Finding::Unreadable { segment, offset: 0 }),
+        Proof::NoFile(kind) => Some(Finding::NoFile { segment, kind }),
         _ => None,
     }
 }
 
 fn read_head(disk: &dyn Disk, dir: &Dir, seq: u64) -> Result<(Place, Vec<u8>), Error> {
     let name = name::segment(seq);
+    let meta = disk.stat(dir, OsStr::new(&name)).plain("look at", &name)?;
+    let file_bytes = meta.size;
+    if meta.kind != Kind::File {
+        return Ok((Place { seq, file_bytes, slot: Slot::Bad(Proof::NoFile(meta.kind)) }, Vec::new()));
+    }
     let file = disk.open(dir, OsStr::new(&name), Open::Read).plain("open", &name)?;
-    let file_bytes = disk.stat_file(&file).plain("look at", &name)?.size;
     let mut block = Vec::new();
     let given = contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &name)?;
     let slot = match SegmentHeader::decode(&block) {
@@ -137,7 +157,5 @@ fn read_head(disk: &dyn Disk, dir: &Dir, seq: u64) -> Result<(Place, Vec<u8>), E
 fn is_all_zero(disk: &dyn Disk, dir: &Dir, place: &Place) -> Result<bool, Error> {
     let name = name::segment(place.seq);
     let file = disk.open(dir, OsStr::new(&name), Open::Read).plain("open", &name)?;
-    let mut bytes = Vec::new();
-    let given = contents::read(disk, &file, SEGMENT_BYTES_MAX, &mut bytes).plain("read", &name)?;
-    Ok(given && place.file_bytes <= SEGMENT_BYTES_MAX && is_zero(&bytes))
+    Ok(contents::is_all_zero(disk, &file).plain("read", &name)?)
 }

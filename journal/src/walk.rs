@@ -1,9 +1,10 @@
 //! Walks the frames of one segment from the first to where they end, over its bytes alone.
 
 use crate::Lsn;
-use crate::frame::{Frame, Raw, payload_len};
+use crate::frame::{Frame, Head, Seal};
 use crate::header::SegmentHeader;
-use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, frame_bytes, is_zero};
+use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, is_zero};
+use crate::window::{Whole, Window};
 
 /// How far a reader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +28,37 @@ pub(crate) enum End {
     Full,
     /// Zeros stand where the next frame would start.
     Zero,
-    /// What stands there is not the expected frame.
+    /// What stands there is not the expected frame, or not all of one: the file may end before the segment does.
     Bad,
-    /// The file ends before the segment does, and what is left does not say that the frames ended before.
-    Cut,
+}
+
+/// By what the frames of a segment are judged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules<'a> {
+    pub(crate) header: &'a SegmentHeader,
+    /// The header of the next segment, where there is one to go on with.
+    pub(crate) next: Option<&'a SegmentHeader>,
+    seal: Seal,
+    limit: usize,
+    /// Frames up to here have been checked before: their checksums fit.
+    sealed: usize,
+}
+
+impl<'a> Rules<'a> {
+    pub(crate) fn new(header: &'a SegmentHeader, next: Option<&'a SegmentHeader>) -> Self {
+        Self { header, next, seal: Seal::new(header.seed), limit: limit(header), sealed: 0 }
+    }
+
+    pub(crate) fn sealed_up_to(self, sealed: usize) -> Self {
+        Self { sealed, ..self }
+    }
+}
+
+/// What a walk through a part of a segment comes to.
+enum Step {
+    End(End),
+    /// So many bytes are needed at the cursor.
+    Wants(usize),
 }
 
 impl Cursor {
@@ -44,11 +72,7 @@ impl Cursor {
         next.prev.next() == self.expected && next.prev_crc == self.chain
     }
 
-    /// Hands every frame from the cursor on to `visit` and moves the cursor behind the last of them.
-    ///
-    /// A frame counts when its checksum, which starts from the seed of `header`, its number and its link to the frame
-    /// before are as they must be. Where `next` continues from is where the segment ends, whatever follows: that may
-    /// be a torn tail, and what was cut once must never come back.
+    /// [`walk_through`](Cursor::walk_through) a segment that is in memory as a whole.
     pub(crate) fn walk(
         &mut self,
         bytes: &[u8],
@@ -56,47 +80,78 @@ impl Cursor {
         next: Option<&SegmentHeader>,
         visit: &mut dyn FnMut(Frame<'_>),
     ) -> End {
-        let limit = limit(header);
+        let bytes = &bytes[..limit(header).min(bytes.len())];
+        let Ok(end) = self.walk_through(&mut Whole(bytes), &Rules::new(header, next), &mut |frame| visit(frame));
+        end
+    }
+
+    /// Hands every frame from the cursor on to `visit` and moves the cursor behind the last of them.
+    ///
+    /// A frame counts when its checksum, which starts from the seed of the segment, its number and its link to the
+    /// frame before are as they must be. Where the next segment continues from is where this one ends, whatever
+    /// follows: that may be a torn tail, and what was cut once must never come back.
+    pub(crate) fn walk_through<W: Window>(
+        &mut self,
+        window: &mut W,
+        rules: &Rules<'_>,
+        visit: &mut impl FnMut(Frame<'_>),
+    ) -> Result<End, W::Error> {
+        let mut wanted = FRAME_HEADER_BYTES;
         loop {
-            if next.is_some_and(|next| self.hands_over_to(next)) {
-                return End::Handover;
+            let bytes = window.at(self.offset, wanted)?;
+            match self.walk_part(bytes, bytes.len() < wanted, rules, visit) {
+                Step::End(end) => return Ok(end),
+                Step::Wants(bytes) => wanted = bytes,
             }
-            if self.offset + FRAME_HEADER_BYTES > limit {
-                return End::Full;
+        }
+    }
+
+    /// Goes through `bytes`, which begin at the cursor; `is_rest` where nothing follows them.
+    ///
+    /// What is done with each record becomes a part of it: passing a frame on by the way costs as much as checking it.
+    fn walk_part(&mut self, bytes: &[u8], is_rest: bool, rules: &Rules<'_>, visit: &mut impl FnMut(Frame<'_>)) -> Step {
+        let mut bytes = bytes;
+        loop {
+            if rules.next.is_some_and(|next| self.hands_over_to(next)) {
+                return Step::End(End::Handover);
             }
-            let rest = &bytes[self.offset.min(bytes.len())..limit.min(bytes.len())];
-            let Some(head) = rest.get(..FRAME_HEADER_BYTES) else { return End::Cut };
-            if is_zero(head) {
-                return End::Zero;
+            if self.offset + FRAME_HEADER_BYTES > rules.limit {
+                return Step::End(End::Full);
             }
-            let Some(raw) = Raw::parse(rest).filter(|raw| self.accepts(raw, header.seed)) else {
-                return self.rejected(head, rest.len(), limit);
+            let Some(first) = bytes.first_chunk() else {
+                return if is_rest { Step::End(End::Bad) } else { Step::Wants(FRAME_HEADER_BYTES) };
             };
+            let Some(head) = Head::parse(first) else {
+                return Step::End(if is_zero(first) { End::Zero } else { End::Bad });
+            };
+            let padded = head.padded();
+            if padded > bytes.len() && !is_rest {
+                return Step::Wants(padded);
+            }
+            let frame = bytes.get(..head.bytes()).filter(|frame| self.accepts(&head, frame, rules));
+            let Some(frame) = frame else { return Step::End(End::Bad) };
             visit(Frame {
-                lsn: raw.lsn,
-                kind: raw.kind,
-                durable: raw.durable,
-                payload: raw.payload,
-                segment: header.seq,
+                lsn: head.lsn,
+                kind: head.kind,
+                durable: head.durable,
+                payload: &frame[FRAME_HEADER_BYTES..],
+                segment: rules.header.seq,
                 offset: self.offset as u64,
             });
-            self.durable = self.durable.max(raw.durable);
-            self.expected = raw.lsn.next();
-            self.chain = raw.crc;
-            self.offset += raw.bytes();
+            self.durable = self.durable.max(head.durable);
+            self.expected = head.lsn.next();
+            self.chain = head.crc;
+            self.offset += padded;
+            bytes = bytes.get(padded..).unwrap_or_default();
         }
     }
 
-    fn accepts(&self, raw: &Raw<'_>, seed: u64) -> bool {
-        raw.lsn == self.expected && raw.prev_crc == self.chain && raw.durable < raw.lsn && raw.is_sealed(seed)
-    }
-
-    /// A frame that reaches beyond the end of the file but not of the segment was cut off with it.
-    fn rejected(&self, head: &[u8], readable: usize, limit: usize) -> End {
-        match payload_len(head).map(frame_bytes) {
-            Some(bytes) if bytes > readable && self.offset + bytes <= limit => End::Cut,
-            _ => End::Bad,
-        }
+    #[inline]
+    fn accepts(&self, head: &Head, frame: &[u8], rules: &Rules<'_>) -> bool {
+        head.lsn == self.expected
+            && head.prev_crc == self.chain
+            && head.durable < head.lsn
+            && (self.offset + head.padded() <= rules.sealed || rules.seal.fits(head.crc, frame))
     }
 }
 

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use treewal_journal::{Log, LogOptions, Lsn, Reader, SEGMENT_BYTES_MIN, Scan, Tail, TreeId, repair};
+use treewal_journal::{
+    Log, LogOptions, Lsn, Reader, SEGMENT_BYTES_MIN, Scan, ScanOptions, Source, Tail, TreeId, repair,
+};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Dir, Disk, File, Open, RelPath, read_all, write_all};
 
@@ -44,6 +46,26 @@ pub(crate) fn scan_dir(disk: &dyn Disk, dir: &Dir) -> (Scan, Vec<Seen>) {
 
 pub(crate) fn scan(disk: &dyn Disk) -> (Scan, Vec<Seen>) {
     scan_dir(disk, &root(disk))
+}
+
+/// All the ways to read a log: both sources, by one thread and by more.
+pub(crate) fn every_way() -> impl Iterator<Item = ScanOptions> {
+    let sources = [Source::Buffered, Source::Mapped].into_iter();
+    sources.flat_map(|source| [1, 2, 3].map(|threads| ScanOptions { source, threads, ..ScanOptions::new(Some(TREE)) }))
+}
+
+/// Scans in every way and gives what all of them found.
+pub(crate) fn scan_every_way(disk: &dyn Disk) -> (Scan, Vec<Seen>) {
+    let found = scan(disk);
+    for options in every_way() {
+        let mut seen = Vec::new();
+        let scan = Reader::scan_with(disk, &root(disk), &options, &mut |frame| {
+            seen.push((frame.lsn.0, frame.kind, frame.payload.to_vec()));
+            ControlFlow::Continue(())
+        });
+        assert_eq!((scan.unwrap(), seen), found, "{options:?}");
+    }
+    found
 }
 
 /// Scans and goes on; gives what the scan handed out.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use treewal_journal::{Error, Finding, HeaderFault, Lsn, Proof, Reader, SEGMENT_BYTES_MIN, Tail, TreeId};
 use treewal_vfs::Disk;
 
+use crate::common::scan_every_way as scan;
 use crate::common::*;
 
 /// A segment with three batches of two records, each synced before the next, and where its frames end.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use treewal_journal::Tail;
 
+use crate::common::scan_every_way as scan;
 use crate::common::*;
 
 /// One way to spoil a file.

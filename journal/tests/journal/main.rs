@@ -2,10 +2,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here is the test")]
 
 mod basics;
+mod bent;
 mod common;
 mod crash;
 mod damage;
+mod excerpt;
 mod failure;
 mod hostile;
+mod medium;
 mod mending;
+mod product;
+mod sources;
 mod threads;
