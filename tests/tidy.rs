@@ -146,6 +146,19 @@ fn a_lint_is_expected_with_a_reason_and_never_allowed() {
 }
 
 #[test]
+fn what_the_compiler_cannot_check_stands_in_one_place() {
+    let unsafely = |path: &PathBuf| text(path).lines().filter(|line| is_unsafe(line)).count();
+    let places = files("rs").into_iter().filter(|path| !is_test(path)).map(|path| (unsafely(&path), path));
+    let found: Vec<_> = places.filter(|(blocks, _)| *blocks > 0).collect();
+    assert_eq!(found, [(1, PathBuf::from("vfs/src/real/map.rs"))]);
+}
+
+fn is_unsafe(line: &str) -> bool {
+    let bare: String = code(line).split('"').step_by(2).collect();
+    ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"].iter().any(|word| bare.contains(word))
+}
+
+#[test]
 fn only_the_vfs_names_the_disk() {
     let broken = files("rs").into_iter().filter(|path| {
         let fenced = !path.starts_with("vfs") && !is_test(path);
@@ -199,6 +212,7 @@ fn the_rules_of_source_find_what_they_look_for() {
     for good in ["/// As `std::fs::read`.", "use std::{io, fmt};", terminal, permissions, r#"reason = "as std::fs""#] {
         assert!(!names_the_disk(good), "{good}");
     }
+    assert!(is_unsafe("    unsafe { x() }") && !is_unsafe("// unsafe { x() }") && !is_unsafe("\"unsafe fn\""));
     assert!(code("#![allow(dead_code)] // why").contains("[allow("));
     assert!(is_test(Path::new("vfs/src/sim/tests/crash.rs")) && !is_test(Path::new("src/tree.rs")));
 }

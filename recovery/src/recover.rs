@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use treewal_journal::record::{Guard, Record};
-use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, Tail, TreeId, repair};
+use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
 use treewal_vfs::{RelPath, remove_tree};
 
 use crate::decide::{Verdict, decide};
@@ -65,7 +65,7 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
 /// Reads the journal and opens it for writing, mending what is damaged.
 fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
     let options = LogOptions { segment_bytes: config.segment_bytes, ..LogOptions::new(config.tree) };
-    let (mut scan, mut history) = read_history(home, Some(config.tree))?;
+    let (mut scan, mut history) = read(home, Some(config.tree), Source::Mapped)?;
     if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
         return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));
     }
@@ -77,7 +77,7 @@ fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result
             mended.kept,
             mended.quarantined.join(", ")
         ));
-        (scan, history) = read_history(home, Some(config.tree))?;
+        (scan, history) = read(home, Some(config.tree), Source::Mapped)?;
     }
     report.torn_tail = matches!(scan.tail, Tail::Torn { .. });
     let log = Log::resume(home.disk.clone(), home.journal.clone(), options, &scan)?;
@@ -89,8 +89,14 @@ fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result
 /// # Errors
 /// Any error of the disk; damage is in the scan's tail.
 pub fn read_history(home: &Home, tree: Option<TreeId>) -> Result<(Scan, History)> {
+    read(home, tree, Source::Buffered)
+}
+
+/// A mapping is for who holds the tree's lock alone.
+fn read(home: &Home, tree: Option<TreeId>, source: Source) -> Result<(Scan, History)> {
     let mut history = History::default();
-    let scan = Reader::scan(&*home.disk, &home.journal, tree, &mut |frame| {
+    let options = ScanOptions { source, ..ScanOptions::new(tree) };
+    let scan = Reader::scan_with(&*home.disk, &home.journal, &options, &mut |frame| {
         // A frame whose checksum holds was written by us as it is; a record of a later version is not for us to judge.
         match Record::decode(frame.kind, frame.payload) {
             Ok(record) => history.tell(frame.lsn, record),
