@@ -43,7 +43,9 @@ fn limit(dir: &Dir) -> u64 {
         let size = RealDisk.stat_file(&file).unwrap().size;
         let mut map = RealDisk.map(&file, size).unwrap().unwrap();
         let bytes = map.upto(usize::MAX).unwrap();
-        let seed = crc32fast::hash(&bytes[64..72]);
+        // A segment that was reserved before it was begun has its seed in the second header.
+        let header = if bytes[56..64] == [0; 8] { 512 } else { 0 };
+        let seed = crc32fast::hash(&bytes[header + 64..header + 72]);
         let mut at = 4096;
         while let Some(head) = bytes.get(at..at + 32) {
             let len = usize::try_from(u32::from_le_bytes(head[8..12].try_into().unwrap())).unwrap();
