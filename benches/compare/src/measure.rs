@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use treewal_compare::Dice;
+
 use crate::Result;
 use crate::contestant::{Contestant, JOURNAL, LIMIT, NAMES, make};
 use crate::table::{Figures, print};
-use crate::work::{Dice, Write, change_set};
+use crate::work::{Write, change_set};
 
 /// How a number of files is measured.
 pub(crate) struct Plan {

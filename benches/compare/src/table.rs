@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use treewal_compare::{median, shown};
+
 use crate::contestant::{JOURNAL, LIMIT};
 use crate::measure::PLANS;
 
@@ -59,20 +61,4 @@ pub(crate) fn print(commits: &Figures<'_>, settled: &Figures<'_>) {
     let counts = counts.join(", ");
     settled.ratios(&format!("× limit; {counts} commits and one checkpoint"), LIMIT);
     settled.milliseconds("ms a commit, its share of the checkpoint included");
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
-}
-
-/// Three digits.
-fn shown(value: f64) -> String {
-    match value {
-        0.0..10.0 => format!("{value:.2}"),
-        10.0..100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
 }

@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use treewal_compare::Dice;
 use treewal_vfs::{Dir, Disk, Open, RealDisk, RelPath, read_all, remove_tree, write_all};
 
 use crate::Result;
-use crate::work::{DIRS, Dice, FILE_BYTES, FILES, Write, dir_name, file_name};
+use crate::work::{DIRS, FILE_BYTES, FILES, Write, dir_name, file_name};
 
 /// A tree on the disk, and handles on its directories.
 pub(crate) struct Tree {
@@ -32,7 +33,7 @@ impl Tree {
             for file in 0..FILES {
                 let how = Open::CreateNew { mode: 0o644 };
                 let file = RealDisk.open(&dir, OsStr::new(&file_name(file)), how)?;
-                write_all(&RealDisk, &file, &dice.bytes(), 0)?;
+                write_all(&RealDisk, &file, &dice.bytes(FILE_BYTES), 0)?;
             }
             dirs.push(dir);
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use treewal_compare::Dice;
+
 /// Directories of the tree.
 pub(crate) const DIRS: usize = 100;
 /// Files in each of them.
@@ -28,34 +30,6 @@ pub(crate) fn file_name(file: usize) -> String {
     format!("f{file:02}")
 }
 
-/// Random numbers that are the same on each run: xorshift64, after Marsaglia, "Xorshift RNGs", 2003.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    /// Fisher and Yates; the bias of the remainder does not matter for a dozen things.
-    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
-        for last in (1..things.len()).rev() {
-            let other = usize::try_from(self.roll() % (last as u64 + 1)).unwrap_or(0);
-            things.swap(last, other);
-        }
-    }
-
-    pub(crate) fn bytes(&mut self) -> Vec<u8> {
-        (0..FILE_BYTES / 8).flat_map(|_| self.roll().to_le_bytes()).collect()
-    }
-}
-
 /// Change set number `number`: `files` files over as many directories as there are, up to [`DIRS`]. Each number takes
 /// other files, so that no contestant writes one file over and over.
 pub(crate) fn change_set(files: usize, number: usize) -> Vec<Write> {
@@ -66,7 +40,7 @@ pub(crate) fn change_set(files: usize, number: usize) -> Vec<Write> {
             let dir = (start + index) % DIRS;
             let name = file_name((start / DIRS + index / DIRS) % FILES);
             let path = PathBuf::from(dir_name(dir)).join(&name);
-            Write { dir, name, path, contents: dice.bytes() }
+            Write { dir, name, path, contents: dice.bytes(FILE_BYTES) }
         })
         .collect()
 }

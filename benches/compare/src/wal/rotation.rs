@@ -1,0 +1,127 @@
+//! Rotation: what the commits cost that come when a segment is full, beside the other commits of the same run.
+
+use std::time::Instant;
+
+use treewal_compare::{median, quantile, shown};
+
+use crate::Result;
+use crate::contestant::{Kind, Log};
+use crate::goals::Goals;
+use crate::ours::Ours;
+use crate::rounds::Run;
+
+const RECORD: usize = 4 << 10;
+const COMMITS: usize = 4000;
+const WARM: usize = 32;
+/// One segment for all of it, and one for some 62 commits.
+const LARGE: u64 = 32 << 20;
+const SMALL: u64 = 256 << 10;
+/// Commits before and after the one that fills a segment that count as near.
+const NEAR: usize = 2;
+/// A commit that takes this many medians is slow.
+const SLOW: f64 = 3.0;
+
+#[derive(Clone, Copy)]
+enum Row {
+    Other(Kind),
+    /// Bytes of a segment, and whether segments are given back.
+    Ours(u64, bool),
+}
+
+const ROWS: [(&str, Row); 6] = [
+    ("limit", Row::Other(Kind::Limit)),
+    ("treewal-journal, one segment", Row::Ours(LARGE, false)),
+    ("treewal-journal, 65 segments of 256 KiB, given back", Row::Ours(SMALL, true)),
+    ("treewal-journal, 65 segments of 256 KiB, all kept", Row::Ours(SMALL, false)),
+    ("okaywal 0.3.1, one segment", Row::Other(Kind::OkayLarge)),
+    ("okaywal 0.3.1, defaults: 22 segments", Row::Other(Kind::Okay)),
+];
+
+/// Of one run: microseconds, then multiples of the run's own median.
+const COLUMNS: [&str; 7] =
+    ["p50, µs", "p99, × p50", "p99.9, × p50", "max, × p50", "> 3 × p50, of 1000", "near a rotation, p50", "max"];
+
+type Shape = [f64; COLUMNS.len()];
+
+pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
+    let mut shapes: Vec<Vec<Shape>> = vec![Vec::new(); ROWS.len()];
+    let record = run.dice.bytes(RECORD);
+    run.each("rotation", ROWS.len(), |run, row, _| {
+        let (times, rotations) = match ROWS[row].1 {
+            Row::Other(kind) => (run.with(kind, LARGE, |log| times(log, &record))?, Vec::new()),
+            Row::Ours(segment, back) => ours(run, &record, segment, back)?,
+        };
+        shapes[row].push(shape(&times, &rotations));
+        Ok(())
+    })?;
+    println!("| {COMMITS} durable commits of 4 KiB | {} |", COLUMNS.join(" | "));
+    println!("|---|{}", "--:|".repeat(COLUMNS.len()));
+    for ((name, row), shapes) in ROWS.iter().zip(&shapes) {
+        let medians: Vec<f64> =
+            (0..COLUMNS.len()).map(|column| median(shapes.iter().map(|shape| shape[column]))).collect();
+        let cells = medians.iter().map(|value| if value.is_nan() { "–".to_owned() } else { shown(*value) });
+        println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
+        if let Row::Ours(SMALL, _) = row {
+            goals.enter(
+                name,
+                "slowest commit near a rotation, × p50 of its run",
+                medians[COLUMNS.len() - 1],
+                Some(SLOW),
+                None,
+            );
+        }
+    }
+    println!("\n*Goal: no commit slower than {SLOW} × p50 because a segment is full.*\n");
+    Ok(())
+}
+
+fn times(log: &dyn Log, record: &[u8]) -> Result<Vec<f64>> {
+    (0..WARM).try_for_each(|_| log.commit(0, record))?;
+    (0..COMMITS).map(|_| timed(log, record)).collect()
+}
+
+/// Microseconds.
+fn timed(log: &dyn Log, record: &[u8]) -> Result<f64> {
+    let begun = Instant::now();
+    log.commit(0, record)?;
+    Ok(begun.elapsed().as_secs_f64() * 1e6)
+}
+
+/// The times, and the numbers of the commits that began a segment.
+fn ours(run: &mut Run, record: &[u8], segment: u64, back: bool) -> Result<(Vec<f64>, Vec<usize>)> {
+    let home = run.home()?;
+    let log = Ours::new(&home.path, segment)?;
+    home.settle()?;
+    (0..WARM).try_for_each(|_| log.commit(0, record))?;
+    let (mut times, mut rotations) = (Vec::with_capacity(COMMITS), Vec::new());
+    for commit in 0..COMMITS {
+        let room = log.room();
+        times.push(timed(&log, record)?);
+        if log.room() > room {
+            rotations.push(commit);
+            if back {
+                log.give_back()?;
+            }
+        }
+    }
+    drop(log);
+    home.remove()?;
+    Ok((times, rotations))
+}
+
+fn shape(times: &[f64], rotations: &[usize]) -> Shape {
+    let ordered = in_order(times.to_vec());
+    let p50 = quantile(&ordered, 500);
+    let slow = ordered.iter().filter(|time| **time > SLOW * p50).count();
+    let is_near = |commit: usize| rotations.iter().any(|rotation| rotation.abs_diff(commit) <= NEAR);
+    let near = times.iter().enumerate().filter(|(commit, _)| is_near(*commit)).map(|(_, time)| *time);
+    let near = in_order(near.collect());
+    let share = slow as f64 * 1000.0 / times.len() as f64;
+    let of = |ordered: &[f64], per_mille| quantile(ordered, per_mille) / p50;
+    [p50, of(&ordered, 990), of(&ordered, 999), of(&ordered, 1000), share, of(&near, 500), of(&near, 1000)]
+}
+
+fn in_order(mut times: Vec<f64>) -> Vec<f64> {
+    times.sort_by(f64::total_cmp);
+    times
+}

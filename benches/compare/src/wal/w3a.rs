@@ -1,0 +1,55 @@
+//! W3a: one thread appends as fast as it can, and nothing has to be durable; at the end the kernel has all of it.
+
+use std::time::Instant;
+
+use treewal_compare::median;
+
+use crate::Result;
+use crate::contestant::{Kind, Log, Role};
+use crate::goals::Goals;
+use crate::rounds::Run;
+use crate::table::{Better, Figures};
+
+/// The limit gathers framed records in a buffer. Logs that cannot append without a sync are missing.
+const ROWS: [Kind; 4] = [Kind::Framed, Kind::Ours, Kind::Raft, Kind::WalDb];
+const SIZES: [(&str, usize); 3] = [("128 B", 128), ("4 KiB", 4 << 10), ("64 KiB", 64 << 10)];
+const GOAL: f64 = 1.15;
+
+/// What is appended, and the room for it: all of it fits in one segment of ours.
+const PAYLOAD: usize = 48 << 20;
+const ROOM: u64 = 64 << 20;
+/// Fresh logs a round; their median counts.
+const LOGS: usize = 3;
+
+pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
+    let rows = ROWS.map(|kind| match kind {
+        Kind::Framed => ("limit".to_owned(), Role::Limit),
+        kind => (kind.name().to_owned(), kind.role()),
+    });
+    let columns = SIZES.map(|(name, _)| name.to_owned());
+    let mut rates = Figures::new("W3a, MB appended a second, not durable", Better::More, rows, columns, run.rounds);
+    for (column, (name, bytes)) in SIZES.into_iter().enumerate() {
+        let record = run.dice.bytes(bytes);
+        run.each(&format!("W3a, {name}"), ROWS.len(), |run, row, round| {
+            let all = (0..LOGS).map(|_| run.with(ROWS[row], ROOM, |log| rate(log, &record)));
+            let all: Vec<f64> = all.collect::<Result<_>>()?;
+            rates.set(row, column, round, median(all.into_iter()));
+            Ok(())
+        })?;
+    }
+    rates.print(&SIZES.map(|_| Some(GOAL)), goals);
+    Ok(())
+}
+
+/// Megabytes of payload a second.
+fn rate(log: &dyn Log, record: &[u8]) -> Result<f64> {
+    let records = PAYLOAD / record.len();
+    let begun = Instant::now();
+    for _ in 0..records {
+        log.append(record)?;
+    }
+    log.flush()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    log.sync()?;
+    Ok((records * record.len()) as f64 / 1e6 / seconds)
+}
