@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
-# Measures commits on fresh images of ext4 (with a journal), xfs and btrfs, counts the system calls of one commit, and
-# prints Markdown. Root only: it attaches loop devices and mounts them.
+# Measures commits (-p commit, the default) or the journal (-p wal) on fresh images of ext4 (with a journal), xfs and
+# btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
 #
-#   benches/compare/run.sh [-r ROUNDS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
+#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
-# DIR (default: $TMPDIR or /tmp) takes one image of 2 GiB at a time. Images, mounts and loop devices are gone at the end,
-# however it ends. BINARY takes the place of a fresh build of the program.
+# WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, for the journal. DIR (default: $TMPDIR or /tmp) takes one image at
+# a time: of 2 GiB, or of 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends.
+# BINARY takes the place of a fresh build of the program.
 set -euo pipefail
 
-rounds=9
+program=commit
+rounds=
+workloads=
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
 }
-while getopts r:d:b:h option; do
+while getopts p:r:w:d:b:h option; do
   case $option in
+    p) program=$OPTARG ;;
+    w) workloads=$OPTARG ;;
     r) rounds=$OPTARG ;;
     d) dir=$OPTARG ;;
     b) binary=$OPTARG ;;
@@ -29,14 +34,33 @@ shift $((OPTIND - 1))
 systems=("${@:-ext4}")
 if [[ $# -eq 0 ]]; then systems=(ext4 xfs btrfs); fi
 
+case $program in
+  commit)
+    [[ -z $workloads ]] || die "-w is for -p wal"
+    rounds=${rounds:-9}
+    arguments=("$rounds")
+    mebibytes=2048
+    ;;
+  wal)
+    rounds=${rounds:-5}
+    workloads=${workloads:-W1,W2,W3a,W3b,rotation,memory}
+    arguments=("$rounds" "$workloads")
+    mebibytes=2048
+    if [[ $workloads =~ W3b|memory ]]; then mebibytes=12288; fi
+    ;;
+  *) die "no program $program: commit or wal" ;;
+esac
+
 [[ $(id -u) -eq 0 ]] || die "root only: it attaches loop devices and mounts them"
 PATH=$PATH:/usr/sbin:/sbin
-for tool in losetup strace mountpoint; do command -v "$tool" >/dev/null || die "$tool is missing"; done
+tools=(losetup mountpoint)
+if [[ $program == commit ]]; then tools+=(strace); fi
+for tool in "${tools[@]}"; do command -v "$tool" >/dev/null || die "$tool is missing"; done
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 if [[ -z $binary ]]; then
   cargo build --release --manifest-path "$here/Cargo.toml" >&2
-  binary=${CARGO_TARGET_DIR:-$here/target}/release/commit
+  binary=${CARGO_TARGET_DIR:-$here/target}/release/$program
 fi
 [[ -x $binary ]] || die "no program at $binary"
 
@@ -64,7 +88,7 @@ trap 'exit 143' TERM
 # A fully written image: a sparse one, or one that mkfs or mount may discard again, would pay for its blocks when they
 # are first written.
 attach() {
-  dd if=/dev/zero of="$image" bs=1M count=2048 oflag=direct conv=fsync status=none
+  dd if=/dev/zero of="$image" bs=1M count="$mebibytes" oflag=direct conv=fsync status=none
   loop=$(losetup --find --show --direct-io=on "$image")
   [[ $(cat "/sys/block/${loop#/dev/}/loop/dio") == 1 ]] || die "$dir takes no direct I/O: give another with -d"
   case $1 in
@@ -115,9 +139,9 @@ for system in "${systems[@]}"; do
   printf '## %s\n\n' "$system"
   load "begun $(date -u +%H:%M)"
   printf '\n'
-  "${first[@]}" "$binary" measure "$mnt" "$rounds"
+  "${first[@]}" "$binary" measure "$mnt" "${arguments[@]}"
   load "ended $(date -u +%H:%M)"
   printf '\n'
-  if [[ $system == "${systems[0]}" ]]; then count "$system"; fi
+  if [[ $program == commit && $system == "${systems[0]}" ]]; then count "$system"; fi
   detach
 done

@@ -16,6 +16,11 @@ pub(crate) trait Log: Send + Sync {
     /// Appends a record for the thread of this number. The record survives a power loss when this returns.
     fn commit(&self, thread: usize, record: &[u8]) -> Result;
 
+    /// Appends a record so many times, durably, with one write and one sync.
+    fn commit_many(&self, _record: &[u8], _records: usize) -> Result {
+        Err("commits one record at a time".into())
+    }
+
     /// Appends a record that survives nothing yet.
     fn append(&self, _record: &[u8]) -> Result {
         Err("appends only what it makes durable".into())
@@ -74,6 +79,14 @@ impl Kind {
             Self::WalDb => "wal-db 1.1.0",
             Self::Sqlite => "SQLite, WAL, synchronous=FULL",
             Self::Redb => "redb 4.4.0, Immediate",
+        }
+    }
+
+    /// The row of a table whose limit has frames.
+    pub(crate) fn row_under_framed_limit(self) -> (String, Role) {
+        match self {
+            Self::Framed => ("limit".to_owned(), Role::Limit),
+            other => (other.name().to_owned(), other.role()),
         }
     }
 

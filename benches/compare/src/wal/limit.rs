@@ -60,21 +60,20 @@ impl Limit {
         state.buffer.clear();
         Ok(())
     }
+}
 
-    /// Appends `records` copies of a record with one write, durably.
-    pub(crate) fn commit_many(&self, record: &[u8], records: usize) -> Result {
+impl Log for Limit {
+    fn commit(&self, _thread: usize, record: &[u8]) -> Result {
+        self.commit_many(record, 1)
+    }
+
+    fn commit_many(&self, record: &[u8], records: usize) -> Result {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..records {
             self.put(&mut state, record)?;
         }
         self.write(&mut state)?;
         Ok(RealDisk.sync_data(&self.file)?)
-    }
-}
-
-impl Log for Limit {
-    fn commit(&self, _thread: usize, record: &[u8]) -> Result {
-        self.commit_many(record, 1)
     }
 
     fn append(&self, record: &[u8]) -> Result {

@@ -17,16 +17,6 @@ impl Okay {
     pub(crate) fn new(dir: &Path, room: Option<u64>) -> Result<Self> {
         Ok(Self(configuration(dir, room)?.open(Nothing)?))
     }
-
-    /// One durable entry of many chunks, each as long as a record.
-    pub(crate) fn commit_many(&self, record: &[u8], records: usize) -> Result {
-        let mut entry = self.0.begin_entry()?;
-        for _ in 0..records {
-            entry.write_chunk(record)?;
-        }
-        entry.commit()?;
-        Ok(())
-    }
 }
 
 fn configuration(dir: &Path, room: Option<u64>) -> Result<Configuration> {
@@ -40,6 +30,16 @@ fn configuration(dir: &Path, room: Option<u64>) -> Result<Configuration> {
 impl Log for Okay {
     fn commit(&self, _thread: usize, record: &[u8]) -> Result {
         self.commit_many(record, 1)
+    }
+
+    /// One entry of many chunks, each as long as a record.
+    fn commit_many(&self, record: &[u8], records: usize) -> Result {
+        let mut entry = self.0.begin_entry()?;
+        for _ in 0..records {
+            entry.write_chunk(record)?;
+        }
+        entry.commit()?;
+        Ok(())
     }
 
     /// Its thread would outlive it otherwise.

@@ -1,6 +1,7 @@
 //! raft-engine: entries of many logs in one file; threads share syncs. Each thread has a log of its own, as each group of
 //! a server has.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 
 use crate::Result;
 use crate::contestant::Log;
+use crate::scans::Seen;
 
 const THREADS_MAX: usize = 64;
 const NUMBER_BYTES: usize = 8;
@@ -79,7 +81,21 @@ impl Log for Raft {
 
 /// Opens the log in `dir`, which reads all of it and makes an index; gives how many entries the first thread's log has.
 pub(crate) fn open(dir: &Path) -> Result<u64> {
+    Ok(numbers(&Engine::open(config(dir)?)?).count() as u64)
+}
+
+/// Opens the log in `dir` and reads every entry of the first thread's log.
+pub(crate) fn scan(dir: &Path) -> Result<Seen> {
+    const AT_ONCE: usize = 1024;
     let engine = Engine::open(config(dir)?)?;
-    let (first, last) = (engine.first_index(1).unwrap_or(1), engine.last_index(1).unwrap_or(0));
-    Ok(last + 1 - first)
+    let (mut seen, mut entries, end) = (Seen::default(), Vec::with_capacity(AT_ONCE), numbers(&engine).end);
+    for from in numbers(&engine).step_by(AT_ONCE) {
+        engine.fetch_entries_to::<Numbered>(1, from, end.min(from + AT_ONCE as u64), None, &mut entries)?;
+        entries.drain(..).for_each(|entry| seen.visit(&entry.value));
+    }
+    Ok(seen)
+}
+
+fn numbers(engine: &Engine) -> Range<u64> {
+    engine.first_index(1).unwrap_or(1)..engine.last_index(1).map_or(1, |last| last + 1)
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::contestant::{Kind, Log, Role};
+use crate::contestant::{Kind, Role};
 use crate::home::Home;
-use crate::okay::Okay;
 use crate::rounds::Run;
 use crate::{mapped, okay, ours, raft, waldb};
 
@@ -33,18 +32,20 @@ pub(crate) enum Reader {
     Ours,
     Okay,
     Raft,
+    RaftIndex,
     WalDb,
 }
 
 impl Reader {
-    pub(crate) const ALL: [Self; 5] = [Self::Limit, Self::Ours, Self::Okay, Self::Raft, Self::WalDb];
+    pub(crate) const ALL: [Self; 6] = [Self::Limit, Self::Ours, Self::Okay, Self::Raft, Self::RaftIndex, Self::WalDb];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit, mapped",
             Self::Ours => "treewal-journal, Reader::scan",
             Self::Okay => "okaywal 0.3.1, recover",
-            Self::Raft => "raft-engine 0.4.2, open (an index alone)",
+            Self::Raft => "raft-engine 0.4.2, open and fetch",
+            Self::RaftIndex => "raft-engine 0.4.2, open, for an index alone",
             Self::WalDb => "wal-db 1.1.0, open and iter",
         }
     }
@@ -53,17 +54,19 @@ impl Reader {
         match self {
             Self::Limit => Role::Limit,
             Self::Ours => Role::Ours,
+            Self::RaftIndex => Role::Aside,
             _ => Role::Peer,
         }
     }
 
-    fn writer(self) -> Kind {
+    /// Who writes the log, and the room that it is given at the start.
+    fn writer(self, all: Whole) -> (Kind, u64) {
         match self {
-            Self::Limit => Kind::Framed,
-            Self::Ours => Kind::Ours,
-            Self::Okay => Kind::OkayLarge,
-            Self::Raft => Kind::Raft,
-            Self::WalDb => Kind::WalDb,
+            Self::Limit => (Kind::Framed, all.room()),
+            Self::Ours => (Kind::Ours, SEGMENT_BYTES),
+            Self::Okay => (Kind::OkayLarge, all.room()),
+            Self::Raft | Self::RaftIndex => (Kind::Raft, all.room()),
+            Self::WalDb => (Kind::WalDb, all.room()),
         }
     }
 
@@ -74,7 +77,8 @@ impl Reader {
             Self::Ours => ours::scan(dir)?,
             Self::Okay => okay::scan(dir, all.room())?,
             Self::WalDb => waldb::scan(dir)?,
-            Self::Raft => Seen { records: raft::open(dir)?, ..all.seen() },
+            Self::Raft => Seen { first: all.seen().first, ..raft::scan(dir)? },
+            Self::RaftIndex => Seen { records: raft::open(dir)?, ..all.seen() },
         };
         if seen == all.seen() { Ok(()) } else { Err(format!("{}: saw {seen:?}", self.name()).into()) }
     }
@@ -83,23 +87,24 @@ impl Reader {
     pub(crate) fn write(self, run: &mut Run, all: Whole) -> Result<Home> {
         let home = run.home()?;
         let record = all.payload();
+        let (kind, room) = self.writer(all);
+        let log = kind.make(&home.path, room)?;
         if self == Self::Okay {
             // An entry is durable: one for each record would take an hour.
-            let log = Okay::new(&home.path, Some(all.room()))?;
             let chunks = CHUNKED_BYTES / all.record;
             (0..all.records / chunks).try_for_each(|_| log.commit_many(&record, chunks))?;
-            Box::new(log).end()?;
         } else {
-            let log = self.writer().make(&home.path, all.room())?;
             (0..all.records).try_for_each(|_| log.append(&record))?;
             log.sync()?;
-            log.end()?;
         }
+        log.end()?;
         home.settle()?;
         Ok(home)
     }
 }
 
+/// Of ours; the default of its options.
+const SEGMENT_BYTES: u64 = 8 << 20;
 const CHUNKED_BYTES: usize = 1 << 20;
 
 /// A log as a whole.

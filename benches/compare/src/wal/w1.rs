@@ -37,8 +37,10 @@ const SIZES: [Size; 3] = [
     Size { name: "64 KiB", record: 64 << 10, commits: 300, p50_goal: 1.10, p99_goal: None },
 ];
 
-/// Commits before the first that counts.
-const WARM: usize = 32;
+/// A round takes turns of so many commits ..
+const TURN: usize = 50;
+/// .. and some before, which do not count.
+const WARM: usize = 8;
 const ROOM: u64 = 32 << 20;
 
 pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
@@ -49,29 +51,33 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
     let (mut p50, mut p99) = (figures("W1, p50 in µs"), figures("W1, p99 in µs"));
     for (column, size) in SIZES.iter().enumerate() {
         let record = run.dice.bytes(size.record);
-        run.each(&format!("W1, {}", size.name), ROWS.len(), |run, row, round| {
-            let times = run.with(ROWS[row], ROOM, |log| times(log, &record, size.commits))?;
-            p50.set(row, column, round, quantile(&times, 500));
-            p99.set(row, column, round, quantile(&times, 990));
-            Ok(())
+        let mut times = vec![vec![Vec::new(); run.rounds]; ROWS.len()];
+        let slices = size.commits / TURN;
+        run.together(&format!("W1, {}", size.name), &ROWS, ROOM, slices, |log, row, round| {
+            commit(log, &record, &mut times[row][round])
         })?;
+        for (row, rounds) in times.iter_mut().enumerate() {
+            for (round, times) in rounds.iter_mut().enumerate() {
+                times.sort_by(f64::total_cmp);
+                p50.set(row, column, round, quantile(times, 500));
+                p99.set(row, column, round, quantile(times, 990));
+            }
+        }
     }
     p50.print(&SIZES.map(|size| Some(size.p50_goal)), goals);
     p99.print(&SIZES.map(|size| size.p99_goal), goals);
     Ok(())
 }
 
-/// Microseconds of each commit, in order of size.
-fn times(log: &dyn Log, record: &[u8], commits: usize) -> Result<Vec<f64>> {
+/// One turn; enters the microseconds of each commit.
+fn commit(log: &dyn Log, record: &[u8], times: &mut Vec<f64>) -> Result {
     for _ in 0..WARM {
         log.commit(0, record)?;
     }
-    let mut times = Vec::with_capacity(commits);
-    for _ in 0..commits {
+    for _ in 0..TURN {
         let begun = Instant::now();
         log.commit(0, record)?;
         times.push(begun.elapsed().as_secs_f64() * 1e6);
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times)
+    Ok(())
 }

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::contestant::{Kind, Log};
 use crate::goals::Goals;
-use crate::limit::Limit;
 use crate::rounds::Run;
 use crate::table::{Better, Figures};
 
 /// The limit is one thread that writes as many records at once as there are threads.
 const ROWS: [Kind; 9] = [
-    Kind::Limit,
+    Kind::Framed,
     Kind::Ours,
     Kind::Okay,
     Kind::OkayLarge,
@@ -28,21 +27,23 @@ const THREADS: [(usize, f64); 6] = [(1, 1.05), (2, 1.15), (4, 2.0), (8, 2.3), (1
 
 const RECORD: usize = 128;
 const ROOM: u64 = 32 << 20;
-const LENGTH: Duration = Duration::from_millis(200);
+/// A round takes so many turns of such a length.
+const TURNS: usize = 4;
+const LENGTH: Duration = Duration::from_millis(50);
 
 pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
-    let rows = ROWS.map(|kind| (kind.name().to_owned(), kind.role()));
+    let rows = ROWS.map(Kind::row_under_framed_limit);
     let columns = THREADS.map(|(threads, _)| format!("T = {threads}"));
     let mut rates = Figures::new("W2, durable appends of 128 B a second", Better::More, rows, columns, run.rounds);
     let record = run.dice.bytes(RECORD);
     for (column, (threads, _)) in THREADS.into_iter().enumerate() {
-        run.each(&format!("W2, {threads} threads"), ROWS.len(), |run, row, round| {
-            let rate = if ROWS[row] == Kind::Limit {
-                limit(run, &record, threads)?
-            } else {
-                run.with(ROWS[row], ROOM, |log| rate(log, &record, threads))?
-            };
-            rates.set(row, column, round, rate);
+        let mut sums = vec![vec![(0, 0.0); run.rounds]; ROWS.len()];
+        run.together(&format!("W2, {threads} threads"), &ROWS, ROOM, TURNS, |log, row, round| {
+            let sum = &mut sums[row][round];
+            let (records, seconds) =
+                if ROWS[row] == Kind::Framed { alone(log, &record, threads)? } else { many(log, &record, threads)? };
+            *sum = (sum.0 + records, sum.1 + seconds);
+            rates.set(row, column, round, sum.0 as f64 / sum.1);
             Ok(())
         })?;
     }
@@ -50,22 +51,18 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
     Ok(())
 }
 
-fn limit(run: &mut Run, record: &[u8], records: usize) -> Result<f64> {
-    let home = run.home()?;
-    let log = Limit::new(&home.path, ROOM, true)?;
+/// One turn of the limit: records and seconds.
+fn alone(log: &dyn Log, record: &[u8], at_once: usize) -> Result<(usize, f64)> {
     let (begun, mut done) = (Instant::now(), 0);
     while begun.elapsed() < LENGTH {
-        log.commit_many(record, records)?;
-        done += records;
+        log.commit_many(record, at_once)?;
+        done += at_once;
     }
-    let rate = done as f64 / begun.elapsed().as_secs_f64();
-    drop(log);
-    home.remove()?;
-    Ok(rate)
+    Ok((done, begun.elapsed().as_secs_f64()))
 }
 
-/// Records a second. Each thread looks at the clock itself: one that has to be woken to say stop comes late.
-fn rate(log: &dyn Log, record: &[u8], threads: usize) -> Result<f64> {
+/// One turn: records and seconds. Each thread looks at the clock itself: one that has to be woken to say stop comes late.
+fn many(log: &dyn Log, record: &[u8], threads: usize) -> Result<(usize, f64)> {
     let barrier = Barrier::new(threads);
     let work = |thread| -> Result<(usize, Instant, Instant)> {
         barrier.wait();
@@ -87,6 +84,6 @@ fn rate(log: &dyn Log, record: &[u8], threads: usize) -> Result<f64> {
             ended = ended.max(Some(to));
         }
         let (begun, ended) = begun.zip(ended).ok_or("no threads")?;
-        Ok(done as f64 / ended.duration_since(begun).as_secs_f64())
+        Ok((done, ended.duration_since(begun).as_secs_f64()))
     })
 }
