@@ -38,7 +38,9 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 const USAGE: &str = "usage: wal measure DIR [ROUNDS] [W1,W2,W3a,W3b,rotation,memory]
        wal peak DIR NAME BYTES";
 
-const WORKLOADS: [(&str, fn(&mut Run, &mut Goals) -> Result); 6] = [
+type Workload = fn(&mut Run, &mut Goals) -> Result;
+
+const WORKLOADS: [(&str, Workload); 6] = [
     ("W1", w1::measure),
     ("W2", w2::measure),
     ("W3a", w3a::measure),

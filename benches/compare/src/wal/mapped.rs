@@ -29,6 +29,7 @@ pub(crate) fn scan(dir: &Path) -> Result<Seen> {
     Ok(seen)
 }
 
+#[expect(clippy::disallowed_types, reason = "a mapping wants a file of the standard library")]
 #[expect(unsafe_code, reason = "a mapping is what the limit is; nobody writes this file while it is read")]
 fn map(path: &Path) -> Result<Mmap> {
     let file = std::fs::File::open(path)?;
