@@ -2,27 +2,30 @@
 # Measures commits (-p commit, the default) or the journal (-p wal) on fresh images of ext4 (with a journal), xfs and
 # btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
 #
-#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
+#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
-# WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, for the journal. DIR (default: $TMPDIR or /tmp) takes one image at
-# a time: of 2 GiB, or of 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends.
-# BINARY takes the place of a fresh build of the program.
+# For the journal, WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, and CONTESTANTS beginnings of names, as in
+# treewal,okaywal; limits always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
+# 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
+# of a fresh build of the program.
 set -euo pipefail
 
 program=commit
 rounds=
 workloads=
+contestants=
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
 }
-while getopts p:r:w:d:b:h option; do
+while getopts p:r:w:c:d:b:h option; do
   case $option in
     p) program=$OPTARG ;;
     w) workloads=$OPTARG ;;
+    c) contestants=$OPTARG ;;
     r) rounds=$OPTARG ;;
     d) dir=$OPTARG ;;
     b) binary=$OPTARG ;;
@@ -36,7 +39,7 @@ if [[ $# -eq 0 ]]; then systems=(ext4 xfs btrfs); fi
 
 case $program in
   commit)
-    [[ -z $workloads ]] || die "-w is for -p wal"
+    [[ -z $workloads$contestants ]] || die "-w and -c are for -p wal"
     rounds=${rounds:-9}
     arguments=("$rounds")
     mebibytes=2048
@@ -44,7 +47,7 @@ case $program in
   wal)
     rounds=${rounds:-5}
     workloads=${workloads:-W1,W2,W3a,W3b,rotation,memory}
-    arguments=("$rounds" "$workloads")
+    arguments=("$rounds" "$workloads" "$contestants")
     mebibytes=2048
     if [[ $workloads =~ W3b|memory ]]; then mebibytes=12288; fi
     ;;

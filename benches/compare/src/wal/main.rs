@@ -1,6 +1,7 @@
 //! What the journal costs, beside what the disk allows and beside other crates that keep a log.
 //!
-//! `wal measure DIR [ROUNDS] [WORKLOADS]` prints Markdown tables; WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory.
+//! `wal measure DIR [ROUNDS] [WORKLOAD,..] [CONTESTANT,..]` prints Markdown tables. The workloads are W1, W2, W3a, W3b,
+//! rotation and memory; a contestant is told by how its name begins, and limits always take part.
 //! DIR is a directory of any file system, with 7 GiB free for W3b and memory and 1 GiB for the others; what is made in it
 //! is removed at the end. `wal peak DIR NAME BYTES` is what the workload `memory` calls. `run.sh` beside this crate runs
 //! the first on fresh images of three file systems.
@@ -35,7 +36,7 @@ use crate::rounds::Run;
 /// Whatever goes wrong ends the run: a number that was measured beside a failure is none. It crosses threads.
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-const USAGE: &str = "usage: wal measure DIR [ROUNDS] [W1,W2,W3a,W3b,rotation,memory]
+const USAGE: &str = "usage: wal measure DIR [ROUNDS] [WORKLOAD,..] [CONTESTANT,..]
        wal peak DIR NAME BYTES";
 
 type Workload = fn(&mut Run, &mut Goals) -> Result;
@@ -69,22 +70,30 @@ fn run() -> Result {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
-        ["measure", dir] => measure(dir, 5, &WORKLOADS.map(|(name, _)| name)),
-        ["measure", dir, rounds] => measure(dir, rounds.parse()?, &WORKLOADS.map(|(name, _)| name)),
-        ["measure", dir, rounds, names] => measure(dir, rounds.parse()?, &names.split(',').collect::<Vec<_>>()),
+        ["measure", dir, rest @ ..] if rest.len() <= 3 => {
+            let given = |at: usize| rest.get(at).copied().filter(|given| !given.is_empty());
+            let rounds = given(0).map_or(Ok(5), str::parse)?;
+            let workloads: Vec<&str> = given(1).map_or_else(|| WORKLOADS.map(|(name, _)| name).to_vec(), split);
+            let only: Vec<&str> = given(2).map_or_else(Vec::new, split);
+            measure(Path::new(dir), rounds, &workloads, &only)
+        }
         ["peak", dir, name, bytes] => memory::peak(Path::new(dir), name, bytes.parse()?),
         _ => Err(USAGE.into()),
     }
 }
 
-fn measure(dir: &str, rounds: usize, names: &[&str]) -> Result {
+fn split(list: &str) -> Vec<&str> {
+    list.split(',').collect()
+}
+
+fn measure(dir: &Path, rounds: usize, names: &[&str], only: &[&str]) -> Result {
     if rounds == 0 {
         return Err("no rounds, no medians".into());
     }
     if let Some(stray) = names.iter().find(|name| !WORKLOADS.iter().any(|(known, _)| known == *name)) {
         return Err(format!("no workload {stray:?}").into());
     }
-    let mut run = Run::new(Path::new(dir), rounds)?;
+    let mut run = Run::new(dir, rounds, only)?;
     let mut goals = Goals::default();
     for (_, workload) in WORKLOADS.iter().filter(|(name, _)| names.contains(name)) {
         workload(&mut run, &mut goals)?;

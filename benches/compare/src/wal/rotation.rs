@@ -56,7 +56,7 @@ type Shape = [f64; COLUMNS.len()];
 pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
     let mut shapes: Vec<Vec<Shape>> = vec![Vec::new(); ROWS.len()];
     let record = run.dice.bytes(RECORD);
-    run.each("rotation", ROWS.len(), |run, row, _| {
+    run.each("rotation", &ROWS.map(|(name, _)| name), |run, row, _| {
         let (times, rotations) = match ROWS[row].1 {
             Row::Other(kind) => {
                 let times = run.with(kind, LARGE, |log| times(log, &record))?;
@@ -69,7 +69,7 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
     })?;
     println!("| {COMMITS} durable commits of 4 KiB | {} |", COLUMNS.join(" | "));
     println!("|---|{}", "--:|".repeat(COLUMNS.len()));
-    for ((name, row), shapes) in ROWS.iter().zip(&shapes) {
+    for ((name, row), shapes) in ROWS.iter().zip(&shapes).filter(|(_, shapes)| !shapes.is_empty()) {
         let medians: Vec<f64> =
             (0..COLUMNS.len()).map(|column| median(shapes.iter().map(|shape| shape[column]))).collect();
         let cells = medians.iter().map(|value| if value.is_nan() { "–".to_owned() } else { shown(*value) });

@@ -12,24 +12,37 @@ pub(crate) struct Run {
     pub(crate) at: PathBuf,
     pub(crate) rounds: usize,
     pub(crate) dice: Dice,
+    /// Beginnings of the names of those who take part beside the limits; none for all.
+    only: Vec<String>,
     homes: usize,
 }
 
 impl Run {
-    pub(crate) fn new(at: &Path, rounds: usize) -> Result<Self> {
-        Ok(Self { at: at.to_owned(), rounds, dice: Dice::new(std::process::id().into()), homes: 0 })
+    pub(crate) fn new(at: &Path, rounds: usize, only: &[&str]) -> Result<Self> {
+        Ok(Self {
+            at: at.to_owned(),
+            rounds,
+            dice: Dice::new(std::process::id().into()),
+            only: only.iter().map(|name| (*name).to_owned()).collect(),
+            homes: 0,
+        })
     }
 
-    /// Calls `turn` once a round for each of `rows`, shuffled, with the number of the row and the round.
+    /// Whether the contestant takes part.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || name.starts_with("limit") || self.only.iter().any(|only| name.starts_with(&**only))
+    }
+
+    /// Calls `turn` once a round for each of these who takes part, shuffled, with the number of the name and the round.
     pub(crate) fn each(
         &mut self,
         title: &str,
-        rows: usize,
+        names: &[&str],
         mut turn: impl FnMut(&mut Self, usize, usize) -> Result,
     ) -> Result {
         for round in 0..self.rounds {
             eprintln!("{title}, round {}", round + 1);
-            let mut order: Vec<usize> = (0..rows).collect();
+            let mut order: Vec<usize> = (0..names.len()).filter(|row| self.wants(names[*row])).collect();
             self.dice.shuffle(&mut order);
             for row in order {
                 turn(self, row, round)?;
@@ -64,16 +77,20 @@ impl Run {
     ) -> Result {
         for round in 0..self.rounds {
             eprintln!("{title}, round {}", round + 1);
-            let seats: Vec<Seat> = kinds.iter().map(|kind| self.seat(*kind, room)).collect::<Result<_>>()?;
-            let mut order: Vec<usize> = (0..kinds.len()).collect();
+            let mut order: Vec<usize> = (0..kinds.len()).filter(|row| self.wants(kinds[*row].name())).collect();
+            let mut seats: Vec<Option<Seat>> = kinds.iter().map(|_| None).collect();
+            for row in &order {
+                seats[*row] = Some(self.seat(kinds[*row], room)?);
+            }
             for _ in 0..slices {
                 self.dice.shuffle(&mut order);
                 for row in &order {
-                    seats[*row].home.settle()?;
-                    turn(&*seats[*row].log, *row, round).map_err(|error| named(kinds[*row], &*error))?;
+                    let Some(seat) = &seats[*row] else { continue };
+                    seat.home.settle()?;
+                    turn(&*seat.log, *row, round).map_err(|error| named(kinds[*row], &*error))?;
                 }
             }
-            seats.into_iter().try_for_each(Seat::leave)?;
+            seats.into_iter().flatten().try_for_each(Seat::leave)?;
         }
         Ok(())
     }

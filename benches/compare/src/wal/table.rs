@@ -54,6 +54,10 @@ impl Figures {
     pub(crate) fn print(&self, limits: &[Option<f64>], goals: &mut Goals) {
         println!("| {} | {} |\n|---|{}", self.title, self.columns.join(" | "), "--:|".repeat(self.columns.len()));
         for (row, (name, _)) in self.rows.iter().enumerate() {
+            // Who does not take part has no figures.
+            if self.figures[row].iter().flatten().all(|figure| figure.is_nan()) {
+                continue;
+            }
             let cells = (0..self.columns.len()).map(|column| {
                 let figure = median(self.figures[row][column].iter().copied());
                 if figure.is_nan() {

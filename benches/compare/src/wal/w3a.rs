@@ -27,7 +27,7 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
     for (column, (name, bytes)) in SIZES.into_iter().enumerate() {
         let record = run.dice.bytes(bytes);
         for time in 0..TIMES {
-            run.each(&format!("W3a, {name}"), ROWS.len(), |run, row, round| {
+            run.each(&format!("W3a, {name}"), &ROWS.map(Kind::name), |run, row, round| {
                 let rate = run.with(ROWS[row], ROOM, |log| rate(log, &record))?;
                 rates.set(row, column, TIMES * round + time, rate);
                 Ok(())
