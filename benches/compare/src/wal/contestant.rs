@@ -104,7 +104,7 @@ impl Kind {
         Ok(match self {
             Self::Limit => Box::new(Limit::new(dir, room, false)?),
             Self::Framed => Box::new(Limit::new(dir, room, true)?),
-            Self::Ours => Box::new(Ours::new(dir, room)?),
+            Self::Ours => Box::new(Ours::new(dir, room, false)?),
             Self::Okay => Box::new(Okay::new(dir, None)?),
             Self::OkayLarge => Box::new(Okay::new(dir, Some(room))?),
             Self::Raft => Box::new(Raft::new(dir, None)?),

@@ -13,16 +13,16 @@ use crate::scans::Seen;
 
 const TREE: TreeId = TreeId(*b"a tree to measur");
 const KIND: u8 = 1;
-pub(crate) const SEGMENT_BYTES_MAX: u64 = treewal_journal::SEGMENT_BYTES_MAX;
+const SEGMENT_BYTES_MAX: u64 = treewal_journal::SEGMENT_BYTES_MAX;
 
 pub(crate) struct Ours(treewal_journal::Log);
 
 impl Ours {
-    /// A log whose first segment takes `room` bytes, up to the largest there is.
-    pub(crate) fn new(dir: &Path, room: u64) -> Result<Self> {
+    /// A log of segments of `room` bytes, up to the largest there is; `ahead` has each made by a thread before it is needed.
+    pub(crate) fn new(dir: &Path, room: u64, ahead: bool) -> Result<Self> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let dir = disk.open_root(dir)?;
-        let options = LogOptions { segment_bytes: room.min(SEGMENT_BYTES_MAX), ..LogOptions::new(TREE) };
+        let options = LogOptions { segment_bytes: room.min(SEGMENT_BYTES_MAX), ahead, ..LogOptions::new(TREE) };
         Ok(Self(treewal_journal::Log::create(disk, dir, options)?))
     }
 
@@ -46,6 +46,10 @@ impl Log for Ours {
     fn append(&self, record: &[u8]) -> Result {
         self.0.append(&[(KIND, record)])?;
         Ok(())
+    }
+
+    fn flush(&self) -> Result {
+        Ok(self.0.flush()?)
     }
 
     fn sync(&self) -> Result {

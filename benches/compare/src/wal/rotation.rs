@@ -26,15 +26,28 @@ const SLOW: f64 = 3.0;
 #[derive(Clone, Copy)]
 enum Row {
     Other(Kind),
-    /// Bytes of a segment, and whether segments are given back.
-    Ours(u64, bool),
+    Ours(How),
 }
 
-const ROWS: [(&str, Row); 6] = [
+/// How a log of ours is kept.
+#[derive(Clone, Copy)]
+struct How {
+    segment: u64,
+    /// Segments are made by a thread before they are needed.
+    ahead: bool,
+    /// Segments are given back when they are full.
+    back: bool,
+}
+
+const ROWS: [(&str, Row); 7] = [
     ("limit", Row::Other(Kind::Limit)),
-    ("treewal-journal, one segment", Row::Ours(LARGE, false)),
-    ("treewal-journal, 65 segments of 256 KiB, given back", Row::Ours(SMALL, true)),
-    ("treewal-journal, 65 segments of 256 KiB, all kept", Row::Ours(SMALL, false)),
+    ("treewal-journal, one segment", Row::Ours(How { segment: LARGE, ahead: false, back: false })),
+    ("treewal-journal, 65 segments, made ahead", Row::Ours(How { segment: SMALL, ahead: true, back: false })),
+    (
+        "treewal-journal, 65 segments, made ahead, given back",
+        Row::Ours(How { segment: SMALL, ahead: true, back: true }),
+    ),
+    ("treewal-journal, 65 segments, made when needed", Row::Ours(How { segment: SMALL, ahead: false, back: false })),
     ("okaywal 0.3.1, one segment", Row::Other(Kind::OkayLarge)),
     ("okaywal 0.3.1, defaults: 22 segments", Row::Other(Kind::Okay)),
 ];
@@ -62,7 +75,7 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
                 let times = run.with(kind, LARGE, |log| times(log, &record))?;
                 (times, if kind == Kind::Okay { Vec::new() } else { stand_ins() })
             }
-            Row::Ours(segment, back) => ours(run, &record, segment, back)?,
+            Row::Ours(how) => ours(run, &record, how)?,
         };
         shapes[row].push(shape(&times, &rotations));
         Ok(())
@@ -74,7 +87,7 @@ pub(crate) fn measure(run: &mut Run, goals: &mut Goals) -> Result {
             (0..COLUMNS.len()).map(|column| median(shapes.iter().map(|shape| shape[column]))).collect();
         let cells = medians.iter().map(|value| if value.is_nan() { "–".to_owned() } else { shown(*value) });
         println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
-        if let Row::Ours(SMALL, _) = row {
+        if let Row::Ours(How { ahead: true, .. }) = row {
             goals.enter(
                 name,
                 "slowest of five commits around a rotation, p90, × p50 of the run",
@@ -101,9 +114,9 @@ fn timed(log: &dyn Log, record: &[u8]) -> Result<f64> {
 }
 
 /// The times, and the numbers of the commits that began a segment.
-fn ours(run: &mut Run, record: &[u8], segment: u64, back: bool) -> Result<(Vec<f64>, Vec<usize>)> {
+fn ours(run: &mut Run, record: &[u8], how: How) -> Result<(Vec<f64>, Vec<usize>)> {
     let home = run.home()?;
-    let log = Ours::new(&home.path, segment)?;
+    let log = Ours::new(&home.path, how.segment, how.ahead)?;
     home.settle()?;
     (0..WARM).try_for_each(|_| log.commit(0, record))?;
     let (mut times, mut rotations) = (Vec::with_capacity(COMMITS), Vec::new());
@@ -112,7 +125,7 @@ fn ours(run: &mut Run, record: &[u8], segment: u64, back: bool) -> Result<(Vec<f
         times.push(timed(&log, record)?);
         if log.room() > room {
             rotations.push(commit);
-            if back {
+            if how.back {
                 log.give_back()?;
             }
         }
