@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::limit::Limit;
+use crate::limit::{FRAME_BYTES, Limit, WIDE_FRAME_BYTES};
 use crate::okay::Okay;
 use crate::ours::Ours;
 use crate::raft::Raft;
@@ -56,6 +56,7 @@ pub(crate) enum Role {
 pub(crate) enum Kind {
     Limit,
     Framed,
+    FramedWide,
     Ours,
     Okay,
     OkayLarge,
@@ -71,6 +72,7 @@ impl Kind {
         match self {
             Self::Limit => "limit",
             Self::Framed => "limit, with frames",
+            Self::FramedWide => "limit, frames of 32 bytes",
             Self::Ours => "treewal-journal",
             Self::Okay => "okaywal 0.3.1, defaults",
             Self::OkayLarge => "okaywal 0.3.1, large segments",
@@ -93,7 +95,7 @@ impl Kind {
     pub(crate) fn role(self) -> Role {
         match self {
             Self::Limit => Role::Limit,
-            Self::Framed => Role::Aside,
+            Self::Framed | Self::FramedWide => Role::Aside,
             Self::Ours => Role::Ours,
             _ => Role::Peer,
         }
@@ -102,8 +104,9 @@ impl Kind {
     /// Makes an empty log in an empty directory, with `room` bytes for all that will be appended, frames among it.
     pub(crate) fn make(self, dir: &Path, room: u64) -> Result<Box<dyn Log>> {
         Ok(match self {
-            Self::Limit => Box::new(Limit::new(dir, room, false)?),
-            Self::Framed => Box::new(Limit::new(dir, room, true)?),
+            Self::Limit => Box::new(Limit::new(dir, room, 0)?),
+            Self::Framed => Box::new(Limit::new(dir, room, FRAME_BYTES)?),
+            Self::FramedWide => Box::new(Limit::new(dir, room, WIDE_FRAME_BYTES)?),
             Self::Ours => Box::new(Ours::new(dir, room, false)?),
             Self::Okay => Box::new(Okay::new(dir, None)?),
             Self::OkayLarge => Box::new(Okay::new(dir, Some(room))?),

@@ -16,11 +16,13 @@ const FILL_BYTES: usize = 16 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
 /// Length and checksum: the least that lets a reader find the next record and trust it.
 pub(crate) const FRAME_BYTES: usize = 8;
+/// A frame as long as that of treewal.
+pub(crate) const WIDE_FRAME_BYTES: usize = 32;
 pub(crate) const NAME: &str = "log";
 
 pub(crate) struct Limit {
     file: File,
-    framed: bool,
+    frame: usize,
     state: Mutex<State>,
 }
 
@@ -31,8 +33,9 @@ struct State {
 }
 
 impl Limit {
-    /// A log of `bytes`; `framed` gives each record a length and a checksum.
-    pub(crate) fn new(dir: &Path, bytes: u64, framed: bool) -> Result<Self> {
+    /// A log of `bytes`; each record has a frame of `frame` bytes: none, or [`FRAME_BYTES`], or
+    /// that and zeros.
+    pub(crate) fn new(dir: &Path, bytes: u64, frame: usize) -> Result<Self> {
         let dir = RealDisk.open_root(dir)?;
         let file = RealDisk.open(&dir, OsStr::new(NAME), Open::CreateNew { mode: 0o600 })?;
         let zeros = vec![0; FILL_BYTES];
@@ -42,13 +45,14 @@ impl Limit {
         RealDisk.sync_file(&file)?;
         RealDisk.sync_dir(&dir)?;
         let buffer = Vec::with_capacity(2 * BUFFER_BYTES);
-        Ok(Self { file, framed, state: Mutex::new(State { buffer, offset: 0 }) })
+        Ok(Self { file, frame, state: Mutex::new(State { buffer, offset: 0 }) })
     }
 
     fn put(&self, state: &mut State, record: &[u8]) -> Result {
-        if self.framed {
+        if let Some(zeros) = self.frame.checked_sub(FRAME_BYTES) {
             state.buffer.extend_from_slice(&u32::try_from(record.len())?.to_le_bytes());
             state.buffer.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
+            state.buffer.resize(state.buffer.len() + zeros, 0);
         }
         state.buffer.extend_from_slice(record);
         Ok(())

@@ -9,7 +9,7 @@ use crate::rounds::Run;
 use crate::table::{Better, Figures};
 
 /// The limit gathers framed records in a buffer. Logs that cannot append without a sync are missing.
-const ROWS: [Kind; 4] = [Kind::Framed, Kind::Ours, Kind::Raft, Kind::WalDb];
+const ROWS: [Kind; 5] = [Kind::Framed, Kind::FramedWide, Kind::Ours, Kind::Raft, Kind::WalDb];
 const SIZES: [(&str, usize); 3] = [("128 B", 128), ("4 KiB", 4 << 10), ("64 KiB", 64 << 10)];
 const GOAL: f64 = 1.15;
 
