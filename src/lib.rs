@@ -56,7 +56,10 @@ pub use changeset::{Change, ChangeSet, Expectation};
 pub use commit::Receipt;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
-pub use inspect::{Finding, LogEntry, Status, Unfinished, log, status, verify};
+pub use inspect::{
+    Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
+    status, verify,
+};
 pub use options::{Durability, OnDamage, Options};
 pub use transaction::{DirEntry, Expect, How, Metadata, PathChange, StagedFile, Transaction};
 pub use tree::Tree;

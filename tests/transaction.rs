@@ -310,14 +310,14 @@ fn names_need_not_be_utf8_and_newlines_are_names() {
     })
     .unwrap();
     assert_eq!(fs::read(dir.path().join(odd).join(odd)).unwrap(), b"odd");
-    assert!(treewal::log(dir.path()).unwrap().iter().any(|entry| entry.kind == "intent"));
+    assert!(treewal::log(dir.path()).unwrap().records.iter().any(|entry| entry.kind == "intent"));
 }
 
 #[test]
 fn the_inspections_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(treewal::status(dir.path()).unwrap().state, "unused");
-    assert!(treewal::verify(dir.path()).unwrap().is_empty() && treewal::log(dir.path()).unwrap().is_empty());
+    assert!(treewal::verify(dir.path()).unwrap().is_empty() && treewal::log(dir.path()).unwrap().records.is_empty());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let tree = Tree::open(dir.path()).unwrap();
     tree.transaction(|tx| tx.write("a", "1")).unwrap();

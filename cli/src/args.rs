@@ -28,7 +28,7 @@ pub(crate) struct Global {
     /// The tree: an existing directory
     #[arg(short = 'C', value_name = "DIR", default_value = ".", global = true)]
     pub(crate) dir: PathBuf,
-    /// Print one JSON object
+    /// Print one JSON object; log --follow prints one a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Whether to use colors; auto also heeds NO_COLOR
@@ -82,7 +82,16 @@ pub(crate) enum Command {
     /// Finish or undo what a crash left unfinished
     Recover,
     /// List the journal; changes nothing
-    Log,
+    ///
+    /// Lists segments, records and transactions, and how the journal ends. Each record has its number (LSN), its mark
+    /// (every record up to there was durable when it was written), the bytes of its payload, and what it says. No lock
+    /// is taken: what somebody is just writing may look torn. The exit status is 6 where acknowledged records are
+    /// damaged; a torn tail is none: it is what a crash left of something that nobody was promised.
+    ///
+    /// With --json, the answer is one object. With --follow it is one object a line, by its "event": "segment",
+    /// "record", "missed" (records that came and went between two looks), "rewound" (records that were seen and then
+    /// lost in a crash), "tail" (it ends in another way than before).
+    Log(Log),
     /// Check everything treewal keeps in the tree; changes nothing
     Verify,
     /// Show in a temporary directory what a crash does, and what recovery makes of it
@@ -122,6 +131,16 @@ pub(crate) struct Run {
     pub(crate) command: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Go on with what is appended, until interrupted, or until damage is found
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// A directory of segments (*.wal), such as a copied journal, instead of the journal of the tree
+    #[arg(value_name = "JOURNAL")]
+    pub(crate) journal: Option<PathBuf>,
+}
+
 impl Command {
     /// As `--json` names it.
     pub(crate) fn name(&self) -> &'static str {
@@ -130,7 +149,7 @@ impl Command {
             Self::Run(_) => "run",
             Self::Status => "status",
             Self::Recover => "recover",
-            Self::Log => "log",
+            Self::Log(_) => "log",
             Self::Verify => "verify",
             Self::Demo => "demo",
             Self::Completions { .. } => "completions",

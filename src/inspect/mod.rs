@@ -10,7 +10,7 @@ use std::sync::Arc;
 use treewal_recovery::home::Home;
 use treewal_vfs::{Disk, RealDisk};
 
-pub use log::{LogEntry, log};
+pub use log::{Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, log, log_of};
 pub use status::{Status, Unfinished, status};
 pub use verify::{Finding, verify};
 

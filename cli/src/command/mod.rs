@@ -69,7 +69,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(args, context).map_err(|failure| failure.exits(Exit::RUN_FAILED)),
         Command::Status => status::run(context),
         Command::Recover => recover::run(context),
-        Command::Log => log::run(context),
+        Command::Log(args) => log::run(args, context),
         Command::Verify => verify::run(context),
         Command::Demo => demo::run(context),
         Command::Completions { shell } => completions::run(*shell, context),

@@ -2,6 +2,7 @@
 
 mod json;
 mod path;
+mod stream;
 mod style;
 
 use std::ffi::OsStr;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use crate::exit::Exit;
 use crate::failure::Failure;
 pub(crate) use path::{JsonPath, shown};
+pub(crate) use stream::wait_on_reader;
 pub(crate) use style::{BAD, DIM, GOOD, HEAD, OLD};
 
 /// What a command has to report: the same for people and, by its `Serialize`, for programs.

@@ -64,6 +64,7 @@ impl Home {
     pub fn create(disk: Arc<dyn Disk>, root: Dir) -> Result<Self> {
         let made = make_private(&*disk, &root, DIR_NAME)?;
         let dot = open_private(&*disk, &root)?;
+        protect(&*disk, &root, &dot)?;
         let mut fresh = made;
         for name in DIRS {
             fresh |= make_private(&*disk, &dot, name)?;
@@ -75,7 +76,7 @@ impl Home {
         Self::assemble(disk, root, dot)
     }
 
-    /// Opens the directory of the tree at `root` without making anything; `None` where the tree has none yet.
+    /// Opens the directory of the tree at `root` without making or changing anything; `None` where the tree has none yet.
     ///
     /// # Errors
     /// As [`create`](Self::create).
@@ -126,8 +127,14 @@ fn open_private(disk: &dyn Disk, root: &Dir) -> Result<Dir> {
     if meta.uid != disk.user() {
         return Err(store("another user owns it; open the tree as that user"));
     }
-    if meta.mode & 0o077 != 0 {
-        disk.set_mode(root, OsStr::new(DIR_NAME), 0o700).map_err(Error::io("protect", DIR_NAME))?;
-    }
     Ok(dot)
+}
+
+/// Closes `.treewal` to everybody but its owner.
+fn protect(disk: &dyn Disk, root: &Dir, dot: &Dir) -> Result<()> {
+    let meta = disk.stat_dir(dot).map_err(Error::io("look at", DIR_NAME))?;
+    if meta.mode & 0o077 == 0 {
+        return Ok(());
+    }
+    disk.set_mode(root, OsStr::new(DIR_NAME), 0o700).map_err(Error::io("protect", DIR_NAME))
 }

@@ -1,15 +1,9 @@
-//! The journal as a list of entries, for people and scripts.
-
-use std::ops::ControlFlow;
-use std::path::Path;
+//! One record of the journal, in words.
 
 use serde::Serialize;
 use treewal_journal::record::{Body, Goal, PathBytes, Record};
-use treewal_journal::{Frame, Reader};
+use treewal_journal::{Frame, Lsn};
 use treewal_vfs::RelPath;
-
-use super::home;
-use crate::{Error, Result};
 
 /// One record of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,35 +17,22 @@ pub struct LogEntry {
     pub offset: u64,
     /// Length of its payload, in bytes.
     pub bytes: usize,
+    /// Its mark: every record up to here was durable when it was written. 0 says nothing of any.
+    pub durable: u64,
     /// What it is: `begin`, `intent`, `commit`, `rollback`, `attempt`, `checkpoint`, `quarantine`, `guard`, `unknown`.
     pub kind: &'static str,
     /// What it says, on one line.
     pub says: String,
 }
 
-/// The records of the journal of the tree at `path`, oldest first; none where treewal was never used on the tree.
-///
-/// Records that a checkpoint covers may still be listed until their segment is used again.
-///
-/// # Errors
-/// Any error of the disk, a journal of a newer format.
-pub fn log(path: impl AsRef<Path>) -> Result<Vec<LogEntry>> {
-    let Some(home) = home(path.as_ref())? else { return Ok(Vec::new()) };
-    let mut entries = Vec::new();
-    Reader::scan(&*home.disk, &home.journal, None, &mut |frame| {
-        entries.push(entry(&frame));
-        ControlFlow::Continue(())
-    })
-    .map_err(Error::Journal)?;
-    Ok(entries)
-}
-
-fn entry(frame: &Frame<'_>) -> LogEntry {
-    let (kind, says) = match Record::decode(frame.kind, frame.payload) {
-        Ok(record) => describe(&record),
-        Err(error) => ("unknown", error.to_string()),
-    };
-    LogEntry { lsn: frame.lsn.0, segment: frame.segment, offset: frame.offset, bytes: frame.payload.len(), kind, says }
+impl LogEntry {
+    /// A frame with what it holds; `Err` says why that is no record.
+    pub(super) fn new(frame: &Frame<'_>, record: Result<&Record, String>) -> Self {
+        let (kind, says) = record.map_or_else(|error| ("unknown", error), describe);
+        let (Lsn(lsn), Lsn(durable)) = (frame.lsn, frame.durable);
+        let (segment, offset, bytes) = (frame.segment, frame.offset, frame.payload.len());
+        Self { lsn, segment, offset, bytes, durable, kind, says }
+    }
 }
 
 fn describe(record: &Record) -> (&'static str, String) {
