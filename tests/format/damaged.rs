@@ -7,7 +7,7 @@ use std::sync::Arc;
 use treewal_journal::{Log, LogOptions, SEGMENT_BYTES_MIN, TreeId};
 use treewal_vfs::{Disk, RealDisk};
 
-use crate::make::{crc, segment};
+use crate::make::{crc, every_record, segment};
 use crate::python::decoded;
 use crate::told::told;
 
@@ -28,11 +28,39 @@ fn journal(dir: &Path, dice: &mut Dice) {
     let log = Log::create(disk, root, options).unwrap();
     for n in 0..4 + dice.below(20) {
         let sizes = [dice.below(60), dice.below(12_000), dice.below(40)];
-        let last = log.append(&sizes.map(|size| (1, vec![u8::try_from(n).unwrap(); size]))).unwrap();
+        log.append(&sizes.map(|size| (1, vec![u8::try_from(n).unwrap(); size]))).unwrap();
+        log.append(&[payload(dice)]).unwrap();
         if dice.below(3) > 0 {
-            log.sync_to(last).unwrap();
+            log.sync().unwrap();
         }
     }
+}
+
+/// A record, or nearly one: most are spoilt before they are framed, so that every checksum fits.
+fn payload(dice: &mut Dice) -> (u8, Vec<u8>) {
+    let records = every_record();
+    let record = &records[dice.below(records.len())];
+    let (mut kind, mut bytes) = (record.kind(), record.encode().unwrap());
+    match dice.below(6) {
+        0 => {}
+        1 => kind = 1 + u8::try_from(dice.below(9)).unwrap(),
+        2 => bytes.truncate(dice.below(bytes.len())),
+        3 => bytes.push(0),
+        4 => {
+            let at = dice.below(bytes.len());
+            bytes[at] = [0, 1, 2, 250, 251, 252, 253, 254, 255][dice.below(9)];
+        }
+        _ => {
+            // A form that is longer than it must be, and perhaps wider than its type.
+            let at = dice.below(bytes.len());
+            let form = dice.below(3);
+            let zeros = [1, 3, 7][form];
+            bytes.splice(at..at, [[251, 252, 253][form]]);
+            let behind = (at + 2).min(bytes.len());
+            bytes.splice(behind..behind, vec![0; zeros]);
+        }
+    }
+    (kind, bytes)
 }
 
 /// One way to spoil a journal.

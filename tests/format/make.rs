@@ -16,12 +16,13 @@ use crate::told::told;
 type Make = fn(&Path);
 
 /// Each with what makes it.
-pub(crate) const FIXTURES: [(&str, Make); 10] = [
+pub(crate) const FIXTURES: [(&str, Make); 11] = [
     ("v1-clean", clean),
     ("v1-two-segments", two_segments),
     ("v1-torn", torn),
     ("v1-cut", cut),
     ("v1-damaged", damaged),
+    ("v1-damaged-last-but-one", damaged_last_but_one),
     ("v1-repaired", repaired),
     ("v1-recycled", recycled),
     ("v1-missing", missing),
@@ -207,6 +208,15 @@ fn damaged(dir: &Path) {
     }
     drop(log);
     flip(dir, 1, offset(dir, 2) + 40);
+}
+
+/// Of two batches the first is gone: the mark of the second names just that one.
+fn damaged_last_but_one(dir: &Path) {
+    let log = create(dir);
+    commit(&log, &[write("a", 50)]);
+    commit(&log, &[write("b", 50)]);
+    drop(log);
+    flip(dir, 1, offset(dir, 1) + 40);
 }
 
 fn repaired(dir: &Path) {
