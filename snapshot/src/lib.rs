@@ -71,6 +71,9 @@ mod walk;
 pub use compare::{Change, ChangeKind, compare};
 pub use error::{Error, Result};
 pub use ladder::{Report, Sharing};
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use manifest::fuzz;
 pub use manifest::{Backup, Entry, Guarded, Manifest, Mode, Role};
 pub use restore::{Check, Restored, restore};
 pub use take::{TakeOptions, take};

@@ -2,6 +2,8 @@
 
 mod check;
 mod entry;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod layout;
 mod read;
 mod record;
