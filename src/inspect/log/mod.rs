@@ -28,9 +28,9 @@ pub struct Log {
     pub tree: Option<String>,
     /// How it ends.
     pub tail: LogTail,
-    /// Number of the first record; one more than `last_lsn` where there is none.
+    /// Number of the first record; 0 where there is none.
     pub first_lsn: u64,
-    /// Number of the last record; 0 where there never was one.
+    /// Number of the last record; 0 where there is none. What comes next is numbered as `tail` says.
     pub last_lsn: u64,
     /// Every record up to here is known to have been durable when something later was written. What comes after it may
     /// stand in the page cache alone.
@@ -141,13 +141,12 @@ fn read_once(place: &Place) -> Result<Log> {
             records.push(LogEntry::new(frame, record.as_ref().map_err(Clone::clone)));
         })?),
     };
-    let number = |lsn: fn(&Scan) -> Lsn| scan.as_ref().map_or(0, |scan| lsn(scan).0);
     Ok(Log {
         tree: scan.as_ref().and_then(|scan| scan.tree).map(|tree| tree.to_string()),
         tail: scan.as_ref().map_or_else(LogTail::of_nothing, LogTail::of),
-        first_lsn: scan.as_ref().map_or(1, |scan| scan.first.0),
-        last_lsn: number(|scan| scan.last),
-        durable_lsn: number(|scan| scan.durable),
+        first_lsn: records.first().map_or(0, |record| record.lsn),
+        last_lsn: records.last().map_or(0, |record| record.lsn),
+        durable_lsn: scan.as_ref().map_or(0, |scan| scan.durable.0),
         segments: scan.as_ref().map_or_else(Vec::new, LogSegment::all),
         transactions: transactions.all(),
         findings: scan.iter().flat_map(|scan| &scan.findings).map(ToString::to_string).collect(),

@@ -52,7 +52,7 @@ pub(super) fn tail(out: &mut dyn Write, tail: &LogTail) -> io::Result<()> {
 
 pub(super) fn durable(out: &mut dyn Write, log: &Log) -> io::Result<()> {
     let Log { first_lsn, last_lsn, durable_lsn, .. } = log;
-    if last_lsn < first_lsn {
+    if *last_lsn == 0 {
         return writeln!(out, "no record, durable up to {durable_lsn}");
     }
     writeln!(out, "records {first_lsn} to {last_lsn}, known to be durable up to {durable_lsn}")
