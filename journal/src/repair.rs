@@ -115,28 +115,31 @@ fn cut_files(disk: &dyn Disk, dir: &Dir, from: u64) -> Result<Vec<CutFile>, Erro
 }
 
 /// A number that no record in the cut files, nor any before, can have: every frame takes at least 32 bytes, and a
-/// segment that can be read says where its numbers begin.
+/// segment that can be read says where its numbers begin and how long it was made. A file may have lost its end since.
 fn beyond(disk: &dyn Disk, dir: &Dir, options: &LogOptions, scan: &Scan, cut: &[CutFile]) -> Result<Lsn, Error> {
     let frames = |bytes: u64| bytes.min(SEGMENT_BYTES_MAX) / FRAME_HEADER_BYTES as u64;
+    let headers: Vec<_> = cut.iter().map(|file| header_of(disk, dir, file)).collect::<Result<_, _>>()?;
+    let made = scan.segments.iter().map(|segment| &segment.header).chain(headers.iter().flatten());
+    let longest = made.map(|header| header.segment_bytes).fold(options.segment_bytes, u64::max);
     let mut next = scan.last.next().0;
     if scan.segments.is_empty() {
         // Nothing readable before: at most so many records fit in all segments that there ever were.
-        let bytes = cut.iter().map(|file| file.bytes).fold(options.segment_bytes, u64::max);
+        let bytes = cut.iter().map(|file| file.bytes).fold(longest, u64::max);
         next = cut.iter().map(|file| file.seq).fold(1, u64::max).saturating_mul(frames(bytes));
     }
-    for file in cut {
-        let first = first_of(disk, dir, file)?;
-        next = next.max(first.map_or(0, |lsn| lsn.0)).saturating_add(frames(file.bytes));
+    for (file, header) in cut.iter().zip(headers) {
+        let (first, made) = header.map_or((0, longest), |header| (header.first.0, header.segment_bytes));
+        next = next.max(first).saturating_add(frames(file.bytes.max(made)));
     }
     if next < LSN_MAX.0 { Ok(Lsn(next)) } else { Err(Error::Exhausted) }
 }
 
-fn first_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<Lsn>, Error> {
+fn header_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<SegmentHeader>, Error> {
     let file = disk.open(dir, OsStr::new(&cut.name), Open::Read).plain("open", &cut.name)?;
     let mut block = Vec::new();
     contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &cut.name)?;
     match SegmentHeader::decode(&block) {
-        Parsed::Header(header) => Ok(Some(header.first)),
+        Parsed::Header(header) => Ok(Some(header)),
         Parsed::Reserved(_) | Parsed::Version(_) | Parsed::Fault(_) => Ok(None),
     }
 }

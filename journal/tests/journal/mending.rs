@@ -141,3 +141,23 @@ fn where_there_are_no_second_names_the_files_are_copied() {
     let file = disk.open(&quarantine(&disk), OsStr::new(&segment(3)), Open::Read).unwrap();
     assert_eq!(read_all(&disk, &file, 1 << 30).unwrap(), cut[&segment(3)]);
 }
+
+#[test]
+fn a_file_that_lost_its_end_held_more_numbers_than_it_shows() {
+    for header in [true, false] {
+        let (disk, shared) = sim();
+        let log = create(Arc::clone(&shared));
+        while log.last() < Lsn(500) {
+            commit(&log, b"");
+        }
+        drop(log);
+        let name = segment(1);
+        let bytes = bytes_of(&disk, &name);
+        put(&disk, &name, &bytes[..5000]);
+        poke(&disk, &name, if header { 4096 } else { 20 }, &[!bytes[if header { 4096 } else { 20 }]]);
+        let (found, _) = scan(&disk);
+        assert!(matches!(found.tail, Tail::Corrupt { .. }), "{}", found.tail);
+        let next = mend(&*shared, &found).unwrap().next;
+        assert!(next > Lsn(500), "{next} was given before");
+    }
+}
