@@ -49,7 +49,13 @@ fn there_are_completions_for_every_shell() {
     let dir = tree(&[]);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = treewal(dir.path(), ["completions", shell]).exits(0).stdout;
-        assert!(script.contains("recover") && script.contains("dry-run") && !script.contains("__launch"), "{shell}");
+        assert!(
+            script.contains("recover")
+                && script.contains("dry-run")
+                && script.contains("follow")
+                && !script.contains("__launch"),
+            "{shell}"
+        );
     }
     treewal(dir.path(), ["completions", "csh"]).exits(2);
 }
