@@ -60,7 +60,7 @@ pub fn chain_frame(bytes: &mut [u8], seed: u64, prev_crc: u32, lsn: Lsn) -> Opti
 pub fn decode_header(bytes: &[u8]) -> Option<SegmentHeader> {
     match SegmentHeader::decode(bytes) {
         Parsed::Header(header) => Some(header),
-        Parsed::Version(_) | Parsed::Fault(_) => None,
+        Parsed::Reserved(_) | Parsed::Version(_) | Parsed::Fault(_) => None,
     }
 }
 

@@ -14,21 +14,38 @@ class Segment:
     HEADER = struct.Struct("<8sII16s16sQQQIIQQqIIQI")
 
     def __init__(self, path, number):
-        self.number, self.valid = number, False
+        self.number = number
         with open(path, "rb") as file:
             self.data = file.read((64 << 20) + 1)
+        self.state = self.header(0)
+        if self.state == "reserved" and any(self.data[512:636]):
+            reserved = self.tree, self.bytes
+            begun = self.header(512) == "begun" and (self.tree, self.bytes) == reserved
+            self.state = "begun" if begun else None
+        if self.state == "begun":
+            self.data = self.data[:self.bytes]
+
+    def header(self, at):
+        """What the header here says of the segment: it is begun, it is reserved, or nothing that counts."""
         if len(self.data) < 4096:
-            return
+            return None
         (magic, version, header_bytes, self.tree, _, sequence, self.first, self.seed, self.previous_crc, zero_a,
-         self.previous, self.bytes, _, _, zero_b, self.durable, crc) = self.HEADER.unpack_from(self.data)
-        if magic != b"TREEWAL\0" or crc != zlib.crc32(self.data[:120]):
-            return
+         self.previous, self.bytes, _, _, zero_b, self.durable, crc) = self.HEADER.unpack_from(self.data, at)
+        if magic != b"TREEWAL\0" or crc != zlib.crc32(self.data[at:at + 120]):
+            return None
         if version != 1:
             raise Newer(version)
-        self.valid = (header_bytes == 4096 and sequence == number and zero_a == zero_b == 0
-                      and self.previous < self.first < 1 << 63 and self.durable < self.first
-                      and 64 << 10 <= self.bytes <= 64 << 20 and self.bytes % 4096 == 0)
-        self.data = self.data[:self.bytes] if self.valid else self.data
+        if not (header_bytes == 4096 and sequence == self.number and zero_a == zero_b == 0
+                and 64 << 10 <= self.bytes <= 64 << 20 and self.bytes % 4096 == 0):
+            return None
+        if not any([self.first, self.seed, self.previous, self.previous_crc, self.durable]):
+            return "reserved"
+        is_ordered = self.previous < self.first < 1 << 63 and self.durable < self.first
+        return "begun" if is_ordered else None
+
+    @property
+    def valid(self):
+        return self.state == "begun"
 
     def frame(self, at):
         """The frame at this offset, whatever its place in the chain: CRC, previous CRC, kind, LSN, mark, payload."""
@@ -102,11 +119,15 @@ def read(directory):
         return {"newer": version.args[0]}
     if segments and not any(segments[-1].data):
         segments.pop()  # never begun
-    tree = next((segment.tree for segment in segments if segment.valid), None)
+    tree = next((segment.tree for segment in segments if segment.state), None)
     for segment in segments:
-        segment.valid = segment.valid and segment.tree == tree
+        segment.state = segment.state if segment.state and segment.tree == tree else None
+    reserved = [segment.number for segment in segments if segment.state == "reserved"]
+    segments = [segment for segment in segments if segment.state != "reserved"]
     records, durable = [], 0
     tail = {"state": "clean", "segment": 0, "offset": 0, "lsn": 1}
+    if not segments and reserved and reserved[0] > 1:
+        tail = {"state": "damaged here", "segment": reserved[0], "offset": 0, "lsn": 0}
     for segment, later in zip(segments, segments[1:] + [None]):
         if not segment.valid:  # the oldest: every other one was looked at before
             tail = {"state": "damaged here", "segment": segment.number, "offset": 0, "lsn": 0}
