@@ -69,8 +69,10 @@ fn write(u: &mut Unstructured<'_>, journal: &Journal) -> Result<()> {
                     batch.push((1 + n, vec![n ^ 0x5a; len]));
                 }
                 log.append(&batch).unwrap();
-                if choice > 4 {
-                    log.sync().unwrap();
+                match choice {
+                    0..=3 => {}
+                    4 => log.flush().unwrap(),
+                    _ => log.sync().unwrap(),
                 }
             }
         }

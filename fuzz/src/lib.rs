@@ -15,7 +15,7 @@ pub const TREE: TreeId = TreeId(*b"tree under fuzz!");
 /// Segments as small as they may be.
 #[must_use]
 pub fn options() -> LogOptions {
-    LogOptions { segment_bytes: SEGMENT_BYTES_MIN, tree: TREE }
+    LogOptions { segment_bytes: SEGMENT_BYTES_MIN, ..LogOptions::new(TREE) }
 }
 
 /// The name of a segment.
