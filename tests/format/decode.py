@@ -29,7 +29,7 @@ class Segment:
         """What the header here says of the segment: it is begun, it is reserved, or nothing that counts."""
         if len(self.data) < 4096:
             return None
-        (magic, version, header_bytes, self.tree, _, sequence, self.first, self.seed, self.previous_crc, zero_a,
+        (magic, version, header_bytes, self.tree, boot, sequence, self.first, self.seed, self.previous_crc, zero_a,
          self.previous, self.bytes, _, _, zero_b, self.durable, crc) = self.HEADER.unpack_from(self.data, at)
         if magic != b"TREEWAL\0" or crc != zlib.crc32(self.data[at:at + 120]):
             return None
@@ -38,7 +38,7 @@ class Segment:
         if not (header_bytes == 4096 and sequence == self.number and zero_a == zero_b == 0
                 and 64 << 10 <= self.bytes <= 64 << 20 and self.bytes % 4096 == 0):
             return None
-        if not any([self.first, self.seed, self.previous, self.previous_crc, self.durable]):
+        if boot == bytes(16) and not any([self.first, self.seed, self.previous, self.previous_crc, self.durable]):
             return "reserved"
         is_ordered = self.previous < self.first < 1 << 63 and self.durable < self.first
         return "begun" if is_ordered else None
