@@ -122,6 +122,7 @@ def read(directory):
     tree = next((segment.tree for segment in segments if segment.state), None)
     for segment in segments:
         segment.state = segment.state if segment.state and segment.tree == tree else None
+    # Gaps among them, and what a lost header at 512 leaves in them, are not looked for here.
     reserved = [segment.number for segment in segments if segment.state == "reserved"]
     segments = [segment for segment in segments if segment.state != "reserved"]
     records, durable = [], 0

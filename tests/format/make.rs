@@ -16,7 +16,7 @@ use crate::told::told;
 type Make = fn(&Path);
 
 /// Each with what makes it.
-pub(crate) const FIXTURES: [(&str, Make); 11] = [
+pub(crate) const FIXTURES: [(&str, Make); 13] = [
     ("v1-clean", clean),
     ("v1-two-segments", two_segments),
     ("v1-torn", torn),
@@ -26,6 +26,8 @@ pub(crate) const FIXTURES: [(&str, Make); 11] = [
     ("v1-repaired", repaired),
     ("v1-recycled", recycled),
     ("v1-missing", missing),
+    ("v1-reserved", reserved),
+    ("v1-begun", begun),
     ("v1-unfinished", unfinished),
     ("v2-refused", newer),
 ];
@@ -254,6 +256,22 @@ fn missing(dir: &Path) {
     }
     drop(log);
     fs::remove_file(dir.join(segment(2))).unwrap();
+}
+
+/// A segment that is ready, and not begun.
+fn reserved(dir: &Path) {
+    let log = create(dir);
+    commit(&log, &[write("a", 50)]);
+    log.prepare().unwrap();
+}
+
+/// A segment that was ready, and then begun.
+fn begun(dir: &Path) {
+    let log = create(dir);
+    log.prepare().unwrap();
+    commit(&log, &[write("a", 50_000)]);
+    commit(&log, &[write("b", 20_000)]);
+    commit(&log, &[write("c", 50)]);
 }
 
 /// A segment that was being made, and files that do not count.
