@@ -101,9 +101,17 @@ impl Seal {
     /// one that the writer of this segment wrote: nobody else knows the seed.
     #[inline]
     pub(crate) fn fits(self, crc: u32, frame: &[u8]) -> bool {
+        self.over([&frame[field::COVERED.start..]]) == crc
+    }
+
+    /// The checksum of these bytes, one part after another.
+    #[inline]
+    fn over<const PARTS: usize>(self, parts: [&[u8]; PARTS]) -> u32 {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.seed_crc);
-        hasher.update(&frame[field::COVERED.start..]);
-        hasher.finalize() == crc
+        for part in parts {
+            hasher.update(part);
+        }
+        hasher.finalize()
     }
 }
 
@@ -118,36 +126,42 @@ pub(crate) struct Label {
 /// Appends a frame to `out` and gives its checksum, which the next frame repeats.
 ///
 /// The payload is at most [`RECORD_BYTES_MAX`] long and the kind not zero: the caller has checked.
-pub(crate) fn encode(out: &mut Vec<u8>, seed: u64, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
+#[inline]
+pub(crate) fn encode(out: &mut Vec<u8>, seal: Seal, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
+    const ZEROS: [u8; ALIGN] = [0; ALIGN];
     let start = out.len();
-    let crc = encode_head(out, seed, prev_crc, label, payload);
+    let bytes = FRAME_HEADER_BYTES + payload.len();
+    let padded = frame_bytes(payload.len());
+    out.reserve(padded);
+    out.extend_from_slice(&head_of(prev_crc, label, payload.len()));
     out.extend_from_slice(payload);
-    out.resize(start + frame_bytes(payload.len()), 0);
+    // One pass over header and payload, where they stand side by side.
+    let crc = seal.over([&out[start + field::COVERED.start..]]);
+    put(&mut out[start..], field::CRC, &crc.to_le_bytes());
+    out.extend_from_slice(&ZEROS[..padded - bytes]);
     crc
 }
 
 /// The same without the payload, which the caller writes behind it, and the zeros behind that.
-pub(crate) fn encode_head(out: &mut Vec<u8>, seed: u64, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
-    let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    debug_assert!(payload.len() <= RECORD_BYTES_MAX && label.kind != 0);
-    let mut head = [0; FRAME_HEADER_BYTES];
-    put(&mut head, field::PREV_CRC, &prev_crc.to_le_bytes());
-    put(&mut head, field::LEN, &len.to_le_bytes());
-    head[field::KIND] = label.kind;
-    put(&mut head, field::LSN, &label.lsn.0.to_le_bytes());
-    put(&mut head, field::DURABLE_LSN, &label.durable.0.to_le_bytes());
-    let crc = checksum(seed, &head[field::COVERED], payload);
+pub(crate) fn encode_head(out: &mut Vec<u8>, seal: Seal, prev_crc: u32, label: Label, payload: &[u8]) -> u32 {
+    let mut head = head_of(prev_crc, label, payload.len());
+    let crc = seal.over([&head[field::COVERED], payload]);
     put(&mut head, field::CRC, &crc.to_le_bytes());
     out.extend_from_slice(&head);
     crc
 }
 
-fn checksum(seed: u64, covered: &[u8], payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&seed.to_le_bytes());
-    hasher.update(covered);
-    hasher.update(payload);
-    hasher.finalize()
+/// The header of a frame, but for its checksum.
+#[inline]
+fn head_of(prev_crc: u32, label: Label, len: usize) -> [u8; FRAME_HEADER_BYTES] {
+    debug_assert!(len <= RECORD_BYTES_MAX && label.kind != 0);
+    let mut head = [0; FRAME_HEADER_BYTES];
+    put(&mut head, field::PREV_CRC, &prev_crc.to_le_bytes());
+    put(&mut head, field::LEN, &u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+    head[field::KIND] = label.kind;
+    put(&mut head, field::LSN, &label.lsn.0.to_le_bytes());
+    put(&mut head, field::DURABLE_LSN, &label.durable.0.to_le_bytes());
+    head
 }
 
 #[cfg(test)]
@@ -168,7 +182,7 @@ mod tests {
         for len in 0..200 {
             let payload = vec![0xaa; len];
             let mut out = Vec::new();
-            let crc = encode(&mut out, 77, 4, LABEL, &payload);
+            let crc = encode(&mut out, Seal::new(77), 4, LABEL, &payload);
             assert_eq!(out.len() % 8, 0);
             assert!(is_zero(&out[32 + len..]));
             let head = sealed(&out, 77).unwrap();
@@ -181,7 +195,7 @@ mod tests {
     #[test]
     fn no_flipped_bit_passes() {
         let mut out = Vec::new();
-        encode(&mut out, 77, 4, LABEL, b"eight by");
+        encode(&mut out, Seal::new(77), 4, LABEL, b"eight by");
         for at in 0..out.len() {
             for bit in 0..8 {
                 let mut bad = out.clone();
@@ -194,7 +208,7 @@ mod tests {
     #[test]
     fn a_length_is_bounded_before_it_is_believed() {
         let mut out = Vec::new();
-        encode(&mut out, 77, 4, LABEL, b"");
+        encode(&mut out, Seal::new(77), 4, LABEL, b"");
         put(&mut out, field::LEN, &u32::MAX.to_le_bytes());
         assert_eq!(Head::parse(out.first_chunk().unwrap()), None);
         put(&mut out, field::LEN, &1u32.to_le_bytes());

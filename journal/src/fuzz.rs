@@ -1,6 +1,6 @@
 //! Ways in for the fuzz targets in `fuzz/`: what is private otherwise. No part of the interface of this crate.
 
-use crate::frame::{Label, Raw, encode};
+use crate::frame::{Head, Label, Seal, encode};
 use crate::header::Parsed;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, frame, header, put};
 use crate::{Lsn, SegmentHeader};
@@ -27,10 +27,11 @@ pub struct Decoded<'a> {
 /// The frame that `bytes` start with.
 #[must_use]
 pub fn decode_frame(bytes: &[u8], seed: u64) -> Option<Decoded<'_>> {
-    let raw = Raw::parse(bytes)?;
-    let (sealed, bytes) = (raw.is_sealed(seed), raw.bytes());
-    let Raw { prev_crc, kind, lsn, durable, payload, .. } = raw;
-    Some(Decoded { prev_crc, kind, lsn, durable, payload, sealed, bytes })
+    let head = Head::parse(bytes.first_chunk()?)?;
+    let frame = bytes.get(..head.bytes())?;
+    let sealed = Seal::new(seed).fits(head.crc, frame);
+    let Head { prev_crc, kind, lsn, durable, .. } = head;
+    Some(Decoded { prev_crc, kind, lsn, durable, payload: &frame[FRAME_HEADER_BYTES..], sealed, bytes: head.padded() })
 }
 
 /// The frame in bytes, sealed, whatever else it says of its seal.
@@ -38,7 +39,7 @@ pub fn decode_frame(bytes: &[u8], seed: u64) -> Option<Decoded<'_>> {
 pub fn encode_frame(decoded: &Decoded<'_>, seed: u64) -> Vec<u8> {
     let Decoded { prev_crc, kind, lsn, durable, payload, .. } = *decoded;
     let mut out = Vec::new();
-    encode(&mut out, seed, prev_crc, Label { kind, lsn, durable }, payload);
+    encode(&mut out, Seal::new(seed), prev_crc, Label { kind, lsn, durable }, payload);
     out
 }
 

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Identity, Kind, Open, Time, write_all};
 
-use crate::frame::{Label, encode};
+use crate::frame::{Label, Seal, encode};
 use crate::header::ReservedHeader;
 use crate::layout::{FRAME_HEADER_BYTES, SEGMENT_BYTES_MIN, header as field};
 use crate::record::{Begin, Body, Goal, Guard, Intent, ModeChange, New, PathBytes, Record};
@@ -80,8 +80,8 @@ fn example_frames() -> Vec<u8> {
     let mut out = Vec::new();
     let header = example_header();
     let label = |kind, lsn| Label { kind, lsn: Lsn(lsn), durable: Lsn(40) };
-    let chain = encode(&mut out, header.seed, header.prev_crc, label(1, 41), b"hello");
-    encode(&mut out, header.seed, chain, label(2, 42), b"");
+    let chain = encode(&mut out, Seal::new(header.seed), header.prev_crc, label(1, 41), b"hello");
+    encode(&mut out, Seal::new(header.seed), chain, label(2, 42), b"");
     out.resize(out.len() + FRAME_HEADER_BYTES, 0);
     out
 }

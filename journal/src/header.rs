@@ -72,7 +72,7 @@ impl ReservedHeader {
     fn of(header: &SegmentHeader) -> Option<Self> {
         let SegmentHeader { tree, seq, segment_bytes, created, .. } = *header;
         let reserved = Self { tree, seq, segment_bytes, created };
-        let same = reserved.encode() == SegmentHeader { boot: [0; 16], ..*header }.encode();
+        let same = reserved.encode() == header.encode();
         (header.first == Lsn::ZERO && same).then_some(reserved)
     }
 }
@@ -89,6 +89,8 @@ pub enum HeaderFault {
     Checksum,
     /// The checksum fits, but a value is out of its range.
     Value,
+    /// It says that the segment was not begun, and frames say that it was.
+    Unbegun,
 }
 
 impl std::fmt::Display for HeaderFault {
@@ -98,6 +100,7 @@ impl std::fmt::Display for HeaderFault {
             Self::Magic => "file does not start like a segment",
             Self::Checksum => "checksum of the header does not fit",
             Self::Value => "header holds a value out of its range",
+            Self::Unbegun => "header says that the segment was not begun, and frames say that it was",
         })
     }
 }

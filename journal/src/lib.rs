@@ -103,6 +103,7 @@ mod report;
 mod scan;
 mod slot;
 mod stamp;
+mod unbegun;
 mod walk;
 mod window;
 mod write;

@@ -16,7 +16,7 @@
 use std::ffi::OsStr;
 use std::io;
 
-use treewal_vfs::{Dir, Disk, Open, Rename, copy_contents, errno};
+use treewal_vfs::{Dir, Disk, Kind, Open, Rename, copy_contents, errno};
 
 use crate::LogOptions;
 use crate::error::{Attempt, Error, Failure};
@@ -60,7 +60,10 @@ pub fn repair(
         return Err(Error::Foreign { found, wanted: options.tree });
     }
     let cut = cut_files(disk, dir, segment)?;
-    let quarantined = cut.iter().map(|file| keep(disk, dir, quarantine, file)).collect::<Result<_, _>>()?;
+    let mut quarantined = Vec::new();
+    for file in cut.iter().filter(|file| file.kind != Kind::Dir) {
+        quarantined.push(keep(disk, dir, quarantine, file)?);
+    }
     disk.sync_dir(quarantine).plain("sync", "quarantine")?;
     let next = beyond(disk, dir, options, scan, &cut)?;
     let boot = stamp::boot(&disk.boot_id());
@@ -69,18 +72,36 @@ pub fn repair(
     make::prepare(disk, dir, &mut None, &header, &[])
         .and_then(|segment| segment.place(disk, dir, Rename::NoReplace))
         .inspect_err(|_| make::leave_doubt(disk, dir))?;
-    remove(disk, dir, cut.iter().filter(|file| file.seq > segment))?;
+    let mut clear = |file: &CutFile| match file.kind {
+        Kind::Dir => move_away(disk, dir, quarantine, file).map(|name| quarantined.push(name)),
+        _ => disk.remove_file(dir, OsStr::new(&file.name)).plain("remove", &file.name),
+    };
+    let settle = || disk.sync_dir(dir).fatal("sync", name::DIR).inspect_err(|_| make::leave_doubt(disk, dir));
+    cut.iter().filter(|file| file.seq > segment).try_for_each(&mut clear)?;
+    settle()?;
     if offset == 0 {
-        remove(disk, dir, cut.iter().filter(|file| file.seq == segment))?;
+        cut.iter().filter(|file| file.seq == segment).try_for_each(&mut clear)?;
+        settle()?;
     }
     Ok(Repair { quarantined, kept: scan.last, next })
 }
 
-fn remove<'a>(disk: &dyn Disk, dir: &Dir, files: impl Iterator<Item = &'a CutFile>) -> Result<(), Failure> {
-    for file in files {
-        disk.remove_file(dir, OsStr::new(&file.name)).plain("remove", &file.name)?;
+/// A directory has no second name, and moves when its turn to go has come.
+fn move_away(disk: &dyn Disk, dir: &Dir, quarantine: &Dir, cut: &CutFile) -> Result<String, Failure> {
+    let mut kept = cut.name.clone();
+    for number in 1.. {
+        match disk.rename(dir, OsStr::new(&cut.name), quarantine, OsStr::new(&kept), Rename::NoReplace) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < SAME_NAME_MAX => {
+                kept = format!("{}.{number}", cut.name);
+            }
+            done => {
+                done.plain("set aside", &cut.name)?;
+                break;
+            }
+        }
     }
-    disk.sync_dir(dir).fatal("sync", name::DIR).inspect_err(|_| make::leave_doubt(disk, dir))
+    disk.sync_dir(quarantine).plain("sync", "quarantine")?;
+    Ok(kept)
 }
 
 /// A number for the new segment: above all that are cut. Somebody may have made a file with the highest number there
@@ -94,6 +115,7 @@ fn number(scan: &Scan, cut: &[CutFile]) -> Result<u64, Error> {
 
 struct CutFile {
     seq: u64,
+    kind: Kind,
     name: String,
     bytes: u64,
 }
@@ -105,8 +127,8 @@ fn cut_files(disk: &dyn Disk, dir: &Dir, from: u64) -> Result<Vec<CutFile>, Erro
         if let name::Name::Segment(seq) = name::parse(&entry.name) {
             if seq >= from {
                 let name = name::segment(seq);
-                let bytes = disk.stat(dir, OsStr::new(&name)).plain("look at", &name)?.size;
-                cut.push(CutFile { seq, name, bytes });
+                let meta = disk.stat(dir, OsStr::new(&name)).plain("look at", &name)?;
+                cut.push(CutFile { seq, kind: meta.kind, name, bytes: meta.size });
             }
         }
     }
@@ -135,6 +157,9 @@ fn beyond(disk: &dyn Disk, dir: &Dir, options: &LogOptions, scan: &Scan, cut: &[
 }
 
 fn header_of(disk: &dyn Disk, dir: &Dir, cut: &CutFile) -> Result<Option<SegmentHeader>, Error> {
+    if cut.kind != Kind::File {
+        return Ok(None);
+    }
     let file = disk.open(dir, OsStr::new(&cut.name), Open::Read).plain("open", &cut.name)?;
     let mut block = Vec::new();
     contents::read(disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &cut.name)?;
@@ -195,6 +220,10 @@ fn copy(disk: &dyn Disk, dir: &Dir, name: &OsStr, quarantine: &Dir, kept: &OsStr
 }
 
 fn is_same(disk: &dyn Disk, dir: &Dir, name: &OsStr, quarantine: &Dir, kept: &OsStr) -> io::Result<bool> {
+    let (one, other) = (disk.stat(dir, name)?, disk.stat(quarantine, kept)?);
+    if one.kind != Kind::File || other.kind != Kind::File {
+        return Ok(one.identity() == other.identity());
+    }
     let (here, there) = (disk.open(dir, name, Open::Read)?, disk.open(quarantine, kept, Open::Read)?);
     let (ours, theirs) = (disk.stat_file(&here)?, disk.stat_file(&there)?);
     if ours.identity() == theirs.identity() {

@@ -57,7 +57,8 @@ impl Reader {
         visit: &mut dyn FnMut(Frame<'_>) -> ControlFlow<()>,
     ) -> Result<Scan, Error> {
         let places = Places::read(disk, dir, options.tree)?;
-        scan(disk, dir, options, (&places.all, places.reserved), visit).map(|scan| places.complete(scan))
+        let scan = scan(disk, dir, options, (&places.all, places.reserved), visit)?;
+        places.complete(scan, disk, dir)
     }
 
     /// Hands out the records from `from` on, for somebody who has those before. Older segments that hold none of them
@@ -83,7 +84,7 @@ impl Reader {
         let scan = scan(disk, dir, options, (rest, places.reserved), &mut |frame| {
             if frame.lsn < from { ControlFlow::Continue(()) } else { visit(frame) }
         })?;
-        Ok(Excerpt::new(places.complete(scan), skipped))
+        Ok(Excerpt::new(places.complete(scan, disk, dir)?, skipped))
     }
 }
 

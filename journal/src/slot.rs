@@ -9,7 +9,7 @@ use crate::error::{Attempt, Error};
 use crate::header::{HeaderFault, Parsed};
 use crate::layout::{HEADER_BYTES, is_zero};
 use crate::report::{Finding, Proof, Scan};
-use crate::{SegmentHeader, TreeId, contents, name};
+use crate::{SegmentHeader, TreeId, contents, name, unbegun};
 
 /// What stands under the name of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,12 +99,15 @@ impl Places {
         );
     }
 
-    /// Adds what the names and the first blocks tell to what the segments told.
-    pub(crate) fn complete(self, mut scan: Scan) -> Scan {
+    /// Adds what the names, the first blocks and the reserved segment tell to what the segments told.
+    pub(crate) fn complete(self, mut scan: Scan, disk: &dyn Disk, dir: &Dir) -> Result<Scan, Error> {
         scan.tree = self.tree;
         scan.reserved = self.reserved;
         scan.findings.splice(..0, self.findings);
-        scan
+        if let Some(segment) = scan.reserved {
+            unbegun::check(disk, dir, &mut scan).plain("read", &name::segment(segment))?;
+        }
+        Ok(scan)
     }
 
     /// A segment of another tree is not one of this log; the first readable one says which tree that is, where nobody

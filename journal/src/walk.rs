@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::TreeId;
-    use crate::frame::{Label, encode};
+    use crate::frame::{Label, Seal, encode};
     use crate::layout::SEGMENT_BYTES_MIN;
 
     fn header() -> SegmentHeader {
@@ -201,14 +201,14 @@ mod tests {
     #[test]
     fn a_frame_counts_only_behind_its_own_predecessor() {
         let mut frames = Vec::new();
-        let first = encode(&mut frames, 99, 1234, label(10), b"first");
+        let first = encode(&mut frames, Seal::new(99), 1234, label(10), b"first");
         let start = frames.len();
-        encode(&mut frames, 99, first, label(11), b"second");
+        encode(&mut frames, Seal::new(99), first, label(11), b"second");
         assert_eq!((walk(&frames, None).0, walk(&frames, None).1), (End::Zero, vec![10, 11]));
         // What stood behind another record of the same number, kind and length.
         let mut other = Vec::new();
-        let first = encode(&mut other, 99, 1234, label(10), b"FIRST");
-        encode(&mut other, 99, first, label(11), b"second");
+        let first = encode(&mut other, Seal::new(99), 1234, label(10), b"FIRST");
+        encode(&mut other, Seal::new(99), first, label(11), b"second");
         let mixed = [&frames[..start], &other[start..]].concat();
         assert_eq!((walk(&mixed, None).0, walk(&mixed, None).1), (End::Bad, vec![10]));
         for (seed, prev_crc, wrong) in [
@@ -218,7 +218,7 @@ mod tests {
             (99, 1234, Label { durable: Lsn(10), ..label(10) }),
         ] {
             let mut frames = Vec::new();
-            encode(&mut frames, seed, prev_crc, wrong, b"x");
+            encode(&mut frames, Seal::new(seed), prev_crc, wrong, b"x");
             assert_eq!((walk(&frames, None).0, walk(&frames, None).1.len()), (End::Bad, 0));
         }
     }
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn the_next_segment_says_where_this_one_ends() {
         let mut frames = Vec::new();
-        let first = encode(&mut frames, 99, 1234, label(10), b"first");
-        encode(&mut frames, 99, first, label(11), b"second");
+        let first = encode(&mut frames, Seal::new(99), 1234, label(10), b"first");
+        encode(&mut frames, Seal::new(99), first, label(11), b"second");
         let next = SegmentHeader { seq: 6, first: Lsn(11), prev: Lsn(10), prev_crc: first, ..header() };
         let (end, seen, cursor) = walk(&frames, Some(&next));
         assert_eq!((end, seen, cursor.expected), (End::Handover, vec![10], Lsn(11)));

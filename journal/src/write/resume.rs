@@ -11,7 +11,7 @@ use super::make;
 use super::tail::{FLIGHTS, Tail as End};
 use super::writer::{Files, Reserved, Sealed, Writer};
 use crate::error::{Attempt, Error, Failure};
-use crate::frame::{Label, encode};
+use crate::frame::{Label, Seal, encode};
 use crate::header::Parsed;
 use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX};
 use crate::name::Name;
@@ -175,11 +175,11 @@ impl Job<'_> {
         let seq = highest.checked_add(1).ok_or(Error::Exhausted)?;
         let header = SegmentHeader { first, durable, segment_bytes, ..self.header(seq, prev, prev_crc) };
         let mut frames = Vec::new();
-        let mut chain = header.prev_crc;
+        let (seal, mut chain) = (Seal::new(header.seed), header.prev_crc);
         let mut cursor = Cursor::start(&last.header);
         cursor.walk(&bytes, &last.header, None, &mut |frame| {
             let label = Label { kind: frame.kind, lsn: frame.lsn, durable: frame.durable };
-            chain = encode(&mut frames, header.seed, chain, label, frame.payload);
+            chain = encode(&mut frames, seal, chain, label, frame.payload);
         });
         if cursor.expected.before() != last.last {
             return Err(changed(last));

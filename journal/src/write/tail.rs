@@ -2,7 +2,7 @@
 
 use treewal_vfs::File;
 
-use crate::frame::{Label, encode, encode_head};
+use crate::frame::{Label, Seal, encode, encode_head};
 use crate::layout::{BEGUN_AT, FRAME_HEADER_BYTES, frame_bytes};
 use crate::{Lsn, SegmentHeader};
 
@@ -18,7 +18,7 @@ pub(crate) const FLIGHTS: usize = 2;
 pub(crate) struct Tail {
     pub(crate) files: [File; FLIGHTS],
     pub(crate) seq: u64,
-    seed: u64,
+    seal: Seal,
     /// Where in the segment the buffer will stand.
     pub(crate) start: usize,
     /// What no write took yet: whole frames, and the header before them where the segment is only just begun.
@@ -65,7 +65,7 @@ impl Tail {
         Self {
             files,
             seq: header.seq,
-            seed: header.seed,
+            seal: Seal::new(header.seed),
             start: offset,
             buffer: Vec::new(),
             limit: crate::walk::limit(header),
@@ -111,7 +111,7 @@ impl Tail {
     pub(crate) fn push(&mut self, kind: u8, durable: Lsn, payload: &[u8]) {
         debug_assert!(frame_bytes(payload.len()) <= self.room());
         let label = Label { kind, lsn: self.last.next(), durable };
-        self.chain = encode(&mut self.buffer, self.seed, self.chain, label, payload);
+        self.chain = encode(&mut self.buffer, self.seal, self.chain, label, payload);
         self.last = label.lsn;
     }
 
@@ -129,7 +129,7 @@ impl Tail {
         for (kind, payload) in records {
             let payload = payload.as_ref();
             let label = Label { kind: *kind, lsn: self.last.next(), durable };
-            self.chain = encode_head(&mut self.buffer, self.seed, self.chain, label, payload);
+            self.chain = encode_head(&mut self.buffer, self.seal, self.chain, label, payload);
             self.last = label.lsn;
             gaps.push(self.buffer.len());
             let padding = frame_bytes(payload.len()) - FRAME_HEADER_BYTES - payload.len();
