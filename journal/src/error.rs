@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::layout::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_BYTES_STEP, VERSION};
-use crate::report::Tail;
+use crate::read::report::Tail;
 use crate::{Lsn, TreeId};
 
 /// What can go wrong with a log.

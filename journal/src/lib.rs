@@ -81,8 +81,6 @@
 //! * Two writers on one directory destroy the log. The caller holds a lock.
 //! * Checksums find accidents, not forgers who can read the log.
 
-mod contents;
-mod ending;
 mod error;
 mod frame;
 #[cfg(feature = "fuzzing")]
@@ -91,31 +89,21 @@ pub mod fuzz;
 #[cfg(test)]
 mod golden;
 mod header;
-mod helpers;
-mod how;
 mod layout;
-mod look;
 mod lsn;
 mod name;
+mod read;
 pub mod record;
 mod repair;
-mod report;
-mod scan;
-mod slot;
 mod stamp;
-mod unbegun;
-mod walk;
-mod window;
 mod write;
 
 pub use error::Error;
 pub use frame::Frame;
 pub use header::{HeaderFault, SegmentHeader};
-pub use how::{SCAN_THREADS_MAX, ScanOptions, Source};
 pub use layout::{RECORD_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use lsn::{Lsn, TreeId};
+pub use read::{Excerpt, Finding, Proof, Reader, SCAN_THREADS_MAX, Scan, ScanOptions, SegmentInfo, Source, Tail};
 pub use record::Record;
 pub use repair::{Repair, repair};
-pub use report::{Excerpt, Finding, Proof, Scan, SegmentInfo, Tail};
-pub use scan::Reader;
 pub use write::{Log, LogOptions};

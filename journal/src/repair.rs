@@ -23,9 +23,10 @@ use crate::error::{Attempt, Error, Failure};
 use crate::header::Parsed;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
 use crate::lsn::LSN_MAX;
-use crate::report::{Scan, Tail};
+use crate::read::contents;
+use crate::read::report::{Scan, Tail};
 use crate::write::make;
-use crate::{Lsn, SegmentHeader, contents, name, stamp};
+use crate::{Lsn, SegmentHeader, name, stamp};
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq)]

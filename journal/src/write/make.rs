@@ -100,7 +100,7 @@ fn start(header: &SegmentHeader, frames: &[u8]) -> Vec<u8> {
     if !frames.is_empty() {
         bytes.truncate(bytes.len() - FRAME_HEADER_BYTES);
         bytes.extend_from_slice(frames);
-        if crate::walk::limit(header).saturating_sub(bytes.len()) >= FRAME_HEADER_BYTES {
+        if crate::read::walk::limit(header).saturating_sub(bytes.len()) >= FRAME_HEADER_BYTES {
             bytes.extend_from_slice(&ZEROS[..FRAME_HEADER_BYTES]);
         }
     }

@@ -15,9 +15,10 @@ use crate::frame::{Label, Seal, encode};
 use crate::header::Parsed;
 use crate::layout::{HEADER_BYTES, SEGMENT_BYTES_MAX};
 use crate::name::Name;
-use crate::report::{Finding, Scan, SegmentInfo, Tail};
-use crate::walk::Cursor;
-use crate::{Lsn, SegmentHeader, contents, name, stamp};
+use crate::read::contents;
+use crate::read::report::{Finding, Scan, SegmentInfo, Tail};
+use crate::read::walk::Cursor;
+use crate::{Lsn, SegmentHeader, name, stamp};
 
 pub(crate) fn create(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions) -> Result<Writer, Error> {
     options.check()?;

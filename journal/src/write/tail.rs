@@ -68,7 +68,7 @@ impl Tail {
             seal: Seal::new(header.seed),
             start: offset,
             buffer: Vec::new(),
-            limit: crate::walk::limit(header),
+            limit: crate::read::walk::limit(header),
             last,
             chain,
             sealed: false,

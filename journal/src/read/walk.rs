@@ -1,10 +1,10 @@
 //! Walks the frames of one segment from the first to where they end, over its bytes alone.
 
+use super::window::{Whole, Window};
 use crate::Lsn;
 use crate::frame::{Frame, Head, Seal};
 use crate::header::SegmentHeader;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, is_zero};
-use crate::window::{Whole, Window};
 
 /// How far a reader has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use crate::how::{SCAN_THREADS_MAX, ScanOptions, Source};
-use crate::scan::Job;
-use crate::window::SegmentBytes;
+use super::how::{SCAN_THREADS_MAX, ScanOptions, Source};
+use super::scan::Job;
+use super::window::SegmentBytes;
 
 /// How far ahead a mapped segment may be checked, in segments for each thread: some rest for a thread that has to wait
 /// for a processor. What is read stays in memory, and only one is.

@@ -1,11 +1,11 @@
 //! How a log ends, from how the frames of a segment end and what comes after it: the table of docs/format.md.
 
+use super::look::Beyond;
+use super::report::{Finding, Proof, Tail};
+use super::slot::{Place, Slot};
+use super::walk::{Cursor, End};
 use crate::Lsn;
 use crate::SegmentHeader;
-use crate::look::Beyond;
-use crate::report::{Finding, Proof, Tail};
-use crate::slot::{Place, Slot};
-use crate::walk::{Cursor, End};
 
 /// What comes after a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use std::io;
 
 use treewal_vfs::{Dir, Disk, Open};
 
+use super::how::Source;
+use super::report::{Finding, Proof, Scan, Tail};
+use super::window::{SegmentBytes, Window};
 use crate::frame::Head;
 use crate::header::HeaderFault;
-use crate::how::Source;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, SEGMENT_BYTES_MAX};
-use crate::report::{Finding, Proof, Scan, Tail};
-use crate::window::{SegmentBytes, Window};
 use crate::{Lsn, name};
 
 /// What stands in a reserved segment.
@@ -72,7 +72,7 @@ fn look<W: Window>(window: &mut W, expected: Lsn, chain: u32) -> Result<Unbegun,
 mod tests {
     use super::*;
     use crate::frame::{Label, Seal, encode};
-    use crate::window::Whole;
+    use crate::read::window::Whole;
 
     fn segment(first: u64, chain: u32, marks: &[u64]) -> Vec<u8> {
         let mut bytes = vec![0; HEADER_BYTES];

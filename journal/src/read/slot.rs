@@ -5,11 +5,12 @@ use std::ffi::OsStr;
 
 use treewal_vfs::{Dir, Disk, Kind, Open};
 
+use super::report::{Finding, Proof, Scan};
+use super::{contents, unbegun};
 use crate::error::{Attempt, Error};
 use crate::header::{HeaderFault, Parsed};
 use crate::layout::{HEADER_BYTES, is_zero};
-use crate::report::{Finding, Proof, Scan};
-use crate::{SegmentHeader, TreeId, contents, name, unbegun};
+use crate::{SegmentHeader, TreeId, name};
 
 /// What stands under the name of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

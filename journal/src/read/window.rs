@@ -6,8 +6,8 @@ use std::io;
 
 use treewal_vfs::{Disk, File, Mapping, errno};
 
-use crate::contents::SECTOR_BYTES;
-use crate::how::Source;
+use super::contents::SECTOR_BYTES;
+use super::how::Source;
 use crate::layout::HEADER_BYTES;
 
 /// How much one call asks for, and the least that is read ahead. Small enough to be still in the cache of the processor

@@ -6,16 +6,16 @@ use std::ops::ControlFlow;
 
 use treewal_vfs::{Dir, Disk, Open};
 
-use crate::ending::{Follow, OwnEnd, follow, missing, tail};
+use super::ending::{Follow, OwnEnd, follow, missing, tail};
+use super::helpers::{self, Ahead, Checked};
+use super::how::ScanOptions;
+use super::look::{Beyond, beyond};
+use super::report::{Excerpt, Finding, Proof, Scan, SegmentInfo, Tail};
+use super::slot::{Place, Places, Slot};
+use super::walk::{Cursor, End, Rules};
+use super::window::SegmentBytes;
 use crate::error::{Attempt, Error};
 use crate::frame::Frame;
-use crate::helpers::{self, Ahead, Checked};
-use crate::how::ScanOptions;
-use crate::look::{Beyond, beyond};
-use crate::report::{Excerpt, Finding, Proof, Scan, SegmentInfo, Tail};
-use crate::slot::{Place, Places, Slot};
-use crate::walk::{Cursor, End, Rules};
-use crate::window::SegmentBytes;
 use crate::{Lsn, SegmentHeader, TreeId, name};
 
 /// Reads a log.

@@ -4,12 +4,12 @@
 //! something acknowledged is gone. Other frames behind the missing one prove that it was never acknowledged alone, but
 //! also that appending here could bring them back.
 
+use super::walk::{Cursor, limit};
+use super::window::Window;
 use crate::Lsn;
 use crate::frame::{Head, Seal, gap};
 use crate::header::SegmentHeader;
 use crate::layout::{ALIGN, FRAME_HEADER_BYTES};
-use crate::walk::{Cursor, limit};
-use crate::window::Window;
 
 /// What stands beyond the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
