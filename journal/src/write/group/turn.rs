@@ -131,3 +131,117 @@ fn unwound(verb: &'static str) -> Failure {
     let source = io::Error::other("the call did not return");
     Failure { verb, name: crate::name::DIR.to_owned(), source, fatal: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Lsn;
+
+    /// Nine records, of which four are durable. What a write or a sync does is up to the test.
+    struct Scripted {
+        write: Box<dyn Fn() + Sync>,
+        sync: Box<dyn Fn() + Sync>,
+    }
+
+    impl Medium for Scripted {
+        type Chunk = ();
+
+        fn last(&self) -> Lsn {
+            Lsn(9)
+        }
+
+        fn take(&self) -> ((), Lsn) {
+            ((), Lsn(9))
+        }
+
+        fn write(&self, (): &()) -> Result<(), Failure> {
+            (self.write)();
+            Ok(())
+        }
+
+        fn sync(&self, (): &(), _slot: usize) -> Result<(), Failure> {
+            (self.sync)();
+            Ok(())
+        }
+
+        fn give_back(&self, (): ()) {}
+    }
+
+    /// Says that it was called, waits until it is let go, and panics.
+    fn unwinding() -> (Box<dyn Fn() + Sync>, Receiver<()>, Sender<()>) {
+        let (entered, inside) = channel();
+        let (go, gate) = channel::<()>();
+        let ends = Mutex::new((entered, gate));
+        let call = move || {
+            let ends = ends.lock().unwrap();
+            ends.0.send(()).unwrap();
+            ends.1.recv().unwrap();
+            panic!("unwinding on purpose");
+        };
+        (Box::new(call), inside, go)
+    }
+
+    fn all_are_told(medium: &Scripted, inside: &Receiver<()>, go: &Sender<()>) {
+        let group = Arc::new(Group::new(Lsn(4), Duration::ZERO));
+        std::thread::scope(|scope| {
+            let leader = {
+                let group = Arc::clone(&group);
+                scope.spawn(move || catch_unwind(AssertUnwindSafe(|| group.sync_to(medium, Lsn(5)))).is_err())
+            };
+            inside.recv().unwrap();
+            let waiting: Vec<_> = (5..=9)
+                .map(|lsn| {
+                    let group = Arc::clone(&group);
+                    scope.spawn(move || group.sync_to(medium, Lsn(lsn)))
+                })
+                .collect();
+            std::thread::sleep(Duration::from_millis(50));
+            go.send(()).unwrap();
+            for thread in waiting {
+                assert!(matches!(thread.join().unwrap(), Err(Error::Poisoned { .. })));
+            }
+            assert!(leader.join().unwrap(), "the panic goes on its way");
+        });
+        assert!(matches!(group.check(), Err(Error::Poisoned { .. })));
+        assert!(matches!(group.take_turn(true).map(Turn::end), Err(Error::Poisoned { .. })));
+        assert_eq!(group.durable(), Lsn(4));
+        group.sync_to(medium, Lsn(4)).unwrap();
+    }
+
+    #[test]
+    fn a_sync_that_unwinds_closes_the_log_and_wakes_all_who_wait() {
+        let (sync, inside, go) = unwinding();
+        all_are_told(&Scripted { write: Box::new(|| {}), sync }, &inside, &go);
+    }
+
+    #[test]
+    fn a_write_that_unwinds_closes_the_log_and_wakes_all_who_wait() {
+        let (write, inside, go) = unwinding();
+        all_are_told(&Scripted { write, sync: Box::new(|| {}) }, &inside, &go);
+    }
+
+    #[test]
+    fn a_leader_waits_for_as_many_as_came_last_time_but_not_for_long() {
+        let group = Group::new(Lsn(4), Duration::from_millis(20));
+        group.state.lock().company = 2;
+        let medium = Scripted { write: Box::new(|| {}), sync: Box::new(|| {}) };
+        let begun = std::time::Instant::now();
+        group.sync_to(&medium, Lsn(5)).unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(20), "nobody came");
+        assert_eq!(group.state.lock().company, 1, "and so nobody is waited for next time");
+        // With company there is nothing to wait for.
+        let group = Group::new(Lsn(4), Duration::from_secs(600));
+        group.state.lock().company = 2;
+        std::thread::scope(|scope| {
+            for lsn in [5, 6] {
+                let (group, medium) = (&group, &medium);
+                scope.spawn(move || group.sync_to(medium, Lsn(lsn)).unwrap());
+            }
+        });
+    }
+}
