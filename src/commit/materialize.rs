@@ -14,7 +14,7 @@ use crate::transaction::{Attributes, Content, Difference, Fresh, NewBody, NewNod
 use crate::{Durability, Error, Result};
 
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
-const SYNCS_MAX: usize = 4;
+pub(crate) const SYNCS_MAX: usize = 4;
 
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
@@ -23,19 +23,23 @@ pub(super) struct Material {
     slots: Vec<u64>,
 }
 
-/// Where a new directory is being built: its slot, its path in it, and its handle.
+/// Where a new directory is being built: its slot, and its path in it.
 struct Site {
     slot: u64,
     inner: RelPath,
-    dir: Dir,
 }
+
+/// How many of the new directories are kept open while others are built.
+const OPEN_DIRS_MAX: usize = 64;
 
 struct Builder<'a> {
     stage: &'a Stage,
     sites: HashMap<RelPath, Site>,
+    dirs: HashMap<RelPath, Dir>,
     material: Material,
-    /// Large files, and whether one of them stands inside a new directory.
-    large: Vec<treewal_vfs::File>,
+    /// The first large files, their number, and whether one of them stands inside a new directory.
+    large: Vec<Staged>,
+    large_count: usize,
     nested: bool,
 }
 
@@ -44,7 +48,15 @@ impl Material {
     pub(super) fn make(stage: &Stage, difference: Vec<Difference>, durability: Durability) -> Result<Self> {
         // Room for the two records that go around them.
         let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new() };
-        let mut builder = Builder { stage, sites: HashMap::new(), material, large: Vec::new(), nested: false };
+        let mut builder = Builder {
+            stage,
+            sites: HashMap::new(),
+            dirs: HashMap::new(),
+            material,
+            large: Vec::new(),
+            large_count: 0,
+            nested: false,
+        };
         let made = builder.build(difference).and_then(|()| builder.sync(durability));
         match made {
             Ok(()) => Ok(builder.material),
@@ -111,7 +123,8 @@ impl Builder<'_> {
             NewBody::Dir => {
                 let meta = make(disk, &at, &name, Filling::Dir, look)?;
                 let dir = disk.open_dir(&at, &RelPath::root().join(&name))?;
-                self.sites.insert(path.clone(), Site { slot, inner: inner.clone(), dir });
+                self.keep(path, dir);
+                self.sites.insert(path.clone(), Site { slot, inner: inner.clone() });
                 (meta, Body::Dir)
             }
             NewBody::Symlink(target) => {
@@ -134,32 +147,64 @@ impl Builder<'_> {
     fn site(&mut self, path: &RelPath, inside: bool) -> io::Result<(Dir, OsString, u64, RelPath)> {
         let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
         if inside {
+            let dir = self.dir(&parent)?;
             let site = self.sites.get(&parent).ok_or(io::ErrorKind::NotFound)?;
-            return Ok((site.dir.clone(), name.to_os_string(), site.slot, site.inner.join(name)));
+            return Ok((dir, name.to_os_string(), site.slot, site.inner.join(name)));
         }
         let slot = self.stage.slot();
         self.material.slots.push(slot);
         Ok((self.stage.dir().clone(), slot_name(slot), slot, RelPath::root()))
     }
 
+    /// A new directory; opened again where too many others were since. Level by level: a path
+    /// may be as long as the system takes, and a slot's name longer than the one it stands for.
+    fn dir(&mut self, path: &RelPath) -> io::Result<Dir> {
+        if let Some(dir) = self.dirs.get(path) {
+            return Ok(dir.clone());
+        }
+        let site = self.sites.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let top = RelPath::root().join(slot_name(site.slot));
+        let mut dir = self.stage.disk().open_dir(self.stage.dir(), &top)?;
+        for name in site.inner.components() {
+            dir = self.stage.disk().open_dir(&dir, &RelPath::root().join(name))?;
+        }
+        self.keep(path, dir.clone());
+        Ok(dir)
+    }
+
+    fn keep(&mut self, path: &RelPath, dir: Dir) {
+        if self.dirs.len() >= OPEN_DIRS_MAX {
+            self.dirs.clear();
+        }
+        self.dirs.insert(path.clone(), dir);
+    }
+
     /// A large file, written to a slot before: it gets its look, and its place inside a new directory.
     fn adopt(
         &mut self,
-        staged: Staged,
+        mut staged: Staged,
         to: (&Dir, &OsString, bool),
         attributes: &Attributes,
     ) -> io::Result<(Meta, u64)> {
         let disk = self.stage.disk();
         let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
         let own_name = slot_name(staged.slot);
-        let meta = finish(disk, self.stage.dir(), &own_name, disk.stat_file(&staged.file)?, look)?;
+        if self.large.len() < SYNCS_MAX {
+            // Now: with the bits that it gets, this process may not be able to open it any more.
+            staged.open()?;
+        }
+        let meta = finish(disk, self.stage.dir(), &own_name, disk.stat(self.stage.dir(), &own_name)?, look)?;
         let (at, name, inside) = to;
         if inside {
             disk.rename(self.stage.dir(), &own_name, at, name, Rename::NoReplace)?;
             self.nested = true;
         }
-        self.large.push(staged.file);
-        Ok((meta, staged.slot))
+        let slot = staged.slot;
+        self.large_count += 1;
+        if self.large.len() < SYNCS_MAX {
+            self.large.push(staged);
+        }
+        Ok((meta, slot))
     }
 
     /// Makes durable what no journal record will hold: large contents, and the names they stand under. Under
@@ -171,11 +216,11 @@ impl Builder<'_> {
         }
         let disk = self.stage.disk();
         let io = |source| Error::from_os("sync", self.stage.path_of(0), source);
-        if all || self.nested || self.large.len() > SYNCS_MAX {
+        if all || self.nested || self.large_count > SYNCS_MAX {
             return disk.sync_all(self.stage.dir()).map_err(io);
         }
-        for file in &self.large {
-            disk.sync_file(file).map_err(io)?;
+        for staged in &self.large {
+            staged.reopen().and_then(|file| disk.sync_file(&file)).map_err(io)?;
         }
         self.stage.sync_names().map_err(io)
     }

@@ -24,6 +24,7 @@ use crate::transaction::{Base, Difference, Expectation};
 use crate::{Durability, Error, Result};
 use apply::Applied;
 use materialize::Material;
+pub(crate) use materialize::SYNCS_MAX;
 
 /// What a commit gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use treewal_vfs::{Kind, RelPath, copy_contents};
 
-use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Overlay, Slot};
-use super::{Attributes, Content, Staged, StagedFile, Transaction, split};
+use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Overlay, Slot, upto};
+use super::{Attributes, Content, StagedFile, Transaction, split};
 use crate::{Error, Result};
 
 impl Transaction {
@@ -55,7 +55,9 @@ impl Transaction {
             Some(Found::Node(id)) if matches!(self.overlay.node(*id).origin, Origin::New(_)) => {
                 let node = self.new_file_over(verb, &path, true)?;
                 let end = self.content_mut(node).len();
-                self.write_content(node, &path, contents, end)
+                let appended = self.write_content(node, &path, contents, end);
+                self.rest(node);
+                appended
             }
             Some(_) => {
                 let source = self.base_of(before).ok_or(Error::Poisoned)?;
@@ -113,16 +115,31 @@ impl Transaction {
     pub fn create_dir_all(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = Self::path(path)?;
         let verb = "create directory";
-        for above in path.ancestors().chain([path.clone()]).skip(1) {
-            match self.overlay.find(&self.base, verb, &above)? {
-                None => self.create_new(verb, &above, NewBody::Dir)?,
-                Some(found) => match self.overlay.kind_of(&found) {
-                    Kind::Dir => {}
-                    Kind::Symlink => return Err(Error::ThroughSymlink { path: above.to_path() }),
-                    _ if above == path => return Err(Error::kinded(verb, &above, io::ErrorKind::AlreadyExists)),
-                    _ => return Err(Error::kinded(verb, &above, io::ErrorKind::NotADirectory)),
-                },
+        // One way down: paths can have thousands of levels, and to walk each of them from the top takes the square.
+        let mut at = Found::Node(Overlay::ROOT);
+        for (depth, name) in path.components().enumerate() {
+            let Some(found) = self.overlay.child(&self.base, verb, &at, name)? else {
+                return self.create_below(verb, &path, depth);
+            };
+            match self.overlay.kind_of(&found) {
+                Kind::Dir => at = found,
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(&path, depth + 1).to_path() }),
+                _ if depth + 1 == path.depth() => {
+                    return Err(Error::kinded(verb, &path, io::ErrorKind::AlreadyExists));
+                }
+                _ => return Err(Error::kinded(verb, &upto(&path, depth + 1), io::ErrorKind::NotADirectory)),
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the directories of `path` below its first `depth` components, which are there; the others are not.
+    fn create_below(&mut self, verb: &'static str, path: &RelPath, depth: usize) -> Result<()> {
+        let mut dir = self.overlay.dir_node(&self.base, verb, &upto(path, depth))?;
+        for name in path.components().skip(depth) {
+            let node = self.overlay.add(Origin::New(NewNode { body: NewBody::Dir, attributes: Attributes::default() }));
+            self.overlay.slot(&self.base, verb, dir, name)?.now = Some(node);
+            dir = node;
         }
         Ok(())
     }
@@ -295,6 +312,7 @@ impl Transaction {
         let before = self.overlay.slot(&self.base, verb, dir, &name)?.now;
         let node = self.new_file(verb, path)?;
         let filled = fill(self, node);
+        self.rest(node);
         if filled.is_err() {
             self.overlay.slot(&self.base, verb, dir, &name)?.now = before;
         }
@@ -325,10 +343,11 @@ impl Transaction {
                 *bytes = treewal_vfs::read_all(look.disk(), &source, u64::MAX).map_err(Error::io("copy", base))?;
                 Ok(bytes.len() as u64)
             }
-            Content::Staged(Staged { file, len, .. }) => {
-                copy_contents(look.disk(), &source, file).map_err(Error::io("copy to", path))?;
-                *len = look.disk().stat_file(file).map_err(Error::io("copy to", path))?.size;
-                Ok(*len)
+            Content::Staged(staged) => {
+                let file = staged.open().map_err(Error::io("copy to", path))?;
+                copy_contents(look.disk(), &source, &file).map_err(Error::io("copy to", path))?;
+                staged.len = look.disk().stat_file(&file).map_err(Error::io("copy to", path))?.size;
+                Ok(staged.len)
             }
         }
     }
@@ -345,6 +364,22 @@ impl Transaction {
         }
         let Self { overlay, base, .. } = self;
         overlay.content_mut(node).write_at(base.disk(), buf, offset).map_err(Error::io("write", path))
+    }
+
+    /// Closes a file that is not written to for now, unless few are open: syncing a handle that was open all along tells
+    /// of every failure to write back.
+    pub(super) fn rest(&mut self, node: NodeId) {
+        if self.kept_open.contains(&node) {
+            return;
+        }
+        let few = self.kept_open.len() < crate::commit::SYNCS_MAX;
+        if let Content::Staged(staged) = self.overlay.content_mut(node) {
+            if few {
+                self.kept_open.push(node);
+            } else {
+                staged.close();
+            }
+        }
     }
 
     pub(super) fn overlay_and_base(&mut self) -> (&mut Overlay, &super::Base) {

@@ -96,7 +96,9 @@ impl Transaction {
                 Origin::New(NewNode { body: NewBody::File(content), .. }) => match content {
                     Content::Memory(bytes) => Ok(bytes.clone()),
                     Content::Staged(staged) => {
-                        read_all(self.base.disk(), &staged.file, READ_BYTES_MAX).map_err(Error::io("read", &path))
+                        let file = staged.reopen();
+                        let read = file.and_then(|file| read_all(self.base.disk(), &file, READ_BYTES_MAX));
+                        read.map_err(Error::io("read", &path))
                     }
                 },
                 Origin::New(NewNode { body: NewBody::Dir, .. }) => {

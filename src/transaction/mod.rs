@@ -21,8 +21,8 @@ pub use diff::{How, PathChange};
 pub use expect::Expect;
 pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
-use overlay::Overlay;
 pub(crate) use overlay::{Attributes, NewBody, NewNode};
+use overlay::{NodeId, Overlay};
 
 use crate::engine::{Engine, Stage};
 use crate::{Receipt, Result};
@@ -36,11 +36,14 @@ use crate::{Receipt, Result};
 /// entries of their own and never followed, neither at the end of a path nor on the way.
 #[must_use = "dropping a transaction rolls it back"]
 pub struct Transaction {
-    engine: Arc<Engine>,
     base: Base,
     overlay: Overlay,
     stage: Option<Arc<Stage>>,
+    /// New files in the stage that are open though nobody writes to them.
+    kept_open: Vec<NodeId>,
     expectations: Vec<Expectation>,
+    /// The last to go: it gives the stage back, which contents above still hold.
+    engine: Arc<Engine>,
 }
 
 /// Something that must still hold at the commit.
@@ -53,7 +56,7 @@ impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let base = Base::new(Arc::clone(engine.disk()), engine.root().clone());
         let overlay = Overlay::new(*engine.root_meta());
-        Self { engine, base, overlay, stage: None, expectations: Vec::new() }
+        Self { base, overlay, stage: None, kept_open: Vec::new(), expectations: Vec::new(), engine }
     }
 
     /// Makes all changes happen: wholly, or not at all. A transaction without a net change writes nothing.

@@ -126,18 +126,16 @@ impl Overlay {
     /// What `path` leads to; `None` where nothing stands. Every component but the last must be a directory.
     pub(crate) fn find(&self, disk: &Base, verb: &'static str, path: &RelPath) -> Result<Option<Found>> {
         let mut at = Found::Node(Self::ROOT);
-        let mut so_far = RelPath::root();
-        for name in path.components() {
+        for (depth, name) in path.components().enumerate() {
             match self.kind_of(&at) {
                 Kind::Dir => {}
-                Kind::Symlink => return Err(Error::ThroughSymlink { path: so_far.to_path() }),
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(path, depth).to_path() }),
                 _ => return Err(Error::kinded(verb, path, io::ErrorKind::NotADirectory)),
             }
-            so_far = so_far.join(name);
             match self.child(disk, verb, &at, name)? {
                 Some(child) => at = child,
                 // Only the last name may be free; a missing directory on the way is "not found" in any case.
-                None if so_far.depth() == path.depth() => return Ok(None),
+                None if depth + 1 == path.depth() => return Ok(None),
                 None => return Err(Error::kinded(verb, path, io::ErrorKind::NotFound)),
             }
         }
@@ -172,14 +170,12 @@ impl Overlay {
     /// The node of the directory at `path`, made part of the overlay, so that names in it can change.
     pub(crate) fn dir_node(&mut self, disk: &Base, verb: &'static str, path: &RelPath) -> Result<NodeId> {
         let mut at = Self::ROOT;
-        let mut so_far = RelPath::root();
-        for name in path.components() {
-            so_far = so_far.join(name);
+        for (depth, name) in path.components().enumerate() {
             let next = self.slot(disk, verb, at, name)?.now;
             let next = next.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))?;
             match self.kind(next) {
                 Kind::Dir => at = next,
-                Kind::Symlink => return Err(Error::ThroughSymlink { path: so_far.to_path() }),
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(path, depth + 1).to_path() }),
                 _ => return Err(Error::kinded(verb, path, io::ErrorKind::NotADirectory)),
             }
         }
@@ -235,4 +231,9 @@ impl Overlay {
     pub(crate) fn changed_names(&self) -> usize {
         self.nodes.iter().map(|node| node.children.len()).sum()
     }
+}
+
+/// The first `depth` components of a path.
+pub(super) fn upto(path: &RelPath, depth: usize) -> RelPath {
+    path.ancestors().nth(depth).unwrap_or_else(|| path.clone())
 }
