@@ -61,7 +61,7 @@ pub use inspect::{
     status, verify,
 };
 pub use options::{Durability, OnDamage, Options};
-pub use transaction::{DirEntry, Expect, How, Metadata, PathChange, StagedFile, Transaction};
+pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};
 pub use treewal_snapshot::{Change as GuardChange, ChangeKind as GuardChangeKind, Report as SnapshotReport, Sharing};

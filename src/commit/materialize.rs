@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use treewal_journal::record::{Body, Goal, Intent, New, PathBytes, Record};
-use treewal_recovery::make::{Filling, Look, finish, make};
+use treewal_journal::record::{Body, Change, Goal, Intent, New, PathBytes, Record, Times};
+use treewal_recovery::make::{Asked, Filling, Look, ask, finish, make, open_bits};
 use treewal_vfs::{Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
@@ -108,7 +108,7 @@ impl Builder<'_> {
                 base: change.base.as_ref().map(PathBytes::from),
                 prior: change.prior,
                 goal,
-                mode: change.mode,
+                look: change.look,
             }));
         }
         Ok(())
@@ -121,11 +121,12 @@ impl Builder<'_> {
         let disk = self.stage.disk();
         let (meta, body) = match body {
             NewBody::Dir => {
+                let look = Look { mode: look.mode.map(open_bits), ..look };
                 let meta = make(disk, &at, &name, Filling::Dir, look)?;
                 let dir = disk.open_dir(&at, &RelPath::root().join(&name))?;
                 self.keep(path, dir);
                 self.sites.insert(path.clone(), Site { slot, inner: inner.clone() });
-                (meta, Body::Dir)
+                return self.new_dir(slot, &inner, (&at, &name), meta, &attributes);
             }
             NewBody::Symlink(target) => {
                 (make(disk, &at, &name, Filling::Symlink(&target), look)?, Body::Symlink(target.as_bytes().to_vec()))
@@ -134,13 +135,38 @@ impl Builder<'_> {
                 (make(disk, &at, &name, Filling::File(&bytes), look)?, Body::Inline(bytes))
             }
             NewBody::File(Content::Staged(staged)) => {
+                let own = staged.slot;
                 let meta = self.adopt(staged, (&at, &name, inside), &attributes)?;
                 // A file that stands alone keeps the slot it was written in.
-                let slot = if inside { slot } else { meta.1 };
-                return Ok(record(slot, &inner, &meta.0, &attributes, Body::Staged));
+                let (slot, name) = if inside { (slot, name) } else { (own, slot_name(own)) };
+                let (meta, times) = ask(self.stage.disk(), &at, &name, meta, asked(&attributes))?;
+                return Ok(record(slot, &inner, (&meta, times), &attributes, Body::Staged));
             }
         };
-        Ok(record(slot, &inner, &meta, &attributes, body))
+        let (meta, times) = ask(disk, &at, &name, meta, asked(&attributes))?;
+        Ok(record(slot, &inner, (&meta, times), &attributes, body))
+    }
+
+    /// A new directory gets the owner it shall have now; times, and bits that keep its owner from filling it, once it stands
+    /// in the tree with all that is in it.
+    fn new_dir(
+        &self,
+        slot: u64,
+        inner: &RelPath,
+        (at, name): (&Dir, &OsString),
+        meta: Meta,
+        attributes: &Attributes,
+    ) -> io::Result<New> {
+        let asked = Asked { times: (None, None), mode: attributes.mode.map(open_bits), ..asked(attributes) };
+        let (meta, _) = ask(self.stage.disk(), at, name, meta, asked)?;
+        let prior = Times { accessed: meta.accessed, modified: meta.modified };
+        let to = Times {
+            accessed: attributes.accessed.unwrap_or(prior.accessed),
+            modified: attributes.modified.unwrap_or(prior.modified),
+        };
+        let times = (attributes.accessed.is_some() || attributes.modified.is_some()).then_some(Change { to, prior });
+        let meta = Meta { mode: attributes.mode.unwrap_or(meta.mode), ..meta };
+        Ok(record(slot, inner, (&meta, times), attributes, Body::Dir))
     }
 
     /// Where the entry at `path` is to be made: inside the new directory above it, or in a slot of its own.
@@ -180,12 +206,7 @@ impl Builder<'_> {
     }
 
     /// A large file, written to a slot before: it gets its look, and its place inside a new directory.
-    fn adopt(
-        &mut self,
-        mut staged: Staged,
-        to: (&Dir, &OsString, bool),
-        attributes: &Attributes,
-    ) -> io::Result<(Meta, u64)> {
+    fn adopt(&mut self, mut staged: Staged, to: (&Dir, &OsString, bool), attributes: &Attributes) -> io::Result<Meta> {
         let disk = self.stage.disk();
         let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
         let own_name = slot_name(staged.slot);
@@ -199,12 +220,11 @@ impl Builder<'_> {
             disk.rename(self.stage.dir(), &own_name, at, name, Rename::NoReplace)?;
             self.nested = true;
         }
-        let slot = staged.slot;
         self.large_count += 1;
         if self.large.len() < SYNCS_MAX {
             self.large.push(staged);
         }
-        Ok((meta, slot))
+        Ok(meta)
     }
 
     /// Makes durable what no journal record will hold: large contents, and the names they stand under. Under
@@ -226,7 +246,18 @@ impl Builder<'_> {
     }
 }
 
-fn record(slot: u64, inner: &RelPath, meta: &Meta, attributes: &Attributes, body: Body) -> New {
+fn asked(attributes: &Attributes) -> Asked {
+    let times = (attributes.accessed, attributes.modified);
+    Asked { owner: attributes.given, mode: attributes.mode, times }
+}
+
+fn record(
+    slot: u64,
+    inner: &RelPath,
+    (meta, times): (&Meta, Option<Change<Times>>),
+    attributes: &Attributes,
+    body: Body,
+) -> New {
     New {
         slot,
         inner: PathBytes::from(inner),
@@ -235,6 +266,7 @@ fn record(slot: u64, inner: &RelPath, meta: &Meta, attributes: &Attributes, body
         uid: meta.uid,
         gid: meta.gid,
         xattrs: attributes.xattrs.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.clone())).collect(),
+        times,
         body,
     }
 }

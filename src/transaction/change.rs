@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use treewal_vfs::{Kind, RelPath, copy_contents};
@@ -202,28 +201,6 @@ impl Transaction {
         Ok(())
     }
 
-    /// Sets the permission bits of a file or directory.
-    ///
-    /// # Errors
-    /// As `std::fs::set_permissions`, but a symlink is not followed.
-    #[expect(clippy::needless_pass_by_value, reason = "the signature of `std::fs::set_permissions`")]
-    pub fn set_permissions(&mut self, path: impl AsRef<Path>, permissions: std::fs::Permissions) -> Result<()> {
-        let path = Self::path(path)?;
-        self.set_mode(&path, permissions.mode() & 0o7777)
-    }
-
-    pub(crate) fn set_mode(&mut self, path: &RelPath, mode: u32) -> Result<()> {
-        let (node, _, _) = self.existing("set mode of", path)?;
-        if self.overlay.kind(node) == Kind::Symlink {
-            return Err(Error::ThroughSymlink { path: path.to_path() });
-        }
-        match &mut self.overlay.node_mut(node).origin {
-            Origin::New(new) => new.attributes.mode = Some(mode),
-            Origin::Disk { .. } => self.overlay.node_mut(node).mode = Some(mode),
-        }
-        Ok(())
-    }
-
     // --- the parts ------------------------------------------------------------------------------------------------
 
     /// An existing entry: its node, its directory's node and its name there.
@@ -287,12 +264,19 @@ impl Transaction {
         }
         let attributes = match &self.overlay.node(node).origin {
             Origin::New(_) if keep => return Ok(node),
-            Origin::New(new) => new.attributes.clone(),
-            Origin::Disk { base, meta } => Attributes {
-                mode: Some(self.overlay.node(node).mode.unwrap_or(meta.mode)),
-                owner: Some((meta.uid, meta.gid)),
-                xattrs: self.base.xattrs(verb, base)?,
-            },
+            // Times belong to the contents.
+            Origin::New(new) => Attributes { accessed: None, modified: None, ..new.attributes.clone() },
+            Origin::Disk { meta, .. } => {
+                let touched = &self.overlay.node(node).touched;
+                let look = touched.over(meta);
+                Attributes {
+                    mode: Some(look.mode),
+                    owner: Some((meta.uid, meta.gid)),
+                    given: touched.owner.map_or((None, None), |(uid, gid)| (Some(uid), Some(gid))),
+                    xattrs: self.node_xattrs(verb, node)?,
+                    ..Attributes::default()
+                }
+            }
         };
         let body = NewBody::File(Content::Memory(Vec::new()));
         let fresh = self.overlay.add(Origin::New(NewNode { body, attributes }));

@@ -1,10 +1,11 @@
 //! The net difference between the tree and what a transaction wants of it.
 
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use treewal_journal::record::ModeChange;
-use treewal_vfs::{Identity, RelPath};
+use treewal_journal::record::{Change, LookChange, Owner, Times, XattrChange};
+use treewal_vfs::{Identity, Meta, RelPath};
 
 use super::overlay::{NewBody, NewNode, NodeId, Origin, Overlay, Slot};
 use super::{Content, Transaction};
@@ -17,8 +18,8 @@ pub(crate) struct Difference {
     /// What stands at `base`.
     pub(crate) prior: Option<Identity>,
     pub(crate) goal: Wanted,
-    /// Permission bits for an entry of the tree.
-    pub(crate) mode: Option<ModeChange>,
+    /// Attributes for an entry of the tree.
+    pub(crate) look: Option<LookChange>,
 }
 
 /// What shall stand there.
@@ -65,6 +66,8 @@ pub enum How {
         /// To what.
         mode: u32,
     },
+    /// Attributes other than the permission bits change: owner, times, extended attributes.
+    Attributes,
 }
 
 /// A changed name, before anything is taken out of the overlay.
@@ -74,6 +77,10 @@ struct Changed {
     prior: Option<Identity>,
     now: Option<NodeId>,
     inside: bool,
+}
+
+fn change<T: PartialEq>(to: T, prior: T) -> Option<Change<T>> {
+    (to != prior).then_some(Change { to, prior })
 }
 
 impl Transaction {
@@ -120,14 +127,30 @@ impl Overlay {
         match slot.now.map(|id| (id, &self.node(id).origin)) {
             None => slot.prior.is_some(),
             Some((_, Origin::New(_))) => true,
-            Some((id, Origin::Disk { base: stood, .. })) => Some(stood) != base || self.mode_change(id).is_some(),
+            Some((id, Origin::Disk { base: stood, .. })) => Some(stood) != base || self.look_change(id).is_some(),
         }
     }
 
-    fn mode_change(&self, id: NodeId) -> Option<ModeChange> {
+    /// What of the attributes of an entry of the disk is not afterwards as it was before.
+    fn look_change(&self, id: NodeId) -> Option<LookChange> {
         let node = self.node(id);
         let Origin::Disk { meta, .. } = &node.origin else { return None };
-        node.mode.filter(|mode| *mode != meta.mode).map(|mode| ModeChange { mode, prior: meta.mode })
+        let now = node.touched.over(meta);
+        let times = |meta: &Meta| Times { accessed: meta.accessed, modified: meta.modified };
+        let owner = |meta: &Meta| Owner { uid: meta.uid, gid: meta.gid };
+        let xattrs = node.touched.xattrs.iter().filter(|(_, touched)| touched.to != touched.prior);
+        let xattrs = xattrs.map(|(name, touched)| XattrChange {
+            name: name.as_bytes().to_vec(),
+            to: touched.to.clone(),
+            prior: touched.prior.clone(),
+        });
+        let change = LookChange {
+            mode: change(now.mode, meta.mode),
+            owner: change(owner(&now), owner(meta)),
+            times: change(times(&now), times(meta)),
+            xattrs: xattrs.collect(),
+        };
+        (change != LookChange::default()).then_some(change)
     }
 
     fn describe(&self, changed: &Changed) -> PathChange {
@@ -135,8 +158,13 @@ impl Overlay {
             None => How::Removed,
             Some((_, Origin::New(_))) if changed.prior.is_none() => How::Added,
             Some((_, Origin::New(_))) => How::Replaced,
-            Some((id, Origin::Disk { base, meta })) if Some(base) == changed.base.as_ref() => {
-                How::Mode { mode: self.node(id).mode.unwrap_or(meta.mode) }
+            Some((id, Origin::Disk { base, .. })) if Some(base) == changed.base.as_ref() => {
+                match self.look_change(id) {
+                    Some(LookChange { mode: Some(mode), owner: None, times: None, xattrs }) if xattrs.is_empty() => {
+                        How::Mode { mode: mode.to }
+                    }
+                    _ => How::Attributes,
+                }
             }
             Some((_, Origin::Disk { base, .. })) => How::Moved { from: base.to_path() },
         };
@@ -145,7 +173,7 @@ impl Overlay {
 
     fn take(&mut self, changed: Changed) -> Difference {
         let Changed { path, base, prior, now, inside } = changed;
-        let mode = now.and_then(|id| self.mode_change(id));
+        let look = now.and_then(|id| self.look_change(id));
         let goal = match now.map(|id| &mut self.node_mut(id).origin) {
             None => Wanted::Absent,
             Some(Origin::Disk { base: stood, .. }) if Some(&*stood) == base.as_ref() => Wanted::Kept,
@@ -161,6 +189,6 @@ impl Overlay {
                 Wanted::New(Fresh { node: NewNode { body, attributes: mem::take(&mut new.attributes) }, inside })
             }
         };
-        Difference { path, base, prior, goal, mode }
+        Difference { path, base, prior, goal, look }
     }
 }

@@ -1,5 +1,7 @@
 //! Staged transactions: operations gather in an overlay that reads its own writes; the tree changes at the commit.
 
+mod acl;
+mod attributes;
 mod base;
 mod change;
 mod content;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 use treewal_vfs::{Identity, RelPath};
 
+pub use attributes::FileTimes;
 pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};

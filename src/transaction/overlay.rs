@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Identity, Kind, Meta, RelPath};
+use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
+use super::attributes::Touched;
 use super::base::Base;
 use super::content::Content;
 use crate::{Error, Result};
@@ -24,8 +25,8 @@ pub(crate) struct Node {
     pub(crate) origin: Origin,
     /// What changed in this directory: names that are not here are as on the disk.
     pub(crate) children: BTreeMap<OsString, Slot>,
-    /// Permission bits that the transaction set on an entry of the disk.
-    pub(crate) mode: Option<u32>,
+    /// Attributes that the transaction set on an entry of the disk.
+    pub(crate) touched: Touched,
 }
 
 /// Where a node comes from.
@@ -52,7 +53,12 @@ pub(crate) enum NewBody {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attributes {
     pub(crate) mode: Option<u32>,
+    /// That of the file it replaces, as far as this process may give it.
     pub(crate) owner: Option<(u32, u32)>,
+    /// What the transaction asked for, user and group: it fails where it cannot have it.
+    pub(crate) given: (Option<u32>, Option<u32>),
+    pub(crate) accessed: Option<Time>,
+    pub(crate) modified: Option<Time>,
     pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
@@ -92,7 +98,7 @@ impl Overlay {
 
     pub(crate) fn new(root: Meta) -> Self {
         let origin = Origin::Disk { base: RelPath::root(), meta: root };
-        Self { nodes: vec![Node { origin, children: BTreeMap::new(), mode: None }] }
+        Self { nodes: vec![Node { origin, children: BTreeMap::new(), touched: Touched::default() }] }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {
@@ -104,7 +110,7 @@ impl Overlay {
     }
 
     pub(crate) fn add(&mut self, origin: Origin) -> NodeId {
-        self.nodes.push(Node { origin, children: BTreeMap::new(), mode: None });
+        self.nodes.push(Node { origin, children: BTreeMap::new(), touched: Touched::default() });
         NodeId(self.nodes.len() - 1)
     }
 

@@ -13,7 +13,7 @@ mod workloads;
 
 use rig::{Plan, explore};
 use treewal::Durability;
-use workloads::{Workload, directories, guards, sequences, transactions};
+use workloads::{Workload, attributes, directories, guards, sequences, transactions};
 
 #[test]
 fn staged_transactions_are_atomic_and_durable_under_power_loss() {
@@ -31,6 +31,12 @@ fn under_durability_tree_each_file_is_old_or_new_even_before_recovery() {
     run(&transactions(), Durability::Tree);
     run(&directories(), Durability::Tree);
     run(&sequences(), Durability::Tree);
+}
+
+#[test]
+fn attributes_survive_what_contents_survive() {
+    run(&attributes(), Durability::Journal);
+    run(&attributes(), Durability::Tree);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 
-use treewal::{Transaction, Tree};
+use std::time::{Duration, UNIX_EPOCH};
+
+use treewal::{FileTimes, Transaction, Tree};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Open, RelPath, Rename, write_all};
 
@@ -135,6 +137,77 @@ pub(crate) fn transactions() -> Vec<Workload> {
             tx.set_permissions("b", std::fs::Permissions::from_mode(0o755))?;
             tx.set_permissions("d", std::fs::Permissions::from_mode(0o700))
         }),
+    ]
+}
+
+fn long_gone(secs: u64) -> FileTimes {
+    FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(secs, 123_456_789))
+}
+
+/// Attributes of what is there, of what is new, and of both one after the other.
+pub(crate) fn attributes() -> Vec<Workload> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    vec![
+        staged("attributes of what is there", |tx| {
+            tx.set_times("a", long_gone(1))?;
+            tx.set_times("d", long_gone(2))?;
+            tx.chown("b", Some(7), Some(8))?;
+            tx.set_xattr("d/x", "user.x", "value")?;
+            tx.set_permissions("d/y", Permissions::from_mode(0o4750))?;
+            tx.chown("e", Some(9), None)
+        }),
+        staged("attributes of what is new", |tx| {
+            tx.create_dir_all("n/m")?;
+            tx.write("n/m/f", "f")?;
+            tx.write("n/large", vec![b'N'; 9001])?;
+            tx.set_times("n/m/f", long_gone(1))?;
+            tx.set_times("n/large", long_gone(2))?;
+            tx.set_times("n/m", long_gone(3))?;
+            tx.set_permissions("n/m", Permissions::from_mode(0o500))?;
+            tx.set_xattr("n", "user.n", "value")?;
+            tx.chown("n/m/f", Some(7), Some(8))
+        }),
+        staged("attributes of what moves", |tx| {
+            tx.rename("d", "moved")?;
+            tx.set_times("moved/x", long_gone(1))?;
+            tx.set_xattr("moved", "user.n", "value")?;
+            tx.rename("a", "moved/a")?;
+            tx.set_times("moved/a", long_gone(2))?;
+            tx.set_times("moved", long_gone(3))
+        }),
+        sequence(
+            "a time set back, and forth, and a new file over it",
+            &[
+                |tx| tx.set_times("a", long_gone(9)),
+                |tx| tx.set_times("a", long_gone(5)),
+                |tx| tx.set_times("a", long_gone(7)),
+                |tx| tx.write("a", "new"),
+                |tx| tx.set_times("a", long_gone(3)),
+            ],
+        ),
+        sequence(
+            "attributes come and go",
+            &[
+                |tx| tx.set_xattr("a", "user.x", "1"),
+                |tx| tx.set_xattr("a", "user.x", "22"),
+                |tx| tx.remove_xattr("a", "user.x"),
+                |tx| {
+                    tx.write("a", "new")?;
+                    tx.set_xattr("a", "user.x", "333")
+                },
+                |tx| tx.remove_xattr("a", "user.x"),
+            ],
+        ),
+        sequence(
+            "a directory's time, until its names change",
+            &[
+                |tx| tx.set_times("d", long_gone(1)),
+                |tx| tx.chown("d", Some(7), None),
+                |tx| tx.write("d/new", "new"),
+                |tx| tx.chown("d", Some(8), Some(8)),
+            ],
+        ),
     ]
 }
 

@@ -1,8 +1,11 @@
 //! Carrying out what was decided: the missing renames, the looks, and what is left over of them.
 
+use std::io::ErrorKind::PermissionDenied;
+
 use treewal_vfs::RelPath;
 
-use super::{Contents, Redo, Redone, Relook};
+use super::{Contents, Redo, Redone};
+use crate::look::Attributes;
 use crate::plan::{Area, Place, plan};
 use crate::{Error, Result};
 
@@ -24,20 +27,17 @@ impl Redo<'_> {
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
-        for Relook { path, mode, owner, xattrs } in &self.looks {
+        // What is in a directory first: bits may close it.
+        self.looks.sort_by(|a, b| b.0.cmp(&a.0));
+        for (path, wanted) in &self.looks {
             let place = Place::tree(path.clone());
-            let io = |verb| Error::io(verb, path.to_path());
-            let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
-            if let Some((uid, gid)) = owner {
-                match self.ground.disk().set_owner(&dir, &name, *uid, *gid) {
-                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-                    other => other.map_err(io("set the owner of"))?,
-                }
+            let (dir, name) = self.ground.split(&place).map_err(Error::io("open the directory of", path.to_path()))?;
+            let mut set = wanted.set(self.ground.disk(), &dir, &name);
+            if wanted.owner.is_some() && set.as_ref().is_err_and(|error| error.kind() == PermissionDenied) {
+                // An owner that this process may not give away stays its own, as at the commit.
+                set = Attributes { owner: None, ..wanted.clone() }.set(self.ground.disk(), &dir, &name);
             }
-            for (key, value) in xattrs {
-                self.ground.disk().set_xattr(&dir, &name, key, value).map_err(io("set an attribute of"))?;
-            }
-            self.ground.disk().set_mode(&dir, &name, *mode).map_err(io("set the mode of"))?;
+            set.map_err(Error::io("set attributes of", path.to_path()))?;
         }
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.save_movers();

@@ -16,6 +16,7 @@
 
 mod carry;
 mod compose;
+mod looks;
 mod material;
 mod scene;
 mod survey;
@@ -24,14 +25,13 @@ pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use treewal_journal::record::{Body, Goal, New};
-use treewal_vfs::{Identity, Kind, Meta, RelPath};
+use treewal_vfs::{Identity, Kind, RelPath};
 
 use crate::home::Home;
-use crate::plan::{Area, Entity, Goals, Ground, Model, Place, shown};
+use crate::look::Attributes;
+use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
@@ -120,14 +120,6 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.carry_out()
 }
 
-/// Attributes of an entry of the tree that are not as they shall be.
-struct Relook {
-    path: RelPath,
-    mode: u32,
-    owner: Option<(u32, u32)>,
-    xattrs: Vec<(OsString, Vec<u8>)>,
-}
-
 struct Redo<'a> {
     ground: Ground<'a>,
     stages: Stages,
@@ -138,7 +130,7 @@ struct Redo<'a> {
     identities: Vec<Identity>,
     goals: Goals,
     /// Looks to set once everything stands in its place.
-    looks: Vec<Relook>,
+    looks: Vec<(RelPath, Attributes)>,
     /// Where new directories stand: in the tree already, or still in a stage.
     standing: BTreeMap<RelPath, Place>,
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
@@ -197,7 +189,7 @@ impl Redo<'_> {
         }
         match &wish.goal {
             Goal::Absent => self.consider_absent(wish, seen),
-            Goal::Kept => self.consider_kept(wish, seen),
+            Goal::Kept => self.consider_kept(wish, seen, spot),
             Goal::New(new) => self.consider_new(wish, new, seen, spot, site),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
@@ -229,17 +221,12 @@ impl Redo<'_> {
         Ok(())
     }
 
-    fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
-        match (seen, wish.mode) {
-            (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
-            // A power loss may take the bits back to any that they had: none of the changes was synced.
-            (Seen::Wanted(meta), Some(change)) if wish.known_modes.contains(&meta.mode) => {
-                self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
-            }
-            (Seen::Wanted(_), None) => {}
-            _ => return self.supersede(wish, "somebody changed the entry whose mode was to be set"),
-        }
-        Ok(())
+    fn consider_kept(&mut self, wish: &Wish, seen: Seen, spot: Option<Place>) -> Result<()> {
+        let ours = match (seen, spot) {
+            (Seen::Wanted(meta), Some(spot)) => self.compare_set(wish, &spot, &meta)?,
+            _ => false,
+        };
+        if ours { Ok(()) } else { self.supersede(wish, "somebody changed the entry whose attributes were to be set") }
     }
 
     fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen) -> Result<()> {
@@ -249,11 +236,9 @@ impl Redo<'_> {
         let Some((place, meta)) = self.located.get(from).cloned() else {
             return self.supersede(wish, "the entry that was to move here is gone");
         };
+        self.compare_set(wish, &place, &meta)?;
         let entity = self.entity(place, meta.identity());
         self.goals.insert(wish.path.clone(), Some(entity));
-        if let Some(change) = wish.mode.filter(|change| change.mode != meta.mode) {
-            self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
-        }
         Ok(())
     }
 
@@ -293,7 +278,7 @@ impl Redo<'_> {
             None if matches!(new.body, Body::Staged) => {
                 return self.supersede(wish, CONTENTS_GONE);
             }
-            None => self.make_again(new, site)?,
+            None => self.make_again(wish, new, site)?,
         };
         if let (Body::Dir, Some(place)) = (&new.body, self.model.place_of(entity)) {
             self.standing.insert(wish.path.clone(), place.clone());
@@ -302,27 +287,8 @@ impl Redo<'_> {
         Ok(())
     }
 
-    /// An entry that stands in its place may have lost attributes that were never synced.
-    fn compare_looks(&mut self, wish: &Wish, new: &New, spot: &Place, meta: &Meta) -> Result<()> {
-        let mut xattrs = Vec::new();
-        if !new.xattrs.is_empty() {
-            let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
-            let there = self.ground.disk().xattrs(&dir, &name).map_err(Error::io("look at", shown(spot)))?;
-            let missing = new.xattrs.iter().filter(|(key, value)| {
-                !there.iter().any(|(other, found)| other.as_bytes() == key.as_slice() && found == value)
-            });
-            xattrs.extend(missing.map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())));
-        }
-        let differs = (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) || !xattrs.is_empty();
-        if meta.kind != Kind::Symlink && differs {
-            let owner = Some((new.uid, new.gid));
-            self.looks.push(Relook { path: wish.path.clone(), mode: new.mode, owner, xattrs });
-        }
-        Ok(())
-    }
-
     fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        // Where only bits were to be set, what is wanted beneath has nothing to do with whose they are now.
+        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now.
         if !matches!(wish.goal, Goal::Kept) {
             self.blocked.insert(wish.path.clone());
         }
