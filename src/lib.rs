@@ -49,6 +49,7 @@ mod guard;
 mod inspect;
 mod options;
 mod path;
+mod retry;
 mod transaction;
 mod tree;
 
@@ -61,6 +62,7 @@ pub use inspect::{
     status, verify,
 };
 pub use options::{Durability, OnDamage, Options};
+pub use retry::RetryPolicy;
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};

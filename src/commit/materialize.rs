@@ -10,7 +10,7 @@ use treewal_recovery::make::{Asked, Filling, Look, ask, finish, make, open_bits}
 use treewal_vfs::{Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
-use crate::transaction::{Attributes, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted};
+use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted};
 use crate::{Durability, Error, Result};
 
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
@@ -21,10 +21,13 @@ pub(super) struct Material {
     /// The records of the intents, as they go to the journal: contents travel from here, and are not copied before.
     pub(super) records: Vec<Record>,
     slots: Vec<u64>,
+    /// Whether no record holds all that the transaction changes: entries of the tree move, get other names, or get
+    /// attributes that more names than one have.
+    pub(super) is_barrier: bool,
 }
 
 /// Where a new directory is being built: its slot, and its path in it.
-struct Site {
+pub(super) struct Site {
     slot: u64,
     inner: RelPath,
 }
@@ -32,32 +35,40 @@ struct Site {
 /// How many of the new directories are kept open while others are built.
 const OPEN_DIRS_MAX: usize = 64;
 
-struct Builder<'a> {
-    stage: &'a Stage,
-    sites: HashMap<RelPath, Site>,
+pub(super) struct Builder<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) sites: HashMap<RelPath, Site>,
     dirs: HashMap<RelPath, Dir>,
-    material: Material,
+    /// The records of new entries that have several names, by the first of them.
+    pub(super) twins: HashMap<RelPath, usize>,
+    pub(super) material: Material,
     /// The first large files, their number, and whether one of them stands inside a new directory.
     large: Vec<Staged>,
     large_count: usize,
-    nested: bool,
+    pub(super) nested: bool,
 }
 
 impl Material {
     /// Makes everything that is new. On an error, what was made is removed again.
-    pub(super) fn make(stage: &Stage, difference: Vec<Difference>, durability: Durability) -> Result<Self> {
+    pub(super) fn make(
+        stage: &Stage,
+        base: &Base,
+        difference: Vec<Difference>,
+        durability: Durability,
+    ) -> Result<Self> {
         // Room for the two records that go around them.
-        let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new() };
+        let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new(), is_barrier: false };
         let mut builder = Builder {
             stage,
             sites: HashMap::new(),
             dirs: HashMap::new(),
+            twins: HashMap::new(),
             material,
             large: Vec::new(),
             large_count: 0,
             nested: false,
         };
-        let made = builder.build(difference).and_then(|()| builder.sync(durability));
+        let made = builder.build(base, difference).and_then(|()| builder.sync(durability));
         match made {
             Ok(()) => Ok(builder.material),
             Err(error) => {
@@ -84,7 +95,7 @@ impl Material {
 }
 
 impl Builder<'_> {
-    fn build(&mut self, difference: Vec<Difference>) -> Result<()> {
+    fn build(&mut self, base: &Base, difference: Vec<Difference>) -> Result<()> {
         // All slots that hold contents already are ours to remove from here on, whatever fails.
         for change in &difference {
             if let Wanted::New(Fresh { node: NewNode { body: NewBody::File(Content::Staged(staged)), .. }, .. }) =
@@ -94,11 +105,21 @@ impl Builder<'_> {
             }
         }
         for change in difference {
+            self.material.is_barrier |=
+                change.shared || matches!(change.goal, Wanted::Moved { .. } | Wanted::Linked { .. });
             let goal = match change.goal {
                 Wanted::Absent => Goal::Absent,
                 Wanted::Kept => Goal::Kept,
                 Wanted::Moved { from, identity } => Goal::Moved { from: PathBytes::from(&from), identity },
+                Wanted::Linked { from, identity } => Goal::New(self.link(base, &change.path, &from, identity)?),
+                Wanted::Twin { of, inside } => {
+                    let made = self.twin(&change.path, &of, inside);
+                    Goal::New(made.map_err(Error::io("stage", &change.path))?)
+                }
                 Wanted::New(fresh) => {
+                    if fresh.has_twins {
+                        self.twins.insert(change.path.clone(), self.material.records.len());
+                    }
                     let made = self.entry(&change.path, fresh);
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
@@ -115,7 +136,7 @@ impl Builder<'_> {
     }
 
     fn entry(&mut self, path: &RelPath, fresh: Fresh) -> io::Result<New> {
-        let Fresh { node: NewNode { body, attributes }, inside } = fresh;
+        let Fresh { node: NewNode { body, attributes }, inside, .. } = fresh;
         let (at, name, slot, inner) = self.site(path, inside)?;
         let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
         let disk = self.stage.disk();
@@ -170,7 +191,7 @@ impl Builder<'_> {
     }
 
     /// Where the entry at `path` is to be made: inside the new directory above it, or in a slot of its own.
-    fn site(&mut self, path: &RelPath, inside: bool) -> io::Result<(Dir, OsString, u64, RelPath)> {
+    pub(super) fn site(&mut self, path: &RelPath, inside: bool) -> io::Result<(Dir, OsString, u64, RelPath)> {
         let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
         if inside {
             let dir = self.dir(&parent)?;
@@ -184,7 +205,7 @@ impl Builder<'_> {
 
     /// A new directory; opened again where too many others were since. Level by level: a path
     /// may be as long as the system takes, and a slot's name longer than the one it stands for.
-    fn dir(&mut self, path: &RelPath) -> io::Result<Dir> {
+    pub(super) fn dir(&mut self, path: &RelPath) -> io::Result<Dir> {
         if let Some(dir) = self.dirs.get(path) {
             return Ok(dir.clone());
         }
@@ -251,7 +272,7 @@ fn asked(attributes: &Attributes) -> Asked {
     Asked { owner: attributes.given, mode: attributes.mode, times }
 }
 
-fn record(
+pub(super) fn record(
     slot: u64,
     inner: &RelPath,
     (meta, times): (&Meta, Option<Change<Times>>),

@@ -11,11 +11,12 @@
 mod apply;
 mod check;
 mod materialize;
+mod names;
 
 use std::sync::Arc;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Goal, Intent, Record};
+use treewal_journal::record::{Begin, Intent, Record};
 use treewal_recovery::plan::Ground;
 use treewal_vfs::Time;
 
@@ -53,7 +54,7 @@ impl Engine {
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }
         let stage = self.stage()?;
-        let mut material = Material::make(&stage, difference, self.options().durability)?;
+        let mut material = Material::make(&stage, base, difference, self.options().durability)?;
         let result = self.promise_and_apply(&stage, &mut material, expectations);
         // Whatever is undecided may still be needed from the stage; anything else that failed will never be.
         if result.as_ref().is_err_and(|error| error.outcome() != crate::Outcome::Undecided) {
@@ -74,7 +75,7 @@ impl Engine {
         check::expectations(&mut ground, expectations)?;
         check::priors(&mut ground, material.intents())?;
 
-        let barrier = material.intents().any(|intent| matches!(intent.goal, Goal::Moved { .. }));
+        let barrier = material.is_barrier;
         if barrier && hold.is_unsettled() {
             hold.checkpoint()?;
         }

@@ -8,6 +8,8 @@ mod content;
 mod diff;
 mod expect;
 mod file;
+mod fill;
+mod link;
 mod look;
 mod overlay;
 mod rename;
@@ -74,6 +76,12 @@ impl Transaction {
     /// undecided until it is opened again.
     pub fn commit(mut self) -> Result<Receipt> {
         let difference = self.difference();
+        // What is linked to is not replaced: nothing else compares it with what the transaction saw.
+        let linked = difference.iter().filter_map(|change| match &change.goal {
+            Wanted::Linked { from, identity } => Some(Expectation { path: from.clone(), identity: Some(*identity) }),
+            _ => None,
+        });
+        self.expectations.extend(linked);
         let engine = Arc::clone(&self.engine);
         let receipt = engine.commit(&self.base, difference, &self.expectations);
         drop(self);

@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) children: BTreeMap<OsString, Slot>,
     /// Attributes that the transaction set on an entry of the disk.
     pub(crate) touched: Touched,
+    /// Whether the transaction gave it another name.
+    pub(crate) linked: bool,
 }
 
 /// Where a node comes from.
@@ -98,7 +100,7 @@ impl Overlay {
 
     pub(crate) fn new(root: Meta) -> Self {
         let origin = Origin::Disk { base: RelPath::root(), meta: root };
-        Self { nodes: vec![Node { origin, children: BTreeMap::new(), touched: Touched::default() }] }
+        Self { nodes: vec![Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false }] }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {
@@ -110,7 +112,7 @@ impl Overlay {
     }
 
     pub(crate) fn add(&mut self, origin: Origin) -> NodeId {
-        self.nodes.push(Node { origin, children: BTreeMap::new(), touched: Touched::default() });
+        self.nodes.push(Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false });
         NodeId(self.nodes.len() - 1)
     }
 
@@ -200,6 +202,28 @@ impl Overlay {
             }
         }
         Ok(self.node_mut(dir).children.entry(name.to_os_string()).or_insert(fresh))
+    }
+
+    /// Puts an entry, or nothing, under a name of a directory, whose time of modification is then that of the commit.
+    pub(crate) fn put(
+        &mut self,
+        disk: &Base,
+        verb: &'static str,
+        (dir, name): (NodeId, &OsStr),
+        now: Option<NodeId>,
+    ) -> Result<()> {
+        self.slot(disk, verb, dir, name)?.now = now;
+        *self.modified_mut(dir) = None;
+        Ok(())
+    }
+
+    /// The time of modification that was set.
+    pub(crate) fn modified_mut(&mut self, id: NodeId) -> &mut Option<Time> {
+        let node = self.node_mut(id);
+        match &mut node.origin {
+            Origin::New(new) => &mut new.attributes.modified,
+            Origin::Disk { .. } => &mut node.touched.modified,
+        }
     }
 
     /// Whether the directory holds nothing.

@@ -44,10 +44,18 @@ impl Expected<'_> {
 
 /// The tree without treewal's own directory.
 pub(crate) fn dump(disk: &SimDisk) -> Dump {
-    let nodes = disk.dump().into_iter();
     let own = RelPath::new(".treewal").unwrap();
+    let nodes: Vec<_> =
+        disk.dump().into_iter().filter(|(path, _)| !path.is_root() && !path.starts_with(&own)).collect();
+    // A name in the stage is none that anybody sees.
+    let mut names: BTreeMap<RelPath, Vec<RelPath>> = BTreeMap::new();
+    for (path, node) in &nodes {
+        if let Some(first) = &node.first_link {
+            names.entry(first.clone()).or_default().push(path.clone());
+        }
+    }
     nodes
-        .filter(|(path, _)| !path.is_root() && !path.starts_with(&own))
+        .into_iter()
         .map(|(path, node)| {
             let target = node.target.map(|target| target.as_encoded_bytes().to_vec());
             let seen = Seen {
@@ -57,7 +65,10 @@ pub(crate) fn dump(disk: &SimDisk) -> Dump {
                 target,
                 owner: (node.uid, node.gid),
                 xattrs: node.xattrs,
-                first_link: node.first_link,
+                first_link: node.first_link.and_then(|first| match names.get(&first).map(Vec::as_slice) {
+                    Some([first, _, ..]) => Some(first.clone()),
+                    _ => None,
+                }),
                 set: Some(node.modified).filter(|modified| modified.secs < LONG_GONE),
             };
             (path, seen)

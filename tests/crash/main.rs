@@ -13,7 +13,7 @@ mod workloads;
 
 use rig::{Plan, explore};
 use treewal::Durability;
-use workloads::{Workload, attributes, directories, guards, sequences, transactions};
+use workloads::{Workload, attributes, directories, guards, links, sequences, transactions};
 
 #[test]
 fn staged_transactions_are_atomic_and_durable_under_power_loss() {
@@ -37,6 +37,12 @@ fn under_durability_tree_each_file_is_old_or_new_even_before_recovery() {
 fn attributes_survive_what_contents_survive() {
     run(&attributes(), Durability::Journal);
     run(&attributes(), Durability::Tree);
+}
+
+#[test]
+fn names_of_one_entry_stay_names_of_one_entry() {
+    run(&links(), Durability::Journal);
+    run(&links(), Durability::Tree);
 }
 
 #[test]

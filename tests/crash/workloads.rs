@@ -211,6 +211,65 @@ pub(crate) fn attributes() -> Vec<Workload> {
     ]
 }
 
+/// One entry with several names.
+pub(crate) fn links() -> Vec<Workload> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    vec![
+        staged("another name of what is there", |tx| {
+            tx.hard_link("a", "d/link")?;
+            tx.hard_link("large", "large too")?;
+            tx.set_permissions("a", Permissions::from_mode(0o600))
+        }),
+        staged("another name, and something else under the first", |tx| {
+            tx.hard_link("a", "n")?;
+            tx.write("a", "new")?;
+            tx.hard_link("d/x", "e/x")?;
+            tx.remove_dir_all("d")
+        }),
+        staged("other names, and the first one moves", |tx| {
+            tx.hard_link("a", "z")?;
+            tx.rename("a", "d/a")?;
+            tx.rename("d", "moved")?;
+            tx.create_dir("n")?;
+            tx.hard_link("moved/x", "n/x")
+        }),
+        staged("names of what is new", |tx| {
+            tx.write("n", "new")?;
+            tx.hard_link("n", "d/m")?;
+            tx.create_dir("nd")?;
+            tx.hard_link("n", "nd/k")?;
+            tx.write("nd/large", vec![b'N'; 9001])?;
+            tx.hard_link("nd/large", "big")?;
+            tx.hard_link("nd/large", "a too")
+        }),
+        sequence(
+            "two names of a new file, and what becomes of them",
+            &[
+                |tx| {
+                    tx.write("m", "new")?;
+                    tx.hard_link("m", "n")
+                },
+                |tx| tx.set_permissions("n", Permissions::from_mode(0o600)),
+                |tx| tx.set_xattr("m", "user.m", "value"),
+                |tx| tx.write("m", "newer"),
+                |tx| tx.set_permissions("n", Permissions::from_mode(0o640)),
+                |tx| tx.remove_file("n"),
+            ],
+        ),
+        sequence(
+            "a link, a write, a link",
+            &[
+                |tx| tx.write("a", "new"),
+                |tx| tx.hard_link("a", "n"),
+                |tx| tx.write("n", "newer"),
+                |tx| tx.remove_file("a"),
+                |tx| tx.hard_link("n", "a"),
+            ],
+        ),
+    ]
+}
+
 /// New directories, with what stood elsewhere before, and in the place of others.
 pub(crate) fn directories() -> Vec<Workload> {
     vec![

@@ -50,7 +50,7 @@ fn a_directory_that_its_owner_may_not_fill_is_filled_first() {
     tx.create_dir_all("closed/deeper").unwrap();
     tx.write("closed/deeper/file", "in").unwrap();
     tx.set_permissions("closed/deeper", Permissions::from_mode(0o111)).unwrap();
-    tx.set_permissions("closed", Permissions::from_mode(0)).unwrap();
+    tx.set_permissions("closed", Permissions::from_mode(0o0)).unwrap();
     tx.commit().unwrap();
     let mode = |path| fs::metadata(world.at(path)).unwrap().mode() & 0o7777;
     assert_eq!((mode("closed"), if is_root() { mode("closed/deeper") } else { 0o111 }), (0, 0o111));
@@ -102,7 +102,7 @@ fn an_attribute_that_cannot_be_is_refused_where_it_is_asked_for() {
         tx.set_times("link", times(1)),
         tx.set_xattr("link", "user.a", ""),
         tx.chown("link", Some(1), None),
-        tx.set_permissions("link", Permissions::from_mode(0)),
+        tx.set_permissions("link", Permissions::from_mode(0o0)),
     ] {
         assert!(matches!(refused, Err(Error::ThroughSymlink { .. })), "{refused:?}");
     }
@@ -139,5 +139,24 @@ fn an_owner_is_given_to_files_directories_and_links_and_clears_the_set_id_bits()
     // A file that takes its place keeps its owner.
     world.tree.transaction(|tx| tx.write("d/new", "newer")).unwrap();
     assert_eq!(owner("d/new"), (8, 9, 0o711));
+    world.close();
+}
+
+#[test]
+fn a_name_that_changes_after_it_takes_a_directorys_time_along() {
+    let world = World::new();
+    fs::create_dir(world.at("d")).unwrap();
+    let mut tx = world.tree.begin();
+    tx.set_times("d", times(10)).unwrap();
+    tx.write("d/f", "").unwrap();
+    tx.create_dir("e").unwrap();
+    tx.write("e/f", "").unwrap();
+    tx.set_times("e", times(20)).unwrap();
+    // What fails changes nothing.
+    assert!(tx.update("e/f", |_| -> std::io::Result<()> { Err(ErrorKind::Other.into()) }).is_err());
+    tx.commit().unwrap();
+    let time = |path| fs::metadata(world.at(path)).unwrap().mtime();
+    assert!(time("d") > 1_000_000_000);
+    assert_eq!(time("e"), 20);
     world.close();
 }

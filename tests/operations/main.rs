@@ -7,4 +7,6 @@
 )]
 
 mod attributes;
+mod links;
+mod retry;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use treewal_journal::record::{Change, LookChange, New, Owner, Times};
+use treewal_journal::record::{Body, Change, LookChange, New, Owner, Times};
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
 use super::{Redo, Wish};
@@ -116,6 +116,10 @@ fn is_time(found: Time, set: Time) -> bool {
 impl Redo<'_> {
     /// A new entry that stands in its place, or in the stage, may have lost attributes that were never synced.
     pub(super) fn compare_looks(&mut self, wish: &Wish, new: &New, spot: &Place, meta: &Meta) -> Result<()> {
+        if matches!(new.body, Body::Link { .. }) {
+            // What another name got has the attributes of its inode.
+            return Ok(());
+        }
         let mut wanted = Attributes::default();
         if meta.kind != Kind::Symlink && meta.mode != new.mode {
             wanted.mode = Some(new.mode);

@@ -20,6 +20,7 @@ mod looks;
 mod material;
 mod scene;
 mod survey;
+mod twins;
 
 pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};
@@ -35,6 +36,7 @@ use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
+use twins::Twins;
 
 /// What a redo did.
 #[derive(Debug, Default)]
@@ -114,9 +116,11 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.place_movers();
     let siblings: Vec<Identity> =
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
+    let mut twins = Twins::of(&wishes);
     for wish in &wishes {
-        redo.consider(wish, &siblings)?;
+        redo.consider(wish, &siblings, &mut twins)?;
     }
+    redo.reunite(twins)?;
     redo.carry_out()
 }
 
@@ -160,7 +164,7 @@ impl Redo<'_> {
     }
 
     /// Decides about one path; parents have been decided about before.
-    fn consider(&mut self, wish: &Wish, siblings: &[Identity]) -> Result<()> {
+    fn consider<'a>(&mut self, wish: &'a Wish, siblings: &[Identity], twins: &mut Twins<'a>) -> Result<()> {
         if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
             return self.supersede(wish, "the directory that it belongs to is somebody else's now");
         }
@@ -190,7 +194,7 @@ impl Redo<'_> {
         match &wish.goal {
             Goal::Absent => self.consider_absent(wish, seen),
             Goal::Kept => self.consider_kept(wish, seen, spot),
-            Goal::New(new) => self.consider_new(wish, new, seen, spot, site),
+            Goal::New(new) => self.consider_new((wish, new), seen, (spot, site), twins),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
                 self.consider_moved(wish, &from, seen)
@@ -242,13 +246,12 @@ impl Redo<'_> {
         Ok(())
     }
 
-    fn consider_new(
+    fn consider_new<'a>(
         &mut self,
-        wish: &Wish,
-        new: &New,
+        (wish, new): (&'a Wish, &New),
         seen: Seen,
-        spot: Option<Place>,
-        site: Option<Place>,
+        (spot, site): (Option<Place>, Option<Place>),
+        twins: &mut Twins<'a>,
     ) -> Result<()> {
         let in_place = match seen {
             Seen::Wanted(meta) => Some(meta),
@@ -265,10 +268,23 @@ impl Redo<'_> {
             if meta.kind == Kind::Dir {
                 self.standing.insert(wish.path.clone(), spot.clone());
             }
+            twins.stands(wish, &spot);
             return self.compare_looks(wish, new, &spot, &meta);
         }
         if site.is_none() && !self.make_way(wish)? {
             return self.supersede(wish, "somebody put something else where a directory above it stood");
+        }
+        if twins.has(wish) {
+            twins.miss(wish, site);
+            return Ok(());
+        }
+        if let Body::Link { from } = &new.body {
+            let from = from.to_path().unwrap_or_default();
+            let Some(entity) = self.linked(wish, new, &from, site)? else {
+                return self.supersede(wish, "the entry that was to get another name is gone");
+            };
+            self.goals.insert(wish.path.clone(), Some(entity));
+            return Ok(());
         }
         let entity = match self.staged_place(new, wish)? {
             Some((place, meta)) => {
