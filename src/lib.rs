@@ -63,7 +63,7 @@ pub use inspect::{
 };
 pub use options::{Durability, OnDamage, Options};
 pub use retry::RetryPolicy;
-pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, StagedFile, Transaction};
+pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};
 pub use treewal_snapshot::{Change as GuardChange, ChangeKind as GuardChangeKind, Report as SnapshotReport, Sharing};

@@ -46,7 +46,7 @@ impl Picture {
         if let Some(entity) = self.by_base.get(&base) {
             return *entity;
         }
-        let entity = self.add(Place::tree(base.clone()), identity);
+        let entity = self.add(Place::of(&base), identity);
         self.by_base.insert(base, entity);
         entity
     }
@@ -57,6 +57,7 @@ impl Applied {
     pub(super) fn plan<'a>(stage: &Stage, intents: impl Iterator<Item = &'a Intent> + Clone) -> Self {
         let mut picture = Picture::default();
         let mut goals = Goals::new();
+        let mut adopted = Vec::new();
         let (mut looks, mut late) = (Vec::new(), Vec::new());
         for intent in intents.clone() {
             if let (Some(base), Some(prior)) = (&intent.base, intent.prior) {
@@ -69,6 +70,10 @@ impl Applied {
                 Goal::Absent => Some(None),
                 Goal::Kept => None,
                 Goal::Moved { from, identity } => {
+                    let place = Place::of(&from.to_path().unwrap_or_default());
+                    if place.area != Area::Tree && slot_of(&place).is_none() {
+                        adopted.push(place);
+                    }
                     Some(Some(picture.standing(from.to_path().unwrap_or_default(), *identity)))
                 }
                 // What is inside a new directory comes along with it.
@@ -89,6 +94,15 @@ impl Applied {
         }
         let mut spare = || Place::slot(stage.name(), stage.slot(), &RelPath::root());
         let steps = plan(&mut picture.model, &goals, &mut spare);
+        let mut steps = steps;
+        for place in adopted {
+            // What it displaced is removed like anything else that was; under this name it would be kept.
+            if let Some(entity) = picture.model.at(&place) {
+                let to = spare();
+                picture.model.rename(&place, &to);
+                steps.push(Step::Move { entity, from: place, to });
+            }
+        }
         let displaced = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
         late.retain(|(_, attributes)| !attributes.is_empty());
         // Bits that close a directory come after all that is in it.

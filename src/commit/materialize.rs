@@ -10,7 +10,7 @@ use treewal_recovery::make::{Asked, Filling, Look, ask, finish, make, open_bits}
 use treewal_vfs::{Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
-use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted};
+use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted, is_own};
 use crate::{Durability, Error, Result};
 
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
@@ -110,7 +110,11 @@ impl Builder<'_> {
             let goal = match change.goal {
                 Wanted::Absent => Goal::Absent,
                 Wanted::Kept => Goal::Kept,
-                Wanted::Moved { from, identity } => Goal::Moved { from: PathBytes::from(&from), identity },
+                Wanted::Moved { from, identity } => {
+                    // What was taken into the stage has contents that no record holds.
+                    self.nested |= is_own(&from);
+                    Goal::Moved { from: PathBytes::from(&from), identity }
+                }
                 Wanted::Linked { from, identity } => Goal::New(self.link(base, &change.path, &from, identity)?),
                 Wanted::Twin { of, inside } => {
                     let made = self.twin(&change.path, &of, inside);
@@ -252,7 +256,7 @@ impl Builder<'_> {
     /// [`Durability::Tree`], all contents: a name in the tree must never lead to contents that are not on the disk.
     fn sync(&self, durability: Durability) -> Result<()> {
         let all = durability == Durability::Tree && !self.material.slots.is_empty();
-        if self.large.is_empty() && !all {
+        if self.large.is_empty() && !self.nested && !all {
             return Ok(());
         }
         let disk = self.stage.disk();

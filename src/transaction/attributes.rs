@@ -202,6 +202,22 @@ impl Transaction {
         Ok(xattrs.into_iter().collect())
     }
 
+    /// Gives a file that takes the place of another what a written one would have: mode, owner and extended attributes.
+    pub(super) fn inherit(&mut self, old: NodeId, new: NodeId, path: &RelPath) -> Result<()> {
+        let verb = "publish";
+        let (was, is) = (self.node_metadata(old), self.node_metadata(new));
+        if self.base.disk().user() == 0 && (was.uid(), was.gid()) != (is.uid(), is.gid()) {
+            self.give(path, new, was.uid(), was.gid())?;
+        }
+        for (name, value) in self.node_xattrs(verb, old)? {
+            self.note_xattr(verb, new, &name, Some(&value))?;
+        }
+        if let Some(mode) = was.mode() {
+            self.put_mode(new, mode);
+        }
+        Ok(())
+    }
+
     // --- the parts ------------------------------------------------------------------------------------------------
 
     /// The node of an entry whose attributes may be set: not a symlink, and not somebody else's.

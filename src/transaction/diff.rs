@@ -202,6 +202,10 @@ impl Overlay {
                 }
             }
             Some((_, Origin::Disk { base, .. })) if changed.second => How::Linked { original: base.to_path() },
+            Some((_, Origin::Disk { base, .. })) if super::is_own(base) => match changed.prior {
+                None => How::Added,
+                Some(_) => How::Replaced,
+            },
             Some((_, Origin::Disk { base, .. })) => How::Moved { from: base.to_path() },
         };
         PathChange { path: changed.path.to_path(), how }

@@ -1,6 +1,7 @@
 //! Staged transactions: operations gather in an overlay that reads its own writes; the tree changes at the commit.
 
 mod acl;
+mod adopt;
 mod attributes;
 mod base;
 mod change;
@@ -12,6 +13,7 @@ mod fill;
 mod link;
 mod look;
 mod overlay;
+mod publish;
 mod rename;
 
 use std::sync::Arc;
@@ -28,9 +30,12 @@ pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
 pub(crate) use overlay::{Attributes, NewBody, NewNode};
 use overlay::{NodeId, Overlay};
+pub use publish::Publish;
+pub(crate) use publish::is_own;
 
 use crate::engine::{Engine, Stage};
-use crate::{Receipt, Result};
+use crate::{Outcome, Receipt, Result};
+use adopt::Adopted;
 
 /// A staged transaction: begun with [`Tree::begin`](crate::Tree::begin), ended with [`commit`](Self::commit),
 /// [`rollback`](Self::rollback) or by dropping it, which rolls back.
@@ -47,6 +52,8 @@ pub struct Transaction {
     /// New files in the stage that are open though nobody writes to them.
     kept_open: Vec<NodeId>,
     expectations: Vec<Expectation>,
+    /// What stands in the stage to be published.
+    adopted: Vec<Adopted>,
     /// The last to go: it gives the stage back, which contents above still hold.
     engine: Arc<Engine>,
 }
@@ -61,7 +68,15 @@ impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let base = Base::new(Arc::clone(engine.disk()), engine.root().clone());
         let overlay = Overlay::new(*engine.root_meta());
-        Self { base, overlay, stage: None, kept_open: Vec::new(), expectations: Vec::new(), engine }
+        Self {
+            base,
+            overlay,
+            stage: None,
+            kept_open: Vec::new(),
+            expectations: Vec::new(),
+            adopted: Vec::new(),
+            engine,
+        }
     }
 
     /// Makes all changes happen: wholly, or not at all. A transaction without a net change writes nothing.
@@ -84,6 +99,12 @@ impl Transaction {
         self.expectations.extend(linked);
         let engine = Arc::clone(&self.engine);
         let receipt = engine.commit(&self.base, difference, &self.expectations);
+        match &receipt {
+            Ok(_) => self.adopted.drain(..).for_each(|adopted| adopted.forget()),
+            // The next opening decides what becomes of it.
+            Err(error) if error.outcome() == Outcome::Undecided => self.adopted.clear(),
+            Err(_) => {}
+        }
         drop(self);
         receipt
     }
@@ -116,6 +137,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        self.adopted.drain(..).rev().for_each(|adopted| adopted.give_back());
         // Slots that the commit took over are no longer ours: they are gone from the overlay's contents then.
         let Some(stage) = self.stage.take() else { return };
         for slot in self.overlay.staged_slots() {

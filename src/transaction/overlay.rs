@@ -226,6 +226,23 @@ impl Overlay {
         }
     }
 
+    /// Whether the transaction has changed a name in the directory, or beneath it.
+    pub(crate) fn is_touched(&self, dir: NodeId) -> bool {
+        !self.node(dir).children.is_empty()
+    }
+
+    /// The names in a directory.
+    pub(crate) fn names(&self, disk: &Base, verb: &'static str, dir: NodeId) -> Result<Vec<OsString>> {
+        let children = &self.node(dir).children;
+        let mut names: Vec<OsString> =
+            children.iter().filter(|(_, slot)| slot.now.is_some()).map(|(name, _)| name.clone()).collect();
+        if let Some(base) = self.base(dir) {
+            let there = disk.list(verb, base)?.into_iter().map(|entry| entry.name);
+            names.extend(there.filter(|name| !children.contains_key(name)));
+        }
+        Ok(names)
+    }
+
     /// Whether the directory holds nothing.
     pub(crate) fn is_empty(&self, disk: &Base, verb: &'static str, dir: NodeId) -> Result<bool> {
         let node = self.node(dir);

@@ -126,15 +126,7 @@ impl Replay {
                 self.write(to, &fs::read(self.at(from))?)?;
                 fs::set_permissions(self.at(to), found.permissions())
             }
-            Op::Update(path, offset, piece) => {
-                let mut bytes = fs::read(self.at(path))?;
-                if !piece.is_empty() {
-                    let start = usize::try_from(*offset).unwrap();
-                    bytes.resize(bytes.len().max(start + piece.len()), 0);
-                    bytes[start..start + piece.len()].copy_from_slice(piece);
-                }
-                self.write(path, &bytes)
-            }
+            Op::Update(path, offset, piece) => self.update(path, *offset, piece),
             Op::HardLink(original, link) => fs::hard_link(self.at(original), self.at(link)),
             Op::SetTime(path, secs) => {
                 let (dir, name) = self.split(path)?;
@@ -146,22 +138,7 @@ impl Replay {
                     Time { secs: i64::try_from(*secs).unwrap(), nanos: 999_999_999 },
                 )
             }
-            Op::Xattr(path, value) => {
-                let (dir, name) = self.split(path)?;
-                let found = RealDisk.stat(&dir, &name)?;
-                if !matches!(found.kind, Kind::File | Kind::Dir) {
-                    return Err(ErrorKind::PermissionDenied.into());
-                }
-                match value {
-                    Some(value) => RealDisk.set_xattr(&dir, &name, XATTR.as_ref(), &[*value]),
-                    None => {
-                        let found = RealDisk.xattrs(&dir, &name)?;
-                        let there = found.iter().any(|(name, _)| name == XATTR);
-                        let gone = || RealDisk.remove_xattr(&dir, &name, XATTR.as_ref());
-                        if there { gone() } else { Err(ErrorKind::NotFound.into()) }
-                    }
-                }
-            }
+            Op::Xattr(path, value) => self.xattr(path, *value),
             Op::Chown(path, id) => std::os::unix::fs::chown(self.at(path), Some(*id), Some(*id + 1)),
             Op::CreateDir(path) => self.create_dir(path),
             Op::CreateDirAll(path) => fs::create_dir_all(self.at(path)),
@@ -173,6 +150,28 @@ impl Replay {
             Op::RemoveDirAll(path) => fs::remove_dir_all(self.at(path)),
             Op::Chmod(path, mode) => fs::set_permissions(self.at(path), fs::Permissions::from_mode(*mode)),
         }
+    }
+
+    fn update(&self, path: &Path, offset: u64, piece: &[u8]) -> io::Result<()> {
+        let mut bytes = fs::read(self.at(path))?;
+        if !piece.is_empty() {
+            let start = usize::try_from(offset).unwrap();
+            bytes.resize(bytes.len().max(start + piece.len()), 0);
+            bytes[start..start + piece.len()].copy_from_slice(piece);
+        }
+        self.write(path, &bytes)
+    }
+
+    fn xattr(&self, path: &Path, value: Option<u8>) -> io::Result<()> {
+        let (dir, name) = self.split(path)?;
+        if !matches!(RealDisk.stat(&dir, &name)?.kind, Kind::File | Kind::Dir) {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        if let Some(value) = value {
+            return RealDisk.set_xattr(&dir, &name, XATTR.as_ref(), &[value]);
+        }
+        let there = RealDisk.xattrs(&dir, &name)?.iter().any(|(name, _)| name == XATTR);
+        if there { RealDisk.remove_xattr(&dir, &name, XATTR.as_ref()) } else { Err(ErrorKind::NotFound.into()) }
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {

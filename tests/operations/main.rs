@@ -8,5 +8,6 @@
 
 mod attributes;
 mod links;
+mod publish;
 mod retry;
 mod world;

@@ -2,11 +2,11 @@
 
 use std::io::ErrorKind::PermissionDenied;
 
-use treewal_vfs::RelPath;
+use treewal_vfs::{RelPath, Rename};
 
 use super::{Contents, Redo, Redone};
 use crate::look::Attributes;
-use crate::plan::{Area, Place, plan};
+use crate::plan::{Area, Place, plan, shown};
 use crate::{Error, Result};
 
 impl Redo<'_> {
@@ -39,10 +39,32 @@ impl Redo<'_> {
             }
             set.map_err(Error::io("set attributes of", path.to_path()))?;
         }
+        self.clear_adopted()?;
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.save_movers();
         self.done.garbage = self.stages.spares;
         Ok(self.done)
+    }
+
+    /// What stands where something was taken into a stage, once that is in the tree: what it displaced.
+    fn clear_adopted(&mut self) -> Result<()> {
+        let adopted: Vec<(Place, Place)> = self
+            .located
+            .iter()
+            .map(|(from, (place, _))| (Place::of(from), place.clone()))
+            .filter(|(from, _)| from.area != Area::Tree)
+            .collect();
+        for (from, found) in adopted {
+            let placed = self.placed.get(&found).and_then(|entity| self.model.place_of(*entity));
+            if placed.is_some_and(|place| place.area == Area::Tree) {
+                let there = self.ground.stat(&from).map_err(Error::io("look at", shown(&from)))?;
+                if there.is_some() {
+                    let spare = self.stages.spare();
+                    self.ground.rename(&from, &spare, Rename::NoReplace)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What was to move to a path that is somebody else's now, and stands in a stage: parked there before the crash, or
