@@ -8,6 +8,7 @@
 )]
 
 mod judge;
+mod publish;
 mod rig;
 mod workloads;
 

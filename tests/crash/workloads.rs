@@ -257,6 +257,20 @@ pub(crate) fn links() -> Vec<Workload> {
                 |tx| tx.remove_file("n"),
             ],
         ),
+        // What it keeps follows the exchange: the guarantees name that gap.
+        Workload {
+            staged: false,
+            ..staged("publish inside the tree, and keep what is not managed", |tx| {
+                tx.create_dir("work")?;
+                tx.rename("e", "work/next")?;
+                tx.write("work/next/y", "managed")?;
+                tx.publish_with(treewal::Publish::new().keep_unmanaged(true), "work/next", "d")
+            })
+        },
+        sequence(
+            "publish over and over",
+            &[|tx| tx.publish("d", "e"), |tx| tx.write("e/x", "2"), |tx| tx.publish("/e/x", "a")],
+        ),
         sequence(
             "a link, a write, a link",
             &[
