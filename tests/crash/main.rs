@@ -7,14 +7,16 @@
     reason = "a test fails by panicking, and counts out loud"
 )]
 
+mod entries;
 mod judge;
 mod publish;
 mod rig;
 mod workloads;
 
+use entries::{attributes, links};
 use rig::{Plan, explore};
 use treewal::Durability;
-use workloads::{Workload, attributes, directories, guards, links, sequences, transactions};
+use workloads::{Workload, directories, guards, sequences, transactions};
 
 #[test]
 fn staged_transactions_are_atomic_and_durable_under_power_loss() {
