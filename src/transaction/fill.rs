@@ -108,7 +108,9 @@ impl Transaction {
                 Some(base) => tx.fill_from(node, &base, &path)?,
                 None => tx.fill_from_new(node, source, &path)?,
             };
-            body(&mut StagedFile::new(tx, node, path.clone())).map_err(Error::io(verb, &path))
+            let done = body(&mut StagedFile::new(tx, node, path.clone()));
+            // An error of the stage comes back as it was, not wrapped in one of its own kind.
+            done.map_err(|error| error.downcast().unwrap_or_else(|error| Error::io(verb, &path)(error)))
         })
     }
 

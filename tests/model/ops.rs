@@ -50,7 +50,9 @@ impl Op {
             Self::Write(path, bytes) => tx.write(path, bytes),
             Self::Append(path, bytes) => tx.append(path, bytes),
             Self::Stream(path, pieces, len) => {
-                let io = |source| Error::Io { verb: "write", path: path.clone(), source };
+                let io = |error: std::io::Error| {
+                    error.downcast().unwrap_or_else(|source| Error::Io { verb: "write", path: path.clone(), source })
+                };
                 let mut file = tx.create(path)?;
                 for (offset, bytes) in pieces {
                     file.seek(SeekFrom::Start(*offset)).and_then(|_| file.write_all(bytes)).map_err(io)?;
