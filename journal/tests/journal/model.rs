@@ -90,7 +90,7 @@ impl World {
             Step::Kill => self.reopen(self.disk.kill(), self.flushed.max(self.synced)),
             Step::PowerLoss { profile, seed } => {
                 let outcomes = self.disk.outcomes(*profile);
-                let outcome = outcomes.sample(*seed, 1).into_iter().next().unwrap_or_else(|| outcomes.nothing());
+                let outcome = outcomes.sample(*seed, 1).next().unwrap_or_else(|| outcomes.nothing());
                 self.reopen(self.disk.after(&outcome), self.synced);
             }
         }
