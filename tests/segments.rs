@@ -9,7 +9,11 @@ use treewal_vfs::sim::{Profile, SimDisk};
 use treewal_vfs::{Disk, Open, RelPath, write_all};
 
 fn try_open(disk: &SimDisk) -> treewal::Result<Tree> {
-    Options::new().segment_bytes(64 << 10).lock_wait(Duration::ZERO).open_on(Arc::new(disk.clone()), "/")
+    Options::new()
+        .segment_bytes(64 << 10)
+        .inline_max(64 << 10)
+        .lock_wait(Duration::ZERO)
+        .open_on(Arc::new(disk.clone()), "/")
 }
 
 fn open(disk: &SimDisk) -> Tree {
