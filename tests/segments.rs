@@ -29,10 +29,13 @@ fn segments_that_a_dead_recovery_no_longer_needed_are_given_back_by_the_next() {
     };
     let disk = SimDisk::new();
     let tree = open(&disk);
-    tree.transaction(|tx| tx.write("settled", vec![b'x'; 40_000])).unwrap();
+    let fill = |name: &str, files: usize| {
+        tree.transaction(|tx| (0..files).try_for_each(|n| tx.write(format!("{name}{n}"), vec![b'x'; 1_000]))).unwrap();
+    };
+    fill("settled", 50);
     tree.checkpoint().unwrap();
-    tree.transaction(|tx| tx.write("a", vec![b'a'; 20_000])).unwrap();
-    tree.transaction(|tx| tx.write("b", vec![b'b'; 20_000])).unwrap();
+    fill("a", 4);
+    fill("b", 25);
     std::mem::forget(tree);
     let killed = disk.kill();
     // The last batch was not written whole: recovery goes on in a third segment.
