@@ -123,15 +123,16 @@ impl Group {
             let batch = if let Some(flight) = state.carrier(wanted) {
                 flight.members += 1;
                 flight.batch
+            } else if state.may_lead() {
+                self.lead(state, medium);
+                state = self.state.lock();
+                continue;
             } else if state.has_heir {
                 state.followers += 1;
-                if state.gathering && state.followers + 1 >= state.company {
-                    self.heir.notify_one();
-                }
+                self.meet(&state);
                 state.batch
             } else {
-                self.inherit(state, medium, wanted);
-                state = self.state.lock();
+                state = self.inherit(state, wanted);
                 continue;
             };
             let gate = self.gate(batch);
@@ -142,29 +143,37 @@ impl Group {
         }
     }
 
-    /// Leads the batch that gathers as soon as it may go.
-    fn inherit<'a, M: Medium>(&'a self, mut state: MutexGuard<'a, State>, medium: &M, wanted: Lsn) {
+    /// Waits until the batch that gathers may go. It may go with somebody else who comes at the right moment: what is
+    /// on the processor already is faster than what is just being woken.
+    fn inherit<'a>(&self, mut state: MutexGuard<'a, State>, wanted: Lsn) -> MutexGuard<'a, State> {
+        let batch = state.batch;
         state.has_heir = true;
-        while state.poison.is_none() && state.durable < wanted && !state.may_lead() {
+        state.heirs += 1;
+        self.meet(&state);
+        while state.poison.is_none() && state.batch == batch && state.durable < wanted && !state.may_lead() {
             state = self.heir.wait(state);
         }
-        if state.poison.is_some() {
-            return;
-        }
-        if state.durable >= wanted {
-            // Somebody else made it durable on the way to the next segment. Those who came since look for a new heir.
-            let batch = state.batch;
+        state.heirs -= 1;
+        if state.batch == batch {
             state.has_heir = false;
-            state.followers = 0;
-            state.batch += 1;
-            drop(state);
-            self.gate(batch).open();
-            return;
+            if state.durable >= wanted {
+                // It was made durable on the way to the next segment. Those who came since look for a new heir.
+                state.followers = 0;
+                state.batch += 1;
+                self.gate(batch).open();
+            }
         }
-        if !self.patience.is_zero() && state.followers + 1 < state.company {
+        state
+    }
+
+    /// Takes the batch that gathers, and everybody with it.
+    fn lead<M: Medium>(&self, mut state: MutexGuard<'_, State>, medium: &M) {
+        if !self.patience.is_zero() && state.present() < state.company {
             state = self.gather(state);
         }
-        self.begin(state).fly(medium);
+        if state.poison.is_none() {
+            self.begin(state).fly(medium);
+        }
     }
 
     /// Waits for as many as came last time, but not for long.
@@ -173,6 +182,13 @@ impl Group {
         state = self.heir.wait_for(state, self.patience);
         (state.writing, state.gathering) = (false, false);
         state
+    }
+
+    /// A leader who waits for company looks again when it is complete.
+    fn meet(&self, state: &State) {
+        if state.gathering && state.present() >= state.company {
+            self.heir.notify_all();
+        }
     }
 
     fn gate(&self, batch: u64) -> &Gate {
@@ -209,7 +225,7 @@ impl Group {
 
     fn call(&self, calls: Calls) {
         if calls.heir {
-            self.heir.notify_one();
+            self.heir.notify_all();
         }
         if calls.turn {
             self.turn.notify_all();

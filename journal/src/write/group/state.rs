@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) batch: u64,
     /// Somebody waits to lead it.
     pub(super) has_heir: bool,
+    /// How many wait to lead, those among them whose batch has gone without them.
+    pub(super) heirs: u32,
     /// How many follow it.
     pub(super) followers: u32,
     /// How many members the last flight that landed had, and whether the next waits for as many.
@@ -62,6 +64,7 @@ impl State {
             flights: [None; FLIGHTS],
             batch: 0,
             has_heir: false,
+            heirs: 0,
             followers: 0,
             company: 0,
             gathering: false,
@@ -88,6 +91,11 @@ impl State {
         self.flights.iter().flatten().count()
     }
 
+    /// How many there are to go with a leader, itself counted.
+    pub(super) fn present(&self) -> u32 {
+        1 + self.followers + u32::from(self.has_heir)
+    }
+
     /// The flight that makes `wanted` durable.
     pub(super) fn carrier(&mut self, wanted: Lsn) -> Option<&mut Flight> {
         self.flights.iter_mut().flatten().filter(|flight| flight.target >= wanted).min_by_key(|flight| flight.target)
@@ -95,7 +103,8 @@ impl State {
 
     /// Who can go on now that something has ended.
     pub(super) fn calls(&self) -> Calls {
-        Calls { turn: self.waiting > 0, heir: self.has_heir && self.may_lead() }
+        let left_behind = self.heirs > u32::from(self.has_heir);
+        Calls { turn: self.waiting > 0, heir: left_behind || (self.has_heir && self.may_lead()) }
     }
 
     /// Whether the batch that gathers may go now.
