@@ -2,14 +2,13 @@
 //!
 //! Records gather in a buffer. Whoever needs one durable and finds nobody at work takes the buffer, writes it with one
 //! call and syncs: a *flight*. Who comes while that is under way waits for the next one: the first of them is its
-//! *heir*, the others follow. When a flight lands, the heir is woken before those who were served, so that the next
-//! sync is already under way while they wake up.
+//! *heir*, the others follow. When a flight lands, the heir is woken before those who were served. But whoever comes by
+//! before it is awake takes the batch along: waking up takes as long as a good part of a sync, and the disk is idle
+//! meanwhile.
 //!
-//! Writes go one after another, in the order of the log. Of syncs, a second may begin before the first is back while
-//! both are small: with two or three threads that hides the latency of a sync behind the other. With more it would only
-//! cut groups in two. Each of the two syncs has an open file of its own, so that each is told of any page
-//! that could not be written, and the success of either one proves that all that was written before it began is
-//! durable. Once any write or sync has failed, no success of a later one counts.
+//! There is never a second sync at the same time. On the disks it was tried on, two small ones took longer than one
+//! after the other. And the kernel tells an open file of a page that it could not write once, so that of two syncs one
+//! would not hear of it. Once any write or sync has failed, no success of a later one counts.
 //!
 //! The scheme is the one of group commit in DeWitt et al., "Implementation Techniques for Main Memory Database Systems"
 //! (1984), with the hand-over of leadership that database logs use today.
@@ -27,8 +26,8 @@ use gate::Gate;
 use state::{Calls, State};
 pub(crate) use turn::Turn;
 
-/// At most two flights and the batch after them have followers at a time.
-const GATES: u64 = 4;
+/// A flight and the batch after it have followers at a time.
+const GATES: u64 = 2;
 
 /// What is written and synced, as far as the group has to know.
 pub(crate) trait Medium {
@@ -38,8 +37,8 @@ pub(crate) trait Medium {
     /// Takes everything that is appended and not taken yet; gives it with the number of the last record.
     fn take(&self) -> (Self::Chunk, Lsn);
     fn write(&self, chunk: &Self::Chunk) -> Result<(), Failure>;
-    /// Makes what was written so far durable, through the open file of this slot.
-    fn sync(&self, chunk: &Self::Chunk, slot: usize) -> Result<(), Failure>;
+    /// Makes what was written so far durable.
+    fn sync(&self, chunk: &Self::Chunk) -> Result<(), Failure>;
     fn give_back(&self, chunk: Self::Chunk);
 }
 
@@ -51,7 +50,7 @@ pub(crate) struct Group {
     /// For the heir, and for a leader who waits for company.
     heir: Condvar,
     /// For those who follow: by the number of their batch.
-    gates: [Gate; 4],
+    gates: [Gate; 2],
     /// Copies of what stands in the state, to be read without it.
     durable: AtomicU64,
     closed: AtomicBool,
@@ -200,7 +199,7 @@ impl Group {
     /// the turn ends.
     pub(crate) fn take_turn(&self, alone: bool) -> Result<Turn<'_>, Error> {
         let mut state = self.state.lock();
-        while state.poison.is_none() && (state.writing || (alone && state.in_flight() > 0)) {
+        while state.poison.is_none() && (state.writing || (alone && state.flight.is_some())) {
             state.waiting += 1;
             state.waiting_alone += u32::from(alone);
             state = self.turn.wait(state);

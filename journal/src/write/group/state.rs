@@ -5,10 +5,6 @@ use std::sync::Arc;
 
 use crate::Lsn;
 use crate::error::{Error, Failure};
-use crate::write::tail::FLIGHTS;
-
-/// A second sync may begin while flights have no more members than this.
-const SMALL: u32 = 2;
 
 /// Whom to wake once the state is given back.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,7 +18,7 @@ pub(super) struct State {
     pub(super) durable: Lsn,
     /// Somebody writes, or keeps others from it.
     pub(super) writing: bool,
-    pub(super) flights: [Option<Flight>; FLIGHTS],
+    pub(super) flight: Option<Flight>,
     /// Number of the batch that gathers.
     pub(super) batch: u64,
     /// Somebody waits to lead it.
@@ -61,7 +57,7 @@ impl State {
         Self {
             durable,
             writing: false,
-            flights: [None; FLIGHTS],
+            flight: None,
             batch: 0,
             has_heir: false,
             heirs: 0,
@@ -87,10 +83,6 @@ impl State {
         }
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.flights.iter().flatten().count()
-    }
-
     /// How many there are to go with a leader, itself counted.
     pub(super) fn present(&self) -> u32 {
         1 + self.followers + u32::from(self.has_heir)
@@ -98,7 +90,7 @@ impl State {
 
     /// The flight that makes `wanted` durable.
     pub(super) fn carrier(&mut self, wanted: Lsn) -> Option<&mut Flight> {
-        self.flights.iter_mut().flatten().filter(|flight| flight.target >= wanted).min_by_key(|flight| flight.target)
+        self.flight.as_mut().filter(|flight| flight.target >= wanted)
     }
 
     /// Who can go on now that something has ended.
@@ -109,7 +101,6 @@ impl State {
 
     /// Whether the batch that gathers may go now.
     pub(super) fn may_lead(&self) -> bool {
-        let small = || self.followers < SMALL && self.flights.iter().flatten().all(|flight| flight.members <= SMALL);
-        !self.writing && self.waiting_alone == 0 && (self.in_flight() == 0 || (self.in_flight() < FLIGHTS && small()))
+        !self.writing && self.waiting_alone == 0 && self.flight.is_none()
     }
 }
