@@ -209,6 +209,14 @@ impl Record {
         codec::encode(self)
     }
 
+    /// The same, behind what `out` holds already.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`]; `out` is then as it was.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_into(self, out)
+    }
+
     /// The record that a frame carries.
     ///
     /// # Errors

@@ -1,11 +1,13 @@
 //! Applying: the renames that bring the staged entries into the tree, and their mirror images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use treewal_journal::record::{Goal, Intent, ModeChange};
-use treewal_recovery::plan::{Area, Entity, Goals, Ground, Model, Place, Step, plan};
+use treewal_journal::record::{Intent, ModeChange};
+use treewal_recovery::plan::{Ground, Place, Step};
 use treewal_vfs::{Identity, RelPath};
 
+use super::flight::pairs;
+use super::steps::{Plan, direct, general};
 use crate::engine::Stage;
 use crate::{Error, Result};
 
@@ -17,72 +19,24 @@ pub(super) struct Applied {
     steps: Vec<Step>,
     modes: Vec<(RelPath, ModeChange)>,
     identities: Vec<Identity>,
-    displaced: BTreeSet<u64>,
+    displaced: Vec<u64>,
     steps_taken: usize,
     modes_taken: usize,
 }
 
-#[derive(Default)]
-struct Picture {
-    model: Model,
-    identities: Vec<Identity>,
-    by_base: BTreeMap<RelPath, Entity>,
-}
-
-impl Picture {
-    fn add(&mut self, place: Place, identity: Identity) -> Entity {
-        let entity = Entity(self.identities.len());
-        self.identities.push(identity);
-        self.model.put(place, entity);
-        entity
-    }
-
-    fn standing(&mut self, base: RelPath, identity: Identity) -> Entity {
-        if let Some(entity) = self.by_base.get(&base) {
-            return *entity;
-        }
-        let entity = self.add(Place::tree(base.clone()), identity);
-        self.by_base.insert(base, entity);
-        entity
-    }
-}
-
 impl Applied {
     /// Works out the steps, from the tree as the check has just found it.
-    pub(super) fn plan<'a>(stage: &Stage, intents: impl Iterator<Item = &'a Intent> + Clone) -> Self {
-        let mut picture = Picture::default();
-        let mut goals = Goals::new();
-        let mut modes = Vec::new();
-        for intent in intents.clone() {
-            if let (Some(base), Some(prior)) = (&intent.base, intent.prior) {
-                picture.standing(base.to_path().unwrap_or_default(), prior);
-            }
-        }
-        for intent in intents {
-            let path = super::path_of(intent);
-            let goal = match &intent.goal {
-                Goal::Absent => Some(None),
-                Goal::Kept => None,
-                Goal::Moved { from, identity } => {
-                    Some(Some(picture.standing(from.to_path().unwrap_or_default(), *identity)))
-                }
-                // What is inside a new directory comes along with it.
-                Goal::New(new) if !new.inner.0.is_empty() => None,
-                Goal::New(new) => {
-                    Some(Some(picture.add(Place::slot(stage.name(), new.slot, &RelPath::root()), new.identity)))
-                }
-            };
-            if let Some(change) = intent.mode {
-                modes.push((path.clone(), change));
-            }
-            if let Some(goal) = goal {
-                goals.insert(path, goal);
-            }
-        }
-        let mut spare = || Place::slot(stage.name(), stage.slot(), &RelPath::root());
-        let steps = plan(&mut picture.model, &goals, &mut spare);
-        let displaced = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
-        Self { steps, modes, identities: picture.identities, displaced, steps_taken: 0, modes_taken: 0 }
+    pub(super) fn plan<'a>(
+        stage: &Stage,
+        paths: &'a [RelPath],
+        intents: impl Iterator<Item = &'a Intent> + Clone,
+    ) -> Self {
+        let mut spare = || stage.slot();
+        let intents = pairs(paths, intents);
+        let Plan { steps, identities, displaced } = direct(stage.name(), intents.clone(), &mut spare)
+            .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));
+        let modes = intents.filter_map(|(path, intent)| intent.mode.map(|change| (path.clone(), change))).collect();
+        Self { steps, modes, identities, displaced, steps_taken: 0, modes_taken: 0 }
     }
 
     /// Takes all steps, up to the first that fails.
@@ -139,13 +93,6 @@ impl Applied {
             ground.disk().sync_dir(&dir).map_err(Error::io("sync", &place.path))?;
         }
         Ok(())
-    }
-}
-
-fn slot_of(place: &Place) -> Option<u64> {
-    match place.area {
-        Area::Tree => None,
-        Area::Stage(_) => place.path.components().next()?.to_str()?.parse().ok(),
     }
 }
 

@@ -4,15 +4,26 @@ use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
 use treewal_vfs::{Identity, RelPath};
 
+use super::flight::pairs;
 use crate::transaction::Expectation;
 use crate::{Error, Result};
 
-/// Every entry that an intent replaces, removes or moves. Reads only, under the tree's lock.
-pub(super) fn priors<'a>(ground: &mut Ground<'_>, intents: impl Iterator<Item = &'a Intent>) -> Result<()> {
-    for intent in intents {
+/// Every entry that an intent replaces, removes or moves. Reads only, while the paths are claimed.
+///
+/// Each look is owed: without it, what a foreign program did since the transaction looked would be noticed only after the
+/// promise, and a crash there would leave the transaction in part.
+pub(super) fn priors<'a>(
+    ground: &mut Ground<'_>,
+    paths: &'a [RelPath],
+    intents: impl Iterator<Item = &'a Intent> + Clone,
+) -> Result<()> {
+    for (path, intent) in pairs(paths, intents) {
         let Some(base) = &intent.base else { continue };
-        let base =
-            base.to_path().map_err(|source| Error::InvalidPath { path: super::path_of(intent).to_path(), source })?;
+        if *base == intent.path {
+            same(ground, path, intent.prior)?;
+            continue;
+        }
+        let base = base.to_path().map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
         same(ground, &base, intent.prior)?;
     }
     Ok(())

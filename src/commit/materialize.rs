@@ -18,9 +18,12 @@ const SYNCS_MAX: usize = 4;
 
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
-    /// The records of the intents, as they go to the journal: contents travel from here, and are not copied before.
-    pub(super) records: Vec<Record>,
-    slots: Vec<u64>,
+    /// The records of the intents, as they go to the journal; parents before what is in them.
+    pub(super) intents: Vec<Record>,
+    /// The path of each intent.
+    pub(super) paths: Vec<RelPath>,
+    /// The slots of the stage that it takes.
+    pub(super) slots: Vec<u64>,
 }
 
 /// Where a new directory is being built: its slot, its path in it, and its handle.
@@ -42,8 +45,8 @@ struct Builder<'a> {
 impl Material {
     /// Makes everything that is new. On an error, what was made is removed again.
     pub(super) fn make(stage: &Stage, difference: Vec<Difference>, durability: Durability) -> Result<Self> {
-        // Room for the two records that go around them.
-        let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new() };
+        let count = difference.len();
+        let material = Self { intents: Vec::with_capacity(count), paths: Vec::with_capacity(count), slots: Vec::new() };
         let mut builder = Builder { stage, sites: HashMap::new(), material, large: Vec::new(), nested: false };
         let made = builder.build(difference).and_then(|()| builder.sync(durability));
         match made {
@@ -55,16 +58,8 @@ impl Material {
         }
     }
 
-    /// The intents, parents before what is in them.
-    pub(super) fn intents(&self) -> impl Iterator<Item = &Intent> + Clone {
-        self.records.iter().filter_map(|record| match record {
-            Record::Intent(intent) => Some(intent),
-            _ => None,
-        })
-    }
-
     /// Removes what stands in the stage.
-    pub(super) fn discard(&self, stage: &Stage) {
+    fn discard(&self, stage: &Stage) {
         for slot in &self.slots {
             stage.discard(*slot);
         }
@@ -91,13 +86,14 @@ impl Builder<'_> {
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
             };
-            self.material.records.push(Record::Intent(Intent {
+            self.material.intents.push(Record::Intent(Intent {
                 path: PathBytes::from(&change.path),
                 base: change.base.as_ref().map(PathBytes::from),
                 prior: change.prior,
                 goal,
                 mode: change.mode,
             }));
+            self.material.paths.push(change.path);
         }
         Ok(())
     }

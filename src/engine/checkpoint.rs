@@ -2,7 +2,7 @@
 
 use treewal_journal::Lsn;
 use treewal_journal::record::Record;
-use treewal_recovery::recover::append;
+use treewal_recovery::append;
 
 use super::{Engine, State};
 use crate::{Error, Result};
@@ -16,9 +16,28 @@ impl Engine {
         self.hold()?.checkpoint()
     }
 
+    /// A checkpoint after a commit, where one is due. The commit is committed whatever becomes of it.
+    pub(crate) fn checkpoint_if_due(&self) {
+        if !self.is_checkpoint_due(&self.state.lock()) {
+            return;
+        }
+        let settled = self.hold().and_then(|mut hold| {
+            // Somebody else may have been faster.
+            let due = self.is_checkpoint_due(&self.state.lock());
+            if due { hold.checkpoint() } else { Ok(()) }
+        });
+        match settled {
+            // Another process is at work: it is still due after the next commit.
+            Err(Error::Locked { .. }) | Ok(()) => {}
+            // The handle says so itself when it is used again.
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed"),
+        }
+    }
+
     /// .. or when the records that it would settle fill a segment of the journal.
     pub(super) fn is_checkpoint_due(&self, state: &State) -> bool {
-        let bytes = state.log.as_ref().map_or(0, |log| log.bytes());
+        let Some(log) = &state.log else { return false };
+        let bytes = log.bytes();
         state.garbage.len() > GARBAGE_MAX || bytes.saturating_sub(state.settled_bytes) > self.options.segment_bytes
     }
 

@@ -1,18 +1,20 @@
 //! The engine behind the handles of one open tree: its lock, its journal, its stage, and what it has yet to settle.
 
 mod checkpoint;
+mod claim;
 mod hold;
 mod stage;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
-use treewal_recovery::home::{Holder, Home, Taken, TreeLock, read_identity, write_identity};
-use treewal_recovery::{Config, Recovered, RecoveryReport, recover};
+use treewal_recovery::home::{Holder, Home, TreeLock, read_identity, write_identity};
+use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
 use treewal_vfs::{Dir, Disk, Meta, RelPath, Time, random};
 
+pub(crate) use claim::Claim;
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};
 
@@ -24,12 +26,19 @@ pub(crate) struct Engine {
     options: Options,
     tree: TreeId,
     lock: TreeLock,
+    /// Taken for moments, but by a checkpoint, and while the tree's lock is waited for.
     state: Mutex<State>,
+    /// Something that a hold may wait for has changed.
+    changed: Condvar,
+    /// Held while records are appended; taken before `state` where both are, and never the other way round.
+    appending: Mutex<()>,
+    /// A buffer for records, to be used again.
+    batch: Mutex<Batch>,
     stage: Mutex<Option<Arc<Stage>>>,
     recovery: RecoveryReport,
 }
 
-/// What only the holder of the lock may touch.
+/// What this handle knows of the tree, and who of its users is at work.
 pub(crate) struct State {
     /// The journal; `None` once an error has made it untrustworthy.
     log: Option<Arc<Log>>,
@@ -45,6 +54,16 @@ pub(crate) struct State {
     pending: Vec<u64>,
     /// The guard that holds the tree.
     guard: Option<u64>,
+    /// A hold is alone at work.
+    alone: bool,
+    /// How many wait to be.
+    waiting_alone: u32,
+    /// The holds of the batch that is under way, with what they claim.
+    seats: Vec<(u64, Arc<Claim>)>,
+    /// How many seats there have been: the number of the next one.
+    seats_taken: u64,
+    /// How many commits the batch has taken in.
+    batch_commits: u32,
 }
 
 impl Engine {
@@ -71,8 +90,24 @@ impl Engine {
             in_doubt: false,
             pending: report.pending().map(|transaction| transaction.txn).collect(),
             guard: None,
+            alone: false,
+            waiting_alone: 0,
+            seats: Vec::new(),
+            seats_taken: 0,
+            batch_commits: 0,
         };
-        Ok(Self { home, options, tree, lock, state: Mutex::new(state), stage: Mutex::new(None), recovery: report })
+        Ok(Self {
+            home,
+            options,
+            tree,
+            lock,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            appending: Mutex::default(),
+            batch: Mutex::default(),
+            stage: Mutex::new(None),
+            recovery: report,
+        })
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
@@ -110,34 +145,14 @@ impl Engine {
         Ok(made)
     }
 
-    /// Takes the tree for a batch of work: nobody else commits until the hold is dropped.
-    ///
-    /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
-    /// that no work ever meets an unfinished transaction, whoever left it.
-    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
-        let mut state = self.state.lock();
-        if state.guard.is_some() {
-            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
-            return Err(Error::Locked { holder });
-        }
-        let taken = self.lock.take(&self.home, self.options.lock_wait);
-        // Where the taking failed half way, the lock file may already say that this handle had it last.
-        state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
-        let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
-        // From here on the hold gives the lock back, whatever happens.
-        let mut hold = Hold::new(self, state);
-        let stale = taken == Taken::Changed || hold.state().in_doubt;
-        if stale && hold.state().log.is_some() {
-            hold.read_anew()?;
-            hold.state().in_doubt = false;
-        }
-        if hold.state().log.is_none() {
-            return Err(Error::Poisoned);
-        }
-        if let Some(txn) = hold.state().pending.first() {
-            return Err(Error::Pending { txn: *txn });
-        }
-        Ok(hold)
+    /// An empty buffer for records; see [`keep_batch`](Self::keep_batch).
+    pub(crate) fn batch(&self) -> Batch {
+        std::mem::take(&mut *self.batch.lock())
+    }
+
+    /// Takes a buffer back, to be used again.
+    pub(crate) fn keep_batch(&self, batch: Batch) {
+        *self.batch.lock() = batch.emptied();
     }
 
     fn read_anew(&self, state: &mut State) -> Result<()> {

@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use treewal_vfs::{File, Lock, Open, read_all, write_all};
+use treewal_vfs::{File, Identity, Lock, Open, read_all, write_all};
 
 use super::Home;
 use crate::{Error, Result};
@@ -42,6 +42,8 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub struct TreeLock {
     file: File,
+    /// Which file it is: asked once, as an open file stays what it is.
+    mine: Identity,
     me: Holder,
 }
 
@@ -62,7 +64,8 @@ impl TreeLock {
     pub fn open(home: &Home, me: Holder) -> Result<Self> {
         let how = Open::Create { mode: 0o600 };
         let file = home.disk.open(&home.dot, OsStr::new(NAME), how).map_err(Error::io("open", ".treewal/lock"))?;
-        Ok(Self { file, me })
+        let mine = home.disk.stat_file(&file).map_err(Error::io("look at", ".treewal/lock"))?.identity();
+        Ok(Self { file, mine, me })
     }
 
     /// Takes the lock, waiting at most `wait` for others.
@@ -92,20 +95,30 @@ impl TreeLock {
     /// Reads who had the lock last, and writes who has it now.
     fn sign(&self, home: &Home) -> Result<Taken> {
         self.prove_named(home)?;
-        if self.holder(home)? == self.me {
+        if self.says(home, self.me)? {
             return Ok(Taken::Undisturbed);
         }
         write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(Error::io("write", ".treewal/lock"))?;
         Ok(Taken::Changed)
     }
 
+    /// Whether the file says `holder`, to the byte. One read: what is cut short says somebody else.
+    fn says(&self, home: &Home, holder: Holder) -> Result<bool> {
+        let mut bytes = [0; BYTES + 1];
+        loop {
+            match home.disk.read_at(&self.file, &mut bytes, 0) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => return Ok(bytes[..read.map_err(Error::io("read", ".treewal/lock"))?] == encode(holder)),
+            }
+        }
+    }
+
     /// A lock file that was removed, or replaced, while this handle had it open is no lock: others make another and hold
     /// that.
     fn prove_named(&self, home: &Home) -> Result<()> {
         let io = |verb| Error::io(verb, ".treewal/lock");
-        let mine = home.disk.stat_file(&self.file).map_err(io("look at"))?.identity();
         match home.disk.stat(&home.dot, OsStr::new(NAME)) {
-            Ok(named) if named.identity().same_inode(&mine) => Ok(()),
+            Ok(named) if named.identity().same_inode(&self.mine) => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("look at")(error)),
             _ => Err(Error::Store {
                 path: ".treewal/lock".into(),
