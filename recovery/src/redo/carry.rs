@@ -29,15 +29,15 @@ impl Redo<'_> {
             let io = |verb| Error::io(verb, path.to_path());
             let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
             if let Some((uid, gid)) = owner {
-                match self.ground.disk().set_owner(&dir, &name, *uid, *gid) {
+                match self.ground.disk().set_owner(&dir, name, *uid, *gid) {
                     Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
                     other => other.map_err(io("set the owner of"))?,
                 }
             }
             for (key, value) in xattrs {
-                self.ground.disk().set_xattr(&dir, &name, key, value).map_err(io("set an attribute of"))?;
+                self.ground.disk().set_xattr(&dir, name, key, value).map_err(io("set an attribute of"))?;
             }
-            self.ground.disk().set_mode(&dir, &name, *mode).map_err(io("set the mode of"))?;
+            self.ground.disk().set_mode(&dir, name, *mode).map_err(io("set the mode of"))?;
         }
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.save_movers();

@@ -99,7 +99,7 @@ impl Redo<'_> {
     fn make(&mut self, place: Place, filling: Filling<'_>, look: Look<'_>) -> Result<Entity> {
         let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
         self.made_again = true;
-        let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
+        let meta = make(self.ground.disk(), &dir, name, filling, look).map_err(Error::io("make", shown(&place)))?;
         Ok(self.entity(place, meta.identity()))
     }
 }

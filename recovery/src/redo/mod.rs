@@ -307,7 +307,7 @@ impl Redo<'_> {
         let mut xattrs = Vec::new();
         if !new.xattrs.is_empty() {
             let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
-            let there = self.ground.disk().xattrs(&dir, &name).map_err(Error::io("look at", shown(spot)))?;
+            let there = self.ground.disk().xattrs(&dir, name).map_err(Error::io("look at", shown(spot)))?;
             let missing = new.xattrs.iter().filter(|(key, value)| {
                 !there.iter().any(|(other, found)| other.as_bytes() == key.as_slice() && found == value)
             });
