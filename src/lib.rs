@@ -54,6 +54,8 @@ mod tree;
 
 pub use changeset::{Change, ChangeSet, Expectation};
 pub use commit::Receipt;
+#[doc(hidden)]
+pub use commit::interleave;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
 pub use inspect::{

@@ -97,7 +97,6 @@ impl Applied {
 }
 
 fn set_mode(ground: &mut Ground<'_>, path: &RelPath, mode: u32) -> Result<()> {
-    let set =
-        ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| ground.disk().set_mode(&dir, name, mode));
+    let set = ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| ground.disk().set_mode(&dir, name, mode));
     set.map_err(Error::io("set the mode of", path))
 }

@@ -15,8 +15,8 @@ use crate::engine::{Claim, Engine, Hold, Stage};
 use crate::transaction::{Difference, Expectation};
 use crate::{Durability, Error, Result};
 
-/// A commit whose new entries stand in the stage. Its stages are called in the order in which they stand here; a commit
-/// whose stage failed ends with [`discard`](Self::discard).
+/// A commit whose new entries stand in the stage. Its stages are called in the order in which they stand here, from within
+/// [`end`](Self::end).
 pub(super) struct Flight<'a> {
     engine: &'a Engine,
     stage: Arc<Stage>,
@@ -106,8 +106,18 @@ impl<'a> Flight<'a> {
         Ok(Receipt { id: txn, lsn: lsn.0, changes: self.intents.len() })
     }
 
+    /// Takes the stages that are left, and ends the commit: what failed for good leaves nothing in the stage.
+    pub(super) fn end(mut self, rest: impl FnOnce(&mut Self) -> Result<Receipt>) -> Result<Receipt> {
+        let result = rest(&mut self);
+        // Whatever is undecided may still be needed from the stage; anything else that failed will never be.
+        if result.as_ref().is_err_and(|error| error.outcome() != crate::Outcome::Undecided) {
+            self.discard();
+        }
+        result
+    }
+
     /// Removes what stands in the stage, when it never happened.
-    pub(super) fn discard(&mut self) {
+    fn discard(&self) {
         for slot in &self.slots {
             self.stage.discard(*slot);
         }

@@ -11,6 +11,7 @@
 mod apply;
 mod check;
 mod flight;
+mod interleave;
 mod materialize;
 mod steps;
 
@@ -20,6 +21,7 @@ use crate::Result;
 use crate::engine::Engine;
 use crate::transaction::{Base, Difference, Expectation};
 use flight::Flight;
+pub use interleave::interleave;
 
 /// What a commit gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +49,13 @@ impl Engine {
             check::expectations(&mut ground, expectations)?;
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }
-        let mut flight = Flight::prepare(self, difference, expectations)?;
-        let result = flight.check().and_then(|()| {
+        let flight = Flight::prepare(self, difference, expectations)?;
+        let result = flight.end(|flight| {
+            flight.check()?;
             let promise = flight.append()?;
             flight.sync(promise)?;
             flight.apply(promise)
         });
-        // Whatever is undecided may still be needed from the stage; anything else that failed will never be.
-        if result.as_ref().is_err_and(|error| error.outcome() != crate::Outcome::Undecided) {
-            flight.discard();
-        }
-        drop(flight);
         self.checkpoint_if_due();
         result
     }

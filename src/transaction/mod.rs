@@ -74,6 +74,11 @@ impl Transaction {
         receipt
     }
 
+    /// What a commit is made of, taken out of the transaction.
+    pub(crate) fn take_parts(&mut self) -> (Arc<Engine>, Vec<Difference>, Vec<Expectation>) {
+        (Arc::clone(&self.engine), self.difference(), std::mem::take(&mut self.expectations))
+    }
+
     /// Gives all changes up. The tree was never touched; what was staged is removed.
     pub fn rollback(self) {
         drop(self);

@@ -9,6 +9,7 @@
 
 mod judge;
 mod rig;
+mod together;
 mod workloads;
 
 use rig::{Plan, explore};

@@ -39,7 +39,7 @@ fn put(disk: &SimDisk, path: &str, contents: &[u8]) {
     write_all(disk, &file, contents, 0).unwrap();
 }
 
-fn tree_of_files(disk: &SimDisk) {
+pub(crate) fn tree_of_files(disk: &SimDisk) {
     let root = disk.open_root("/".as_ref()).unwrap();
     for dir in ["d", "e"] {
         disk.create_dir(&root, OsStr::new(dir), 0o755).unwrap();
@@ -59,7 +59,7 @@ fn tree_of_files(disk: &SimDisk) {
     disk.symlink(OsStr::new("a"), &root, OsStr::new("link")).unwrap();
 }
 
-type Body = fn(&mut Transaction) -> treewal::Result<()>;
+pub(crate) type Body = fn(&mut Transaction) -> treewal::Result<()>;
 
 fn staged(name: &'static str, body: Body) -> Workload {
     sequence(name, &[body])
