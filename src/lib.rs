@@ -62,7 +62,7 @@ pub use inspect::{
     Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
     status, verify,
 };
-pub use options::{Durability, OnDamage, Options};
+pub use options::{Checkpoints, Durability, OnDamage, Options};
 pub use transaction::{DirEntry, Expect, How, Metadata, PathChange, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};

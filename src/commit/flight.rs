@@ -11,14 +11,14 @@ use treewal_vfs::{RelPath, Time};
 use super::apply::Applied;
 use super::materialize::Material;
 use super::{Receipt, check};
-use crate::engine::{Claim, Engine, Hold, Stage};
+use crate::engine::{Claim, Core, Hold, Stage};
 use crate::transaction::{Difference, Expectation};
 use crate::{Durability, Error, Result};
 
 /// A commit whose new entries stand in the stage. Its stages are called in the order in which they stand here, from within
 /// [`end`](Self::end).
 pub(super) struct Flight<'a> {
-    engine: &'a Engine,
+    engine: &'a Core,
     stage: Arc<Stage>,
     intents: Vec<Record>,
     slots: Vec<u64>,
@@ -35,7 +35,7 @@ impl<'a> Flight<'a> {
     ///
     /// The records are encoded here as well, where nobody waits for it.
     pub(super) fn prepare(
-        engine: &'a Engine,
+        engine: &'a Core,
         difference: Vec<Difference>,
         expectations: &'a [Expectation],
     ) -> Result<Self> {

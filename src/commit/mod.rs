@@ -18,7 +18,7 @@ mod steps;
 use treewal_recovery::plan::Ground;
 
 use crate::Result;
-use crate::engine::Engine;
+use crate::engine::Core;
 use crate::transaction::{Base, Difference, Expectation};
 use flight::Flight;
 pub use interleave::interleave;
@@ -35,7 +35,7 @@ pub struct Receipt {
     pub changes: usize,
 }
 
-impl Engine {
+impl Core {
     /// Commits a difference; see the table above.
     pub(crate) fn commit(
         &self,

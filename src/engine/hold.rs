@@ -6,6 +6,7 @@
 //! while somebody waits to be alone, nor one that has gone on for long, so that other processes get their turn.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::MutexGuard;
 use treewal_journal::record::{Begin, Record};
@@ -13,7 +14,7 @@ use treewal_journal::{Log, Lsn};
 use treewal_recovery::home::Taken;
 use treewal_recovery::{Batch, append};
 
-use super::{Claim, Engine, State};
+use super::{Claim, Core, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
@@ -21,13 +22,12 @@ const BATCH_MAX: u32 = 128;
 
 /// A hold on the tree. Dropping it gives it back.
 pub(crate) struct Hold<'a> {
-    engine: &'a Engine,
+    engine: &'a Core,
     /// Which place of the batch; `None` where it is alone.
     seat: Option<u64>,
-    keep: bool,
 }
 
-impl Engine {
+impl Core {
     /// Takes the tree for this one piece of work: nothing else is under way until the hold is dropped.
     ///
     /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
@@ -43,7 +43,7 @@ impl Engine {
         self.changed.notify_all();
         self.enter(&mut state)?;
         state.alone = true;
-        Ok(Hold { engine: self, seat: None, keep: false })
+        Ok(Hold { engine: self, seat: None })
     }
 
     /// Takes the tree together with others whose claims do not meet this one.
@@ -52,20 +52,24 @@ impl Engine {
         while state.guard.is_none() && state.keeps_out(claim) {
             self.changed.wait(&mut state);
         }
-        if state.seats.is_empty() {
-            self.enter(&mut state)?;
-        } else {
+        if state.holds_lock() {
             state.may_go_on()?;
+        } else {
+            self.enter(&mut state)?;
+        }
+        if state.seats.is_empty() {
+            state.batch_commits = 0;
+            state.batch_floor = state.log.as_ref().map_or(Lsn::ZERO, |log| log.last());
         }
         state.seats_taken += 1;
         let seat = state.seats_taken;
         state.seats.push((seat, Arc::clone(claim)));
         state.batch_commits += 1;
-        Ok(Hold { engine: self, seat: Some(seat), keep: false })
+        Ok(Hold { engine: self, seat: Some(seat) })
     }
 
     /// Takes the lock of the tree, when none of this handle's work is under way.
-    fn enter(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+    pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
         if state.guard.is_some() {
             let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
             return Err(Error::Locked { holder });
@@ -78,7 +82,6 @@ impl Engine {
         if entered.is_err() {
             self.give_back();
         }
-        state.batch_commits = 0;
         entered
     }
 
@@ -89,6 +92,14 @@ impl Engine {
             state.in_doubt = false;
         }
         Ok(())
+    }
+
+    /// Gives the lock of the tree back, unless something is under way for which it must be kept.
+    pub(super) fn leave(&self, state: &State) {
+        if !state.holds_lock() {
+            self.give_back();
+        }
+        self.changed.notify_all();
     }
 
     fn give_back(&self) {
@@ -103,14 +114,19 @@ impl Engine {
         let mut state = self.state.lock();
         state.guard = None;
         state.alone = true;
-        Hold { engine: self, seat: None, keep: false }
+        Hold { engine: self, seat: None }
     }
 }
 
 impl State {
     /// Whether any work of this handle is under way.
-    fn is_busy(&self) -> bool {
-        self.alone || !self.seats.is_empty()
+    pub(super) fn is_busy(&self) -> bool {
+        self.alone || self.beside || !self.seats.is_empty()
+    }
+
+    /// Whether this handle has the lock of the tree, and keeps it for now.
+    pub(super) fn holds_lock(&self) -> bool {
+        self.guard.is_some() || self.is_busy()
     }
 
     /// Whether a commit with this claim has to wait.
@@ -121,7 +137,7 @@ impl State {
             || self.seats.iter().any(|(_, other)| other.meets(claim))
     }
 
-    fn may_go_on(&self) -> Result<()> {
+    pub(super) fn may_go_on(&self) -> Result<()> {
         if self.log.is_none() {
             return Err(Error::Poisoned);
         }
@@ -134,9 +150,8 @@ impl State {
 
 impl Hold<'_> {
     /// Keeps the lock of the directory beyond this hold, for a guard.
-    pub(crate) fn keep_for_guard(mut self, txn: u64) {
+    pub(crate) fn keep_for_guard(self, txn: u64) {
         self.engine.state.lock().guard = Some(txn);
-        self.keep = true;
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {
@@ -214,6 +229,13 @@ impl Hold<'_> {
     pub(crate) fn note_commit(&mut self, lsn: Lsn, displaced: impl IntoIterator<Item = u64>) {
         let mut state = self.engine.state.lock();
         state.unsettled = state.unsettled.max(Some(lsn));
+        if state.unsettled_since.is_none() {
+            state.unsettled_since = Some(Instant::now());
+            if self.engine.options.checkpoint_age.is_some() {
+                // The helper looks at the clock from now on.
+                self.engine.wanted.notify_one();
+            }
+        }
         state.garbage.extend(displaced);
     }
 
@@ -251,9 +273,6 @@ impl Drop for Hold<'_> {
             Some(seat) => state.seats.retain(|(taken, _)| *taken != seat),
             None => state.alone = false,
         }
-        if !self.keep && !state.is_busy() {
-            self.engine.give_back();
-        }
-        self.engine.changed.notify_all();
+        self.engine.leave(&state);
     }
 }

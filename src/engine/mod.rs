@@ -2,11 +2,14 @@
 
 mod checkpoint;
 mod claim;
+mod helper;
 mod hold;
 mod stage;
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
@@ -15,13 +18,21 @@ use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
 use treewal_vfs::{Dir, Disk, Meta, RelPath, Time, random};
 
 pub(crate) use claim::Claim;
+use helper::Helper;
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};
 
-use crate::{Error, OnDamage, Options, Result};
+use crate::{Checkpoints, Error, OnDamage, Options, Result};
 
-/// One open tree. All its handles share it.
+/// One open tree. All its handles share it; the last of them settles what is left.
 pub(crate) struct Engine {
+    core: Arc<Core>,
+    /// Makes checkpoints beside the commits, where the options say so.
+    helper: Option<Helper>,
+}
+
+/// What handles and helper share.
+pub(crate) struct Core {
     home: Home,
     options: Options,
     tree: TreeId,
@@ -30,6 +41,8 @@ pub(crate) struct Engine {
     state: Mutex<State>,
     /// Something that a hold may wait for has changed.
     changed: Condvar,
+    /// There may be something to do for the helper.
+    wanted: Condvar,
     /// Held while records are appended; taken before `state` where both are, and never the other way round.
     appending: Mutex<()>,
     /// A buffer for records, to be used again.
@@ -44,6 +57,8 @@ pub(crate) struct State {
     log: Option<Arc<Log>>,
     /// The last commit that no checkpoint covers.
     unsettled: Option<Lsn>,
+    /// Up to where the last checkpoint covers it.
+    settled: Lsn,
     /// Bytes of the journal right after the last checkpoint.
     settled_bytes: u64,
     /// Slots that hold displaced versions, to be removed after the next checkpoint.
@@ -64,11 +79,19 @@ pub(crate) struct State {
     seats_taken: u64,
     /// How many commits the batch has taken in.
     batch_commits: u32,
+    /// All up to here was applied when the batch began.
+    batch_floor: Lsn,
+    /// The helper is at a checkpoint, and keeps the tree's lock for it.
+    beside: bool,
+    /// The helper shall end.
+    closing: bool,
+    /// When the oldest commit that no checkpoint covers was noted.
+    unsettled_since: Option<Instant>,
 }
 
-impl Engine {
+impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
-    pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+    fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
@@ -85,6 +108,7 @@ impl Engine {
         let state = State {
             log: Some(Arc::new(log)),
             unsettled: None,
+            settled: Lsn::ZERO,
             settled_bytes,
             garbage: Vec::new(),
             in_doubt: false,
@@ -95,6 +119,10 @@ impl Engine {
             seats: Vec::new(),
             seats_taken: 0,
             batch_commits: 0,
+            batch_floor: Lsn::ZERO,
+            beside: false,
+            closing: false,
+            unsettled_since: None,
         };
         Ok(Self {
             home,
@@ -103,6 +131,7 @@ impl Engine {
             lock,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            wanted: Condvar::new(),
             appending: Mutex::default(),
             batch: Mutex::default(),
             stage: Mutex::new(None),
@@ -161,6 +190,7 @@ impl Engine {
         state.settled_bytes = log.bytes();
         state.log = Some(Arc::new(log));
         state.unsettled = None;
+        state.unsettled_since = None;
         state.pending = report.pending().map(|transaction| transaction.txn).collect();
         Ok(())
     }
@@ -203,10 +233,31 @@ pub(crate) fn shown_slot(stage: &str, slot: u64) -> std::path::PathBuf {
     RelPath::root().join(treewal_recovery::home::DIR_NAME).join("stage").join(stage).join(slot.to_string()).to_path()
 }
 
+impl Engine {
+    /// Opens the tree at `path`; see [`Core::open`].
+    pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        let beside = options.checkpoints == Checkpoints::Beside;
+        let core = Arc::new(Core::open(options, disk, path)?);
+        let helper = if beside { Helper::start(&core) } else { None };
+        Ok(Self { core, helper })
+    }
+}
+
+impl Deref for Engine {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
 impl Drop for Engine {
     /// The last handle settles what it can. Whatever fails is settled by the next open instead.
     fn drop(&mut self) {
-        if let Err(error) = self.close() {
+        if let Some(helper) = self.helper.take() {
+            helper.stop(&self.core);
+        }
+        if let Err(error) = self.core.close() {
             tracing::warn!(error = &error as &dyn std::error::Error, "closing the tree left work to its next opening");
         }
     }

@@ -57,6 +57,11 @@ impl Plan {
         }
     }
 
+    /// For explorations that are many: fewer outcomes of each crash.
+    pub(crate) fn shallow(self) -> Self {
+        Self { exhaustive_max: self.exhaustive_max / 4, samples: self.samples / 4, ..self }
+    }
+
     fn options(self) -> Options {
         Options::new().durability(self.durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
     }

@@ -68,7 +68,24 @@ fn under_durability_tree_too() {
     assert!(count.states > 100);
 }
 
+/// A checkpoint beside commits, at every moment of theirs: it covers what is applied, and nothing else.
+#[test]
+fn a_checkpoint_beside_commits_forgets_nothing_of_them() {
+    let (pair, bodies) = &PAIRS[1];
+    for (schedule, order) in [SCHEDULES[1], SCHEDULES[3]] {
+        for at in 0..order.len() {
+            let plan = Plan::new(Durability::Journal).shallow();
+            let count = explore_with(&format!("{pair}, {schedule}, checkpoint {at}"), plan, bodies, order, Some(at));
+            assert!(count.states > 100);
+        }
+    }
+}
+
 fn explore(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> Count {
+    explore_with(name, plan, bodies, order, None)
+}
+
+fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], checkpoint: Option<usize>) -> Count {
     let base = prepare(tree_of_files, plan);
     // By bits: which of the two have happened.
     let states: Vec<Dump> = (0..4u8)
@@ -85,7 +102,7 @@ fn explore(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> Count
     for cut in 1.. {
         let disk = base.remount();
         disk.cut_at(Some(cut));
-        let acknowledged = run(&disk, plan, bodies, order);
+        let acknowledged = run(&disk, plan, bodies, order, checkpoint);
         if !disk.is_off() {
             assert_eq!(acknowledged, 3, "{name}: both must succeed on a whole disk");
             assert_eq!(dump(&disk), states[3], "{name}");
@@ -103,8 +120,12 @@ fn explore(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> Count
 }
 
 /// Commits both; gives which of them were acknowledged, by bits.
-fn run(disk: &SimDisk, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> u8 {
+fn run(disk: &SimDisk, plan: Plan, bodies: &[Body; 2], order: &[usize], checkpoint: Option<usize>) -> u8 {
     let Ok(tree) = plan.open(disk) else { return 0 };
+    // Something that is applied before the two begin, for the checkpoint to cover: what stands there already.
+    if checkpoint.is_some() && tree.transaction(|tx| tx.write("log.1", "yesterday")).is_err() {
+        return 0;
+    }
     let mut transactions = Vec::new();
     for body in bodies {
         let mut tx = tree.begin();
@@ -113,7 +134,12 @@ fn run(disk: &SimDisk, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> u8 {
         }
         transactions.push(tx);
     }
-    let results = interleave(transactions, order, &mut |_| {});
+    let results = interleave(transactions, order, &mut |taken| {
+        if checkpoint == Some(taken) {
+            // Where it fails the power is gone, and so say the commits.
+            drop(tree.checkpoint_beside());
+        }
+    });
     results.iter().enumerate().map(|(n, result)| u8::from(result.is_ok()) << n).sum()
 }
 
