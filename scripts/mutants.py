@@ -45,6 +45,8 @@ MUTANTS = [
     ("alone-among-others", "src/engine/hold.rs", "self.alone || !self.seats.is_empty()\n", "self.alone\n"),
     ("commits-before-checkpoint", "src/engine/hold.rs", "            || self.waiting_alone > 0\n", ""),
     ("rollback-forgets-others", "src/engine/hold.rs", "let lsn = self.append(&[Record::Rollback { txn }])?;", "let upto = self.log()?.last().0 + 1; let lsn = self.append(&[Record::Rollback { txn }, Record::Checkpoint { upto }])?;"),
+    ("beside-covers-all", "src/engine/helper.rs", "if state.seats.is_empty() { log.last() } else { state.batch_floor }", "log.last()"),
+    ("beside-unsynced", "src/engine/helper.rs", "self.home.disk.sync_all(root).map_err(|source| Error::from_os(\"sync\", \".\".into(), source)).and_then(", "Ok::<(), Error>(()).and_then("),
     ("guard-unsynced", "src/guard.rs", "        hold.sync(lsn)?;\n        Ok((txn, report))", "        Ok((txn, report))"),
     ("guard-commit-unsynced", "src/guard.rs", "let synced = self.engine.disk().sync_all(self.engine.root());", "let synced: std::io::Result<()> = Ok(());"),
     ("guard-without-checkpoint", "src/guard.rs", "if hold.is_unsettled() {", "if false {"),
