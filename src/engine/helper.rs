@@ -130,7 +130,7 @@ impl Core {
         if state.closing || state.guard.is_some() {
             return Ok(None);
         }
-        if state.holds_lock() {
+        if state.is_busy() {
             state.may_go_on()?;
         } else {
             self.enter(&mut state)?;

@@ -52,7 +52,7 @@ impl Core {
         while state.guard.is_none() && state.keeps_out(claim) {
             self.changed.wait(&mut state);
         }
-        if state.holds_lock() {
+        if state.is_busy() {
             state.may_go_on()?;
         } else {
             self.enter(&mut state)?;
@@ -96,7 +96,7 @@ impl Core {
 
     /// Gives the lock of the tree back, unless something is under way for which it must be kept.
     pub(super) fn leave(&self, state: &State) {
-        if !state.holds_lock() {
+        if state.guard.is_none() && !state.is_busy() {
             self.give_back();
         }
         self.changed.notify_all();
@@ -119,14 +119,9 @@ impl Core {
 }
 
 impl State {
-    /// Whether any work of this handle is under way.
+    /// Whether any work of this handle is under way, for which it has the lock of the tree. A guard has it, too, and is none.
     pub(super) fn is_busy(&self) -> bool {
         self.alone || self.beside || !self.seats.is_empty()
-    }
-
-    /// Whether this handle has the lock of the tree, and keeps it for now.
-    pub(super) fn holds_lock(&self) -> bool {
-        self.guard.is_some() || self.is_busy()
     }
 
     /// Whether a commit with this claim has to wait.
