@@ -1,7 +1,7 @@
 //! Checkpoints: the tree is made durable itself, and the journal may forget.
 
-use treewal_journal::Lsn;
 use treewal_journal::record::Record;
+use treewal_journal::{Log, Lsn};
 use treewal_recovery::append;
 
 use super::{Core, State};
@@ -110,11 +110,26 @@ impl Core {
         state.settled = upto;
         let truncated = log.truncate(upto).map_err(Error::Journal);
         state.settled_bytes = log.bytes();
+        if !state.closing {
+            self.prepare(&log);
+        }
         truncated
+    }
+
+    /// Makes the next segment of the journal ready where the one at hand is half full, so that no commit has to. While
+    /// the tree's lock is held: another process would not expect it.
+    pub(super) fn prepare(&self, log: &Log) {
+        if log.room() >= self.options.segment_bytes / 2 {
+            return;
+        }
+        if let Err(error) = log.prepare() {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the next commit makes a segment itself");
+        }
     }
 
     /// Settles what is left when the last handle goes: a checkpoint, and the stage is given back.
     pub(super) fn close(&self) -> Result<()> {
+        self.state.lock().closing = true;
         let look = || {
             let state = self.state.lock();
             (state.log.is_some(), state.unsettled.is_some())

@@ -101,23 +101,26 @@ impl Core {
                 let lsn = appended.map_err(Error::from_recovery)?;
                 log.sync_to(lsn).map_err(Error::Journal)
             });
-        let truncated = if settled.is_ok() { log.truncate(upto).map_err(Error::Journal) } else { Ok(()) };
-        if settled.is_ok() {
+        let settled = settled.map(|()| {
+            let truncated = log.truncate(upto).map_err(Error::Journal);
+            // Before the rest: what is appended from here on counts towards the next checkpoint.
+            self.state.lock().settled_upto(upto, log.bytes());
+            self.prepare(&log);
             let stage = self.stage.lock().clone();
             if let Some(stage) = stage {
                 garbage.iter().for_each(|slot| stage.discard(*slot));
             }
-        }
+            truncated
+        });
         let mut state = self.state.lock();
         state.beside = false;
-        match &settled {
-            Ok(()) => state.settled_upto(upto, log.bytes()),
+        if settled.is_err() {
             // As with any checkpoint: the tree is in doubt, and the next open decides.
-            Err(_) => state.log = None,
+            state.log = None;
         }
         self.leave(&state);
         drop(state);
-        settled.and(truncated).map(|()| true)
+        settled.and_then(|truncated| truncated).map(|()| true)
     }
 
     /// Takes part in the batch that is under way, or takes the lock of the tree.

@@ -83,7 +83,7 @@ pub(crate) struct State {
     batch_floor: Lsn,
     /// The helper is at a checkpoint, and keeps the tree's lock for it.
     beside: bool,
-    /// The helper shall end.
+    /// The last handle goes: the helper shall end.
     closing: bool,
     /// When the oldest commit that no checkpoint covers was noted.
     unsettled_since: Option<Instant>,
