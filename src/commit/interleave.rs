@@ -8,6 +8,7 @@ use crate::{Result, Transaction};
 const STAGES: usize = 4;
 
 /// Where a commit has got to.
+#[derive(Clone, Copy)]
 enum Next {
     Check,
     Append,

@@ -30,8 +30,11 @@ fn intent(path: &str, prior: Option<u64>, goal: Goal) -> (RelPath, Intent) {
     (rel(path), Intent { path: bytes.clone(), base: Some(bytes), prior: prior.map(identity), goal, mode: None })
 }
 
+/// What moves, what it displaces, from where and to where.
+type Told = (Identity, Option<Identity>, Place, Place);
+
 /// What a plan does, without the numbers that it gives to entries.
-fn told(plan: &Plan) -> (Vec<(Identity, Option<Identity>, Place, Place)>, Vec<u64>) {
+fn told(plan: &Plan) -> (Vec<Told>, Vec<u64>) {
     let which = |entity: &Entity| plan.identities[entity.0];
     let steps = plan.steps.iter().map(|step| match step {
         Step::Move { entity, from, to } => (which(entity), None, from.clone(), to.clone()),
