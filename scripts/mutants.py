@@ -42,7 +42,7 @@ MUTANTS = [
     ("sweep-before-owner", "recovery/src/home/stage.rs", 'Ok(home.disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?.then_some(Some(lock)))', "Ok(Some(Some(lock)))"),
     ("no-rereading", "src/engine/hold.rs", "let stale = taken == Taken::Changed || state.in_doubt;", "let stale = false; let _unused = taken == Taken::Changed;"),
     ("claims-never-meet", "src/engine/hold.rs", "|| self.seats.iter().any(|(_, other)| other.meets(claim))", ""),
-    ("alone-among-others", "src/engine/hold.rs", "self.alone || !self.seats.is_empty()\n", "self.alone\n"),
+    ("alone-among-others", "src/engine/hold.rs", "self.alone || self.beside || !self.seats.is_empty()", "self.alone || self.beside"),
     ("commits-before-checkpoint", "src/engine/hold.rs", "            || self.waiting_alone > 0\n", ""),
     ("rollback-forgets-others", "src/engine/hold.rs", "let lsn = self.append(&[Record::Rollback { txn }])?;", "let upto = self.log()?.last().0 + 1; let lsn = self.append(&[Record::Rollback { txn }, Record::Checkpoint { upto }])?;"),
     ("beside-covers-all", "src/engine/helper.rs", "if state.seats.is_empty() { log.last() } else { state.batch_floor }", "log.last()"),
