@@ -49,6 +49,7 @@ mod guard;
 mod inspect;
 mod options;
 mod path;
+mod retry;
 mod transaction;
 mod tree;
 
@@ -63,7 +64,8 @@ pub use inspect::{
     status, verify,
 };
 pub use options::{Checkpoints, Durability, OnDamage, Options};
-pub use transaction::{DirEntry, Expect, How, Metadata, PathChange, StagedFile, Transaction};
+pub use retry::RetryPolicy;
+pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};
 pub use treewal_snapshot::{Change as GuardChange, ChangeKind as GuardChangeKind, Report as SnapshotReport, Sharing};

@@ -118,8 +118,8 @@ impl Options {
         self
     }
 
-    /// The largest file, in bytes, whose contents travel in the journal: 64 KiB by default, 512 KiB at most. Larger ones
-    /// are synced in the stage before the commit.
+    /// The largest file, in bytes, whose contents travel in the journal: 64 KiB by default, 512 KiB at most, and never
+    /// more than half of what a record in a segment may have. Larger ones are synced in the stage before the commit.
     #[must_use]
     pub fn inline_max(mut self, bytes: u64) -> Self {
         self.inline_max = bytes.min(512 << 10);

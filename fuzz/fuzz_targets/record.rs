@@ -3,7 +3,9 @@
 
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use treewal_journal::record::{Begin, Body, Goal, Guard, Intent, ModeChange, New, PathBytes, Record};
+use treewal_journal::record::{
+    Begin, Body, Change, Goal, Guard, Intent, LookChange, New, Owner, PathBytes, Record, Times, XattrChange,
+};
 use treewal_vfs::{Identity, Kind, Time};
 
 fuzz_target!(|data: &[u8]| {
@@ -49,19 +51,41 @@ fn identity(u: &mut Unstructured<'_>) -> Result<Identity> {
     Ok(Identity { kind, ino: u.arbitrary()?, born: time(u)?, size: u.arbitrary()?, modified: time(u)? })
 }
 
+fn times(u: &mut Unstructured<'_>) -> Result<Change<Times>> {
+    let mut times = || Ok(Times { accessed: time(u)?, modified: time(u)? });
+    Ok(Change { to: times()?, prior: times()? })
+}
+
+fn look(u: &mut Unstructured<'_>) -> Result<LookChange> {
+    let mode = if u.arbitrary()? { Some(Change { to: u.arbitrary()?, prior: u.arbitrary()? }) } else { None };
+    let mut owner = || Ok(Owner { uid: u.arbitrary()?, gid: u.arbitrary()? });
+    let owner = Some(Change { to: owner()?, prior: owner()? });
+    let times = if u.arbitrary()? { Some(times(u)?) } else { None };
+    let mut xattrs = Vec::new();
+    for _ in 0..u.int_in_range(0..=4)? {
+        let to = if u.arbitrary()? { Some(bytes(u)?) } else { None };
+        let prior = if u.arbitrary()? { Some(bytes(u)?) } else { None };
+        xattrs.push(XattrChange { name: bytes(u)?, to, prior });
+    }
+    Ok(LookChange { mode, owner, times, xattrs })
+}
+
 fn new(u: &mut Unstructured<'_>) -> Result<New> {
     let mut xattrs = Vec::new();
     for _ in 0..u.int_in_range(0..=4)? {
         xattrs.push((bytes(u)?, bytes(u)?));
     }
-    let body = match u.int_in_range(0..=3)? {
+    let body = match u.int_in_range(0..=4)? {
         0 => Body::Dir,
         1 => Body::Inline(bytes(u)?),
         2 => Body::Staged,
-        _ => Body::Symlink(bytes(u)?),
+        3 => Body::Symlink(bytes(u)?),
+        _ => Body::Link { from: path(u)? },
     };
     let (slot, inner, identity) = (u.arbitrary()?, path(u)?, identity(u)?);
-    Ok(New { slot, inner, identity, mode: u.arbitrary()?, uid: u.arbitrary()?, gid: u.arbitrary()?, xattrs, body })
+    let times = if u.arbitrary()? { Some(times(u)?) } else { None };
+    let (mode, uid, gid) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
+    Ok(New { slot, inner, identity, mode, uid, gid, xattrs, times, body })
 }
 
 fn intent(u: &mut Unstructured<'_>) -> Result<Intent> {
@@ -73,8 +97,8 @@ fn intent(u: &mut Unstructured<'_>) -> Result<Intent> {
     };
     let base = if u.arbitrary()? { Some(path(u)?) } else { None };
     let prior = if u.arbitrary()? { Some(identity(u)?) } else { None };
-    let mode = if u.arbitrary()? { Some(ModeChange { mode: u.arbitrary()?, prior: u.arbitrary()? }) } else { None };
-    Ok(Intent { path: path(u)?, base, prior, goal, mode })
+    let look = if u.arbitrary()? { Some(look(u)?) } else { None };
+    Ok(Intent { path: path(u)?, base, prior, goal, look })
 }
 
 fn record(u: &mut Unstructured<'_>) -> Result<Record> {

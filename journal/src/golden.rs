@@ -11,7 +11,9 @@ use treewal_vfs::{Disk, Identity, Kind, Open, Time, write_all};
 use crate::frame::{Label, Seal, encode};
 use crate::header::ReservedHeader;
 use crate::layout::{FRAME_HEADER_BYTES, SEGMENT_BYTES_MIN, header as field};
-use crate::record::{Begin, Body, Goal, Guard, Intent, ModeChange, New, PathBytes, Record};
+use crate::record::{
+    Begin, Body, Change, Goal, Guard, Intent, LookChange, New, Owner, PathBytes, Record, Times, XattrChange,
+};
 use crate::{Lsn, Reader, SegmentHeader, Tail, TreeId, name};
 
 const DOCUMENT: &str = include_str!("../../docs/format.md");
@@ -109,12 +111,21 @@ fn new_entry(body: Body) -> Goal {
         uid: 1000,
         gid: 100,
         xattrs: vec![(b"user.a".to_vec(), b"\x00\xff".to_vec())],
+        times: matches!(body, Body::Staged).then(times),
         body,
     })
 }
 
+fn times() -> Change<Times> {
+    let at = |secs| Time { secs, nanos: 7 };
+    Change {
+        to: Times { accessed: at(1), modified: at(-1) },
+        prior: Times { accessed: at(2), modified: at(1_767_323_045) },
+    }
+}
+
 fn intent(goal: Goal) -> Record {
-    Record::Intent(Intent { path: path(b"a/\xff"), base: None, prior: None, goal, mode: None })
+    Record::Intent(Intent { path: path(b"a/\xff"), base: None, prior: None, goal, look: None })
 }
 
 /// One of each variant, with every field in use somewhere.
@@ -125,7 +136,15 @@ fn records() -> Vec<(&'static str, Record)> {
         base: Some(path(b"b")),
         prior: Some(identity()),
         goal: Goal::Kept,
-        mode: Some(ModeChange { mode: 0o600, prior: 0o644 }),
+        look: Some(LookChange {
+            mode: Some(Change { to: 0o600, prior: 0o644 }),
+            owner: Some(Change { to: Owner { uid: 1000, gid: 100 }, prior: Owner { uid: 0, gid: 0 } }),
+            times: Some(times()),
+            xattrs: vec![
+                XattrChange { name: b"user.a".to_vec(), to: Some(b"new".to_vec()), prior: None },
+                XattrChange { name: b"user.b".to_vec(), to: None, prior: Some(b"old".to_vec()) },
+            ],
+        }),
     };
     let moved = Goal::Moved { from: path(b"c"), identity: Identity { kind: Kind::Dir, ..identity() } };
     vec![
@@ -135,6 +154,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("intent-new-inline", intent(new_entry(Body::Inline(b"hello".to_vec())))),
         ("intent-new-staged", intent(new_entry(Body::Staged))),
         ("intent-new-symlink", intent(new_entry(Body::Symlink(b"../x".to_vec())))),
+        ("intent-new-link", intent(new_entry(Body::Link { from: path(b"c") }))),
         ("intent-moved", intent(moved)),
         ("intent-kept", Record::Intent(kept)),
         ("commit", Record::Commit { txn: 251, intents: 65_536, at }),

@@ -49,9 +49,10 @@
 //! interrupted and nobody was promised anything: [`Tail::Torn`], which opens without a word. docs/format.md has every
 //! byte.
 //!
-//! [`Log::append`] writes and [`Log::sync_to`] makes durable. Threads that sync at the same time share one
-//! `fdatasync`; while it runs, others append. In steady state a commit is one `pwrite` and one `fdatasync`, and
-//! changes nothing about the file but data. A write or a sync that fails closes the log for good.
+//! [`Log::append`] copies into memory, [`Log::flush`] hands that to the kernel, and [`Log::sync_to`] makes it durable.
+//! Threads that sync at the same time share one write and one `fdatasync`; while these run, others append. In steady
+//! state a commit is one `pwrite` and one `fdatasync`, and changes nothing about the file but data, also where it begins
+//! a segment that stands [ready](Log::prepare). A write or a sync that fails closes the log for good.
 //!
 //! # Reading
 //!

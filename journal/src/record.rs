@@ -119,8 +119,8 @@ pub struct Intent {
     pub prior: Option<Identity>,
     /// What shall stand at `path`.
     pub goal: Goal,
-    /// Permission bits that an entry of the tree gets; a new entry carries its own.
-    pub mode: Option<ModeChange>,
+    /// Attributes that an entry of the tree gets; a new entry carries its own.
+    pub look: Option<LookChange>,
 }
 
 /// What shall stand at a path.
@@ -141,13 +141,55 @@ pub enum Goal {
     Kept,
 }
 
-/// New permission bits for an entry of the tree.
+/// New attributes for an entry of the tree. What is not named stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct LookChange {
+    /// Permission bits.
+    pub mode: Option<Change<u32>>,
+    /// Owner and group.
+    pub owner: Option<Change<Owner>>,
+    /// Times of last access and last modification.
+    pub times: Option<Change<Times>>,
+    /// Extended attributes, ACLs among them.
+    pub xattrs: Vec<XattrChange>,
+}
+
+/// A value that changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-pub struct ModeChange {
-    /// What they shall be.
-    pub mode: u32,
-    /// What they were.
-    pub prior: u32,
+pub struct Change<T> {
+    /// What it shall be.
+    pub to: T,
+    /// What it was.
+    pub prior: T,
+}
+
+/// Who owns an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The times of an entry that can be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Times {
+    /// Last access.
+    pub accessed: Time,
+    /// Last change of the contents.
+    pub modified: Time,
+}
+
+/// An extended attribute that changes; `None` where there is none of the name.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct XattrChange {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// What it shall be.
+    pub to: Option<Vec<u8>>,
+    /// What it was.
+    pub prior: Option<Vec<u8>>,
 }
 
 /// A new entry of the tree.
@@ -167,6 +209,8 @@ pub struct New {
     pub gid: u32,
     /// Extended attributes, ACLs among them.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Times that were set, with the time of modification before that; `None` where the system's own stand.
+    pub times: Option<Change<Times>>,
     /// What is in it.
     pub body: Body,
 }
@@ -182,6 +226,12 @@ pub enum Body {
     Staged,
     /// 3: a symlink.
     Symlink(Vec<u8>),
+    /// 4: another name of an entry that stood in the tree. New entries that are names of one inode say so by their
+    /// identity instead, and each has all of the contents.
+    Link {
+        /// Where that one stood.
+        from: PathBytes,
+    },
 }
 
 /// The kind number that a record's frame carries in the raw log: for statistics and for readers that skip.

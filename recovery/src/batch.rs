@@ -59,6 +59,7 @@ fn estimate(record: &Record) -> usize {
     let contents = match &intent.goal {
         Goal::New(new) => match &new.body {
             Body::Inline(bytes) | Body::Symlink(bytes) => bytes.len(),
+            Body::Link { from } => from.0.len(),
             Body::Dir | Body::Staged => 0,
         },
         _ => 0,

@@ -4,7 +4,8 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Dir, Disk, Kind, Meta, Open, write_all};
+use treewal_journal::record::{Change, Times};
+use treewal_vfs::{Dir, Disk, Kind, Meta, Open, Time, write_all};
 
 /// What a new entry looks like; what is `None` is as the system makes new entries.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,13 @@ pub enum Filling<'a> {
     File(&'a [u8]),
     /// A symlink to this target.
     Symlink(&'a OsStr),
+}
+
+/// The bits that a directory is made with: those that it shall have, and whatever its owner needs to fill it and to move
+/// it into its place. The caller sets the others afterwards.
+#[must_use]
+pub fn open_bits(mode: u32) -> u32 {
+    mode | 0o700
 }
 
 /// Makes an entry and describes it. Nothing is synced: the journal record, which holds all of it, is.
@@ -89,4 +97,46 @@ pub fn finish(disk: &dyn Disk, at: &Dir, name: &OsStr, mut meta: Meta, look: Loo
 fn may_be_lost(key: &OsStr, error: &io::Error) -> bool {
     let key = key.as_encoded_bytes();
     error.kind() == io::ErrorKind::PermissionDenied && (key.starts_with(b"security.") || key.starts_with(b"trusted."))
+}
+
+/// What somebody asked for by name: here nothing is let pass that cannot be had.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// Owner and group.
+    pub owner: (Option<u32>, Option<u32>),
+    /// Permission bits, once the owner is set, which clears some of them.
+    pub mode: Option<u32>,
+    /// Times of last access and last modification.
+    pub times: (Option<Time>, Option<Time>),
+}
+
+/// Gives a finished entry of the stage what was asked for; gives the description to recognise it by, and the times that
+/// were set beside those that were there.
+///
+/// # Errors
+/// Any error of the disk.
+pub fn ask(
+    disk: &dyn Disk,
+    at: &Dir,
+    name: &OsStr,
+    mut meta: Meta,
+    asked: Asked,
+) -> io::Result<(Meta, Option<Change<Times>>)> {
+    let (uid, gid) = (asked.owner.0.unwrap_or(meta.uid), asked.owner.1.unwrap_or(meta.gid));
+    if (uid, gid) != (meta.uid, meta.gid) {
+        disk.set_owner(at, name, uid, gid)?;
+        meta = disk.stat(at, name)?;
+        if let Some(mode) = asked.mode.filter(|mode| meta.kind != Kind::Symlink && *mode != meta.mode) {
+            disk.set_mode(at, name, mode)?;
+            meta.mode = mode;
+        }
+    }
+    let (accessed, modified) = asked.times;
+    if accessed.is_none() && modified.is_none() {
+        return Ok((meta, None));
+    }
+    let prior = Times { accessed: meta.accessed, modified: meta.modified };
+    let to = Times { accessed: accessed.unwrap_or(prior.accessed), modified: modified.unwrap_or(prior.modified) };
+    disk.set_times(at, name, to.accessed, to.modified)?;
+    Ok((disk.stat(at, name)?, Some(Change { to, prior })))
 }

@@ -336,7 +336,7 @@ fn whole(part: &Part<'_>) -> Vec<Superseded> {
         let contents = match &wish.goal {
             Goal::New(new) => match &new.body {
                 Body::Inline(bytes) | Body::Symlink(bytes) => Some(Contents::Bytes(bytes.clone())),
-                Body::Staged | Body::Dir => None,
+                Body::Staged | Body::Dir | Body::Link { .. } => None,
             },
             _ => None,
         };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use treewal_journal::record::{Intent, ModeChange};
+use treewal_journal::record::{Body, Goal, Intent, LookChange, New};
+use treewal_recovery::look::Attributes;
+use treewal_recovery::make::open_bits;
 use treewal_recovery::plan::{Ground, Place, Step};
 use treewal_vfs::{Identity, RelPath};
 
@@ -17,15 +19,20 @@ const SYNCS_MAX: usize = 8;
 /// The steps of a commit, and how many of them are taken.
 pub(super) struct Applied {
     steps: Vec<Step>,
-    modes: Vec<(RelPath, ModeChange)>,
+    /// Attributes of entries of the tree, what is in a directory before it.
+    looks: Vec<(RelPath, LookChange)>,
+    /// Attributes of new directories that they can only have once they are filled.
+    late: Vec<(RelPath, Attributes)>,
     identities: Vec<Identity>,
     displaced: Vec<u64>,
     steps_taken: usize,
-    modes_taken: usize,
+    looks_taken: usize,
 }
 
 impl Applied {
     /// Works out the steps, from the tree as the check has just found it.
+    ///
+    /// Attributes are set when all steps are taken, whichever way those were found.
     pub(super) fn plan<'a>(
         stage: &Stage,
         paths: &'a [RelPath],
@@ -35,8 +42,20 @@ impl Applied {
         let intents = pairs(paths, intents);
         let Plan { steps, identities, displaced } = direct(stage.name(), intents.clone(), &mut spare)
             .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));
-        let modes = intents.filter_map(|(path, intent)| intent.mode.map(|change| (path.clone(), change))).collect();
-        Self { steps, modes, identities, displaced, steps_taken: 0, modes_taken: 0 }
+        let (mut looks, mut late) = (Vec::new(), Vec::new());
+        for (path, intent) in intents {
+            if let Some(change) = &intent.look {
+                looks.push((path.clone(), change.clone()));
+            }
+            if let Goal::New(new @ New { body: Body::Dir, .. }) = &intent.goal {
+                late.push((path.clone(), at_last(new)));
+            }
+        }
+        late.retain(|(_, attributes)| !attributes.is_empty());
+        // Bits that close a directory come after all that is in it.
+        looks.reverse();
+        late.reverse();
+        Self { steps, looks, late, identities, displaced, steps_taken: 0, looks_taken: 0 }
     }
 
     /// Takes all steps, up to the first that fails.
@@ -47,17 +66,19 @@ impl Applied {
             self.steps_taken += usize::from(done);
             taken.map_err(Error::from_recovery)?;
         }
-        for (path, change) in &self.modes {
-            set_mode(ground, path, change.mode)?;
-            self.modes_taken += 1;
+        for (path, change) in &self.looks {
+            // Counted first: of several attributes, some may be set where it fails.
+            self.looks_taken += 1;
+            set(ground, path, &Attributes::after(change))?;
         }
-        Ok(())
+        // Undone with the directory, which goes back to the stage.
+        self.late.iter().try_for_each(|(path, attributes)| set(ground, path, attributes))
     }
 
     /// Takes every taken step back, the last first.
     pub(super) fn undo(&self, ground: &mut Ground<'_>) -> Result<()> {
-        for (path, change) in self.modes[..self.modes_taken].iter().rev() {
-            set_mode(ground, path, change.prior)?;
+        for (path, change) in self.looks[..self.looks_taken].iter().rev() {
+            set(ground, path, &Attributes::before(change))?;
         }
         for step in self.steps[..self.steps_taken].iter().rev() {
             ground.undo(step).map_err(Error::from_recovery)?;
@@ -81,9 +102,8 @@ impl Applied {
                     .filter_map(|place| Some(Place { area: place.area.clone(), path: place.path.parent()? })),
             );
         }
-        dirs.extend(self.modes.iter().filter_map(|(path, _)| path.parent().map(Place::tree)));
         ground.forget();
-        if dirs.len() > SYNCS_MAX || !self.modes.is_empty() {
+        if dirs.len() > SYNCS_MAX || !self.looks.is_empty() || !self.late.is_empty() {
             let root = ground.dir(&Place::tree(RelPath::root())).map_err(Error::io("open", &RelPath::root()))?;
             return ground.disk().sync_all(&root).map_err(Error::io("sync", &RelPath::root()));
         }
@@ -96,7 +116,17 @@ impl Applied {
     }
 }
 
-fn set_mode(ground: &mut Ground<'_>, path: &RelPath, mode: u32) -> Result<()> {
-    let set = ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| ground.disk().set_mode(&dir, name, mode));
-    set.map_err(Error::io("set the mode of", path))
+/// What a new directory was not given in the stage.
+fn at_last(new: &New) -> Attributes {
+    Attributes {
+        mode: Some(new.mode).filter(|mode| open_bits(*mode) != *mode),
+        times: new.times.map(|times| times.to),
+        ..Attributes::default()
+    }
+}
+
+fn set(ground: &mut Ground<'_>, path: &RelPath, attributes: &Attributes) -> Result<()> {
+    let set =
+        ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| attributes.set(ground.disk(), &dir, name));
+    set.map_err(Error::io("set attributes of", path))
 }

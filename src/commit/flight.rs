@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Goal, Intent, Record};
+use treewal_journal::record::{Begin, Intent, Record};
 use treewal_recovery::Batch;
 use treewal_recovery::plan::Ground;
 use treewal_vfs::{RelPath, Time};
@@ -12,7 +12,7 @@ use super::apply::Applied;
 use super::materialize::Material;
 use super::{Receipt, check};
 use crate::engine::{Claim, Core, Hold, Stage};
-use crate::transaction::{Difference, Expectation};
+use crate::transaction::{Base, Difference, Expectation};
 use crate::{Durability, Error, Result};
 
 /// A commit whose new entries stand in the stage. Its stages are called in the order in which they stand here, from within
@@ -36,12 +36,13 @@ impl<'a> Flight<'a> {
     /// The records are encoded here as well, where nobody waits for it.
     pub(super) fn prepare(
         engine: &'a Core,
+        base: &Base,
         difference: Vec<Difference>,
         expectations: &'a [Expectation],
     ) -> Result<Self> {
         let stage = engine.stage()?;
-        let Material { intents, paths, slots } = Material::make(&stage, difference, engine.options().durability)?;
-        let barrier = all(&intents).any(|intent| matches!(intent.goal, Goal::Moved { .. }));
+        let Material { intents, paths, slots, is_barrier: barrier } =
+            Material::make(&stage, base, difference, engine.options().durability)?;
         let relies = expectations.iter().map(|expected| expected.path.clone()).collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());
         ground.add_stage(stage.name(), stage.dir().clone());

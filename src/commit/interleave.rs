@@ -2,6 +2,7 @@
 
 use super::Receipt;
 use super::flight::Flight;
+use crate::transaction::Parts;
 use crate::{Result, Transaction};
 
 /// How many stages a commit has once its new entries stand in the stage: check, append, sync, apply.
@@ -30,8 +31,8 @@ pub fn interleave(
     let mut parts: Vec<_> = transactions.iter_mut().map(Transaction::take_parts).collect();
     let mut results: Vec<Option<Result<Receipt>>> = parts.iter().map(|_| None).collect();
     let mut under_way: Vec<Option<(Flight<'_>, Next)>> = Vec::new();
-    for (n, (engine, difference, expectations)) in parts.iter_mut().enumerate() {
-        match Flight::prepare(engine, std::mem::take(difference), expectations) {
+    for (n, Parts { base, engine, difference, expectations }) in parts.iter_mut().enumerate() {
+        match Flight::prepare(engine, base, std::mem::take(difference), expectations) {
             Ok(flight) => under_way.push(Some((flight, Next::Check))),
             Err(error) => {
                 under_way.push(None);
@@ -49,7 +50,10 @@ pub fn interleave(
         }
     }
     drop(under_way);
-    results.into_iter().flatten().collect()
+    drop(parts);
+    let results: Vec<Result<Receipt>> = results.into_iter().flatten().collect();
+    transactions.iter_mut().zip(&results).for_each(|(transaction, result)| transaction.settle(result));
+    results
 }
 
 /// Takes one stage; gives the commit back, or how it ended.

@@ -5,16 +5,16 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use treewal_journal::record::{Body, Goal, Intent, New, PathBytes, Record};
-use treewal_recovery::make::{Filling, Look, finish, make};
+use treewal_journal::record::{Body, Change, Goal, Intent, New, PathBytes, Record, Times};
+use treewal_recovery::make::{Asked, Filling, Look, ask, finish, make, open_bits};
 use treewal_vfs::{Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
-use crate::transaction::{Attributes, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted};
+use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted, is_own};
 use crate::{Durability, Error, Result};
 
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
-const SYNCS_MAX: usize = 4;
+pub(crate) const SYNCS_MAX: usize = 4;
 
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
@@ -24,31 +24,55 @@ pub(super) struct Material {
     pub(super) paths: Vec<RelPath>,
     /// The slots of the stage that it takes.
     pub(super) slots: Vec<u64>,
+    /// Whether no record holds all that the transaction changes: entries of the tree move, get other names, or get
+    /// attributes that more names than one have.
+    pub(super) is_barrier: bool,
 }
 
-/// Where a new directory is being built: its slot, its path in it, and its handle.
-struct Site {
+/// Where a new directory is being built: its slot, and its path in it.
+pub(super) struct Site {
     slot: u64,
     inner: RelPath,
-    dir: Dir,
 }
 
-struct Builder<'a> {
-    stage: &'a Stage,
-    sites: HashMap<RelPath, Site>,
-    material: Material,
-    /// Large files, and whether one of them stands inside a new directory.
-    large: Vec<treewal_vfs::File>,
-    nested: bool,
+/// How many of the new directories are kept open while others are built.
+const OPEN_DIRS_MAX: usize = 64;
+
+pub(super) struct Builder<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) sites: HashMap<RelPath, Site>,
+    dirs: HashMap<RelPath, Dir>,
+    /// The records of new entries that have several names, by the first of them.
+    pub(super) twins: HashMap<RelPath, usize>,
+    pub(super) material: Material,
+    /// The first large files, their number, and whether one of them stands inside a new directory.
+    large: Vec<Staged>,
+    large_count: usize,
+    pub(super) nested: bool,
 }
 
 impl Material {
     /// Makes everything that is new. On an error, what was made is removed again.
-    pub(super) fn make(stage: &Stage, difference: Vec<Difference>, durability: Durability) -> Result<Self> {
+    pub(super) fn make(
+        stage: &Stage,
+        base: &Base,
+        difference: Vec<Difference>,
+        durability: Durability,
+    ) -> Result<Self> {
         let count = difference.len();
-        let material = Self { intents: Vec::with_capacity(count), paths: Vec::with_capacity(count), slots: Vec::new() };
-        let mut builder = Builder { stage, sites: HashMap::new(), material, large: Vec::new(), nested: false };
-        let made = builder.build(difference).and_then(|()| builder.sync(durability));
+        let (intents, paths) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let material = Self { intents, paths, slots: Vec::new(), is_barrier: false };
+        let mut builder = Builder {
+            stage,
+            sites: HashMap::new(),
+            dirs: HashMap::new(),
+            twins: HashMap::new(),
+            material,
+            large: Vec::new(),
+            large_count: 0,
+            nested: false,
+        };
+        let made = builder.build(base, difference).and_then(|()| builder.sync(durability));
         match made {
             Ok(()) => Ok(builder.material),
             Err(error) => {
@@ -67,7 +91,7 @@ impl Material {
 }
 
 impl Builder<'_> {
-    fn build(&mut self, difference: Vec<Difference>) -> Result<()> {
+    fn build(&mut self, base: &Base, difference: Vec<Difference>) -> Result<()> {
         // All slots that hold contents already are ours to remove from here on, whatever fails.
         for change in &difference {
             if let Wanted::New(Fresh { node: NewNode { body: NewBody::File(Content::Staged(staged)), .. }, .. }) =
@@ -77,11 +101,25 @@ impl Builder<'_> {
             }
         }
         for change in difference {
+            self.material.is_barrier |=
+                change.shared || matches!(change.goal, Wanted::Moved { .. } | Wanted::Linked { .. });
             let goal = match change.goal {
                 Wanted::Absent => Goal::Absent,
                 Wanted::Kept => Goal::Kept,
-                Wanted::Moved { from, identity } => Goal::Moved { from: PathBytes::from(&from), identity },
+                Wanted::Moved { from, identity } => {
+                    // What was taken into the stage has contents that no record holds.
+                    self.nested |= is_own(&from);
+                    Goal::Moved { from: PathBytes::from(&from), identity }
+                }
+                Wanted::Linked { from, identity } => Goal::New(self.link(base, &change.path, &from, identity)?),
+                Wanted::Twin { of, inside } => {
+                    let made = self.twin(&change.path, &of, inside);
+                    Goal::New(made.map_err(Error::io("stage", &change.path))?)
+                }
                 Wanted::New(fresh) => {
+                    if fresh.has_twins {
+                        self.twins.insert(change.path.clone(), self.material.intents.len());
+                    }
                     let made = self.entry(&change.path, fresh);
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
@@ -91,7 +129,7 @@ impl Builder<'_> {
                 base: change.base.as_ref().map(PathBytes::from),
                 prior: change.prior,
                 goal,
-                mode: change.mode,
+                look: change.look,
             }));
             self.material.paths.push(change.path);
         }
@@ -99,16 +137,18 @@ impl Builder<'_> {
     }
 
     fn entry(&mut self, path: &RelPath, fresh: Fresh) -> io::Result<New> {
-        let Fresh { node: NewNode { body, attributes }, inside } = fresh;
+        let Fresh { node: NewNode { body, attributes }, inside, .. } = fresh;
         let (at, name, slot, inner) = self.site(path, inside)?;
         let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
         let disk = self.stage.disk();
         let (meta, body) = match body {
             NewBody::Dir => {
+                let look = Look { mode: look.mode.map(open_bits), ..look };
                 let meta = make(disk, &at, &name, Filling::Dir, look)?;
                 let dir = disk.open_dir(&at, &RelPath::root().join(&name))?;
-                self.sites.insert(path.clone(), Site { slot, inner: inner.clone(), dir });
-                (meta, Body::Dir)
+                self.keep(path, dir);
+                self.sites.insert(path.clone(), Site { slot, inner: inner.clone() });
+                return self.new_dir(slot, &inner, (&at, &name), meta, &attributes);
             }
             NewBody::Symlink(target) => {
                 (make(disk, &at, &name, Filling::Symlink(&target), look)?, Body::Symlink(target.as_bytes().to_vec()))
@@ -117,67 +157,129 @@ impl Builder<'_> {
                 (make(disk, &at, &name, Filling::File(&bytes), look)?, Body::Inline(bytes))
             }
             NewBody::File(Content::Staged(staged)) => {
+                let own = staged.slot;
                 let meta = self.adopt(staged, (&at, &name, inside), &attributes)?;
                 // A file that stands alone keeps the slot it was written in.
-                let slot = if inside { slot } else { meta.1 };
-                return Ok(record(slot, &inner, &meta.0, &attributes, Body::Staged));
+                let (slot, name) = if inside { (slot, name) } else { (own, slot_name(own)) };
+                let (meta, times) = ask(self.stage.disk(), &at, &name, meta, asked(&attributes))?;
+                return Ok(record(slot, &inner, (&meta, times), &attributes, Body::Staged));
             }
         };
-        Ok(record(slot, &inner, &meta, &attributes, body))
+        let (meta, times) = ask(disk, &at, &name, meta, asked(&attributes))?;
+        Ok(record(slot, &inner, (&meta, times), &attributes, body))
+    }
+
+    /// A new directory gets the owner it shall have now; times, and bits that keep its owner from filling it, once it stands
+    /// in the tree with all that is in it.
+    fn new_dir(
+        &self,
+        slot: u64,
+        inner: &RelPath,
+        (at, name): (&Dir, &OsString),
+        meta: Meta,
+        attributes: &Attributes,
+    ) -> io::Result<New> {
+        let asked = Asked { times: (None, None), mode: attributes.mode.map(open_bits), ..asked(attributes) };
+        let (meta, _) = ask(self.stage.disk(), at, name, meta, asked)?;
+        let prior = Times { accessed: meta.accessed, modified: meta.modified };
+        let to = Times {
+            accessed: attributes.accessed.unwrap_or(prior.accessed),
+            modified: attributes.modified.unwrap_or(prior.modified),
+        };
+        let times = (attributes.accessed.is_some() || attributes.modified.is_some()).then_some(Change { to, prior });
+        let meta = Meta { mode: attributes.mode.unwrap_or(meta.mode), ..meta };
+        Ok(record(slot, inner, (&meta, times), attributes, Body::Dir))
     }
 
     /// Where the entry at `path` is to be made: inside the new directory above it, or in a slot of its own.
-    fn site(&mut self, path: &RelPath, inside: bool) -> io::Result<(Dir, OsString, u64, RelPath)> {
+    pub(super) fn site(&mut self, path: &RelPath, inside: bool) -> io::Result<(Dir, OsString, u64, RelPath)> {
         let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
         if inside {
+            let dir = self.dir(&parent)?;
             let site = self.sites.get(&parent).ok_or(io::ErrorKind::NotFound)?;
-            return Ok((site.dir.clone(), name.to_os_string(), site.slot, site.inner.join(name)));
+            return Ok((dir, name.to_os_string(), site.slot, site.inner.join(name)));
         }
         let slot = self.stage.slot();
         self.material.slots.push(slot);
         Ok((self.stage.dir().clone(), slot_name(slot), slot, RelPath::root()))
     }
 
+    /// A new directory; opened again where too many others were since. Level by level: a path
+    /// may be as long as the system takes, and a slot's name longer than the one it stands for.
+    pub(super) fn dir(&mut self, path: &RelPath) -> io::Result<Dir> {
+        if let Some(dir) = self.dirs.get(path) {
+            return Ok(dir.clone());
+        }
+        let site = self.sites.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let top = RelPath::root().join(slot_name(site.slot));
+        let mut dir = self.stage.disk().open_dir(self.stage.dir(), &top)?;
+        for name in site.inner.components() {
+            dir = self.stage.disk().open_dir(&dir, &RelPath::root().join(name))?;
+        }
+        self.keep(path, dir.clone());
+        Ok(dir)
+    }
+
+    fn keep(&mut self, path: &RelPath, dir: Dir) {
+        if self.dirs.len() >= OPEN_DIRS_MAX {
+            self.dirs.clear();
+        }
+        self.dirs.insert(path.clone(), dir);
+    }
+
     /// A large file, written to a slot before: it gets its look, and its place inside a new directory.
-    fn adopt(
-        &mut self,
-        staged: Staged,
-        to: (&Dir, &OsString, bool),
-        attributes: &Attributes,
-    ) -> io::Result<(Meta, u64)> {
+    fn adopt(&mut self, mut staged: Staged, to: (&Dir, &OsString, bool), attributes: &Attributes) -> io::Result<Meta> {
         let disk = self.stage.disk();
         let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
         let own_name = slot_name(staged.slot);
-        let meta = finish(disk, self.stage.dir(), &own_name, disk.stat_file(&staged.file)?, look)?;
+        if self.large.len() < SYNCS_MAX {
+            // Now: with the bits that it gets, this process may not be able to open it any more.
+            staged.open()?;
+        }
+        let meta = finish(disk, self.stage.dir(), &own_name, disk.stat(self.stage.dir(), &own_name)?, look)?;
         let (at, name, inside) = to;
         if inside {
             disk.rename(self.stage.dir(), &own_name, at, name, Rename::NoReplace)?;
             self.nested = true;
         }
-        self.large.push(staged.file);
-        Ok((meta, staged.slot))
+        self.large_count += 1;
+        if self.large.len() < SYNCS_MAX {
+            self.large.push(staged);
+        }
+        Ok(meta)
     }
 
     /// Makes durable what no journal record will hold: large contents, and the names they stand under. Under
     /// [`Durability::Tree`], all contents: a name in the tree must never lead to contents that are not on the disk.
     fn sync(&self, durability: Durability) -> Result<()> {
         let all = durability == Durability::Tree && !self.material.slots.is_empty();
-        if self.large.is_empty() && !all {
+        if self.large.is_empty() && !self.nested && !all {
             return Ok(());
         }
         let disk = self.stage.disk();
         let io = |source| Error::from_os("sync", self.stage.path_of(0), source);
-        if all || self.nested || self.large.len() > SYNCS_MAX {
+        if all || self.nested || self.large_count > SYNCS_MAX {
             return disk.sync_all(self.stage.dir()).map_err(io);
         }
-        for file in &self.large {
-            disk.sync_file(file).map_err(io)?;
+        for staged in &self.large {
+            staged.reopen().and_then(|file| disk.sync_file(&file)).map_err(io)?;
         }
         self.stage.sync_names().map_err(io)
     }
 }
 
-fn record(slot: u64, inner: &RelPath, meta: &Meta, attributes: &Attributes, body: Body) -> New {
+fn asked(attributes: &Attributes) -> Asked {
+    let times = (attributes.accessed, attributes.modified);
+    Asked { owner: attributes.given, mode: attributes.mode, times }
+}
+
+pub(super) fn record(
+    slot: u64,
+    inner: &RelPath,
+    (meta, times): (&Meta, Option<Change<Times>>),
+    attributes: &Attributes,
+    body: Body,
+) -> New {
     New {
         slot,
         inner: PathBytes::from(inner),
@@ -186,6 +288,7 @@ fn record(slot: u64, inner: &RelPath, meta: &Meta, attributes: &Attributes, body
         uid: meta.uid,
         gid: meta.gid,
         xattrs: attributes.xattrs.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.clone())).collect(),
+        times,
         body,
     }
 }

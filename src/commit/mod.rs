@@ -13,6 +13,7 @@ mod check;
 mod flight;
 mod interleave;
 mod materialize;
+mod names;
 mod steps;
 
 use treewal_recovery::plan::Ground;
@@ -22,6 +23,7 @@ use crate::engine::Core;
 use crate::transaction::{Base, Difference, Expectation};
 use flight::Flight;
 pub use interleave::interleave;
+pub(crate) use materialize::SYNCS_MAX;
 
 /// What a commit gives back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl Core {
             check::expectations(&mut ground, expectations)?;
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }
-        let flight = Flight::prepare(self, difference, expectations)?;
+        let flight = Flight::prepare(self, base, difference, expectations)?;
         let result = flight.end(|flight| {
             flight.check()?;
             let promise = flight.append()?;

@@ -92,7 +92,7 @@ impl Picture {
         if let Some(entity) = self.by_base.get(&base) {
             return *entity;
         }
-        let entity = self.add(Place::tree(base.clone()), identity);
+        let entity = self.add(Place::of(&base), identity);
         self.by_base.insert(base, entity);
         entity
     }
@@ -106,6 +106,7 @@ pub(super) fn general<'a>(
 ) -> Plan {
     let mut picture = Picture::default();
     let mut goals = Goals::new();
+    let mut adopted = Vec::new();
     for (_, intent) in intents.clone() {
         if let (Some(base), Some(prior)) = (&intent.base, intent.prior) {
             picture.standing(base.to_path().unwrap_or_default(), prior);
@@ -115,7 +116,14 @@ pub(super) fn general<'a>(
         let goal = match &intent.goal {
             Goal::Absent => None,
             Goal::Kept => continue,
-            Goal::Moved { from, identity } => Some(picture.standing(from.to_path().unwrap_or_default(), *identity)),
+            Goal::Moved { from, identity } => {
+                let from = from.to_path().unwrap_or_default();
+                let place = Place::of(&from);
+                if place.area != Area::Tree && slot_of(&place).is_none() {
+                    adopted.push(place);
+                }
+                Some(picture.standing(from, *identity))
+            }
             // What is inside a new directory comes along with it.
             Goal::New(new) if !new.inner.0.is_empty() => continue,
             Goal::New(new) => Some(picture.add(Place::slot(stage, new.slot, &RelPath::root()), new.identity)),
@@ -123,7 +131,15 @@ pub(super) fn general<'a>(
         goals.insert(path.clone(), goal);
     }
     let mut place = || Place::slot(stage, spare(), &RelPath::root());
-    let steps = plan(&mut picture.model, &goals, &mut place);
+    let mut steps = plan(&mut picture.model, &goals, &mut place);
+    for from in adopted {
+        // What it displaced is removed like anything else that was; under this name it would be kept.
+        if let Some(entity) = picture.model.at(&from) {
+            let to = place();
+            picture.model.rename(&from, &to);
+            steps.push(Step::Move { entity, from, to });
+        }
+    }
     let displaced = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
     Plan { steps, identities: picture.identities, displaced }
 }

@@ -91,7 +91,7 @@ pub(crate) struct State {
 
 impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
-    fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+    fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
@@ -105,6 +105,8 @@ impl Core {
         lock.release(&home).map_err(Error::from_recovery)?;
         let (tree, Recovered { log, report }) = opened?;
         let settled_bytes = log.bytes();
+        // A record holds the path and the attributes of a file beside its contents, and must fit in a segment.
+        options.inline_max = options.inline_max.min(log.record_bytes_max() as u64 / 2);
         let state = State {
             log: Some(Arc::new(log)),
             unsettled: None,

@@ -2,13 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use treewal_vfs::{Kind, RelPath, copy_contents};
+use treewal_vfs::{Kind, RelPath};
 
-use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Overlay, Slot};
-use super::{Attributes, Content, Staged, StagedFile, Transaction, split};
+use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Overlay, upto};
+use super::{Attributes, Content, StagedFile, Transaction, split};
 use crate::{Error, Result};
 
 impl Transaction {
@@ -42,61 +41,6 @@ impl Transaction {
         Ok(StagedFile::new(self, node, path))
     }
 
-    /// Appends to a file, which is made where it does not exist.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub fn append(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<()> {
-        let path = Self::path(path)?;
-        let before = self.overlay.find(&self.base, "append to", &path)?;
-        let verb = "append to";
-        let contents = contents.as_ref();
-        match &before {
-            Some(Found::Node(id)) if matches!(self.overlay.node(*id).origin, Origin::New(_)) => {
-                let node = self.new_file_over(verb, &path, true)?;
-                let end = self.content_mut(node).len();
-                self.write_content(node, &path, contents, end)
-            }
-            Some(_) => {
-                let source = self.base_of(before).ok_or(Error::Poisoned)?;
-                self.fill(verb, &path, |tx, node| {
-                    let end = tx.fill_from(node, &source, &path)?;
-                    tx.write_content(node, &path, contents, end)
-                })
-            }
-            None => self.fill(verb, &path, |tx, node| tx.write_content(node, &path, contents, 0)),
-        }
-    }
-
-    /// Copies a file, contents and permission bits, over whatever file stands at `to`. Gives the number of bytes.
-    ///
-    /// # Errors
-    /// As `std::fs::copy`; symlinks are not followed.
-    pub fn copy(&mut self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<u64> {
-        let (from, to) = (Self::path(from)?, Self::path(to)?);
-        let found = self.overlay.find(&self.base, "copy", &from)?;
-        let kind = found.as_ref().map(|found| self.overlay.kind_of(found));
-        match kind {
-            Some(Kind::File) => {}
-            Some(Kind::Symlink) => return Err(Error::ThroughSymlink { path: from.to_path() }),
-            Some(_) => return Err(Error::kinded("copy", &from, io::ErrorKind::InvalidInput)),
-            None => return Err(Error::kinded("copy", &from, io::ErrorKind::NotFound)),
-        }
-        let mode = self.metadata(from.to_path())?.mode();
-        let len = match self.base_of(found) {
-            Some(base) => self.fill("copy to", &to, |tx, node| tx.fill_from(node, &base, &to))?,
-            None => {
-                let bytes = self.read(from.to_path())?;
-                self.write(to.to_path(), &bytes)?;
-                bytes.len() as u64
-            }
-        };
-        if let Some(mode) = mode {
-            self.set_mode(&to, mode)?;
-        }
-        Ok(len)
-    }
-
     /// Makes a directory.
     ///
     /// # Errors
@@ -113,16 +57,31 @@ impl Transaction {
     pub fn create_dir_all(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = Self::path(path)?;
         let verb = "create directory";
-        for above in path.ancestors().chain([path.clone()]).skip(1) {
-            match self.overlay.find(&self.base, verb, &above)? {
-                None => self.create_new(verb, &above, NewBody::Dir)?,
-                Some(found) => match self.overlay.kind_of(&found) {
-                    Kind::Dir => {}
-                    Kind::Symlink => return Err(Error::ThroughSymlink { path: above.to_path() }),
-                    _ if above == path => return Err(Error::kinded(verb, &above, io::ErrorKind::AlreadyExists)),
-                    _ => return Err(Error::kinded(verb, &above, io::ErrorKind::NotADirectory)),
-                },
+        // One way down: paths can have thousands of levels, and to walk each of them from the top takes the square.
+        let mut at = Found::Node(Overlay::ROOT);
+        for (depth, name) in path.components().enumerate() {
+            let Some(found) = self.overlay.child(&self.base, verb, &at, name)? else {
+                return self.create_below(verb, &path, depth);
+            };
+            match self.overlay.kind_of(&found) {
+                Kind::Dir => at = found,
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(&path, depth + 1).to_path() }),
+                _ if depth + 1 == path.depth() => {
+                    return Err(Error::kinded(verb, &path, io::ErrorKind::AlreadyExists));
+                }
+                _ => return Err(Error::kinded(verb, &upto(&path, depth + 1), io::ErrorKind::NotADirectory)),
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the directories of `path` below its first `depth` components, which are there; the others are not.
+    fn create_below(&mut self, verb: &'static str, path: &RelPath, depth: usize) -> Result<()> {
+        let mut dir = self.overlay.dir_node(&self.base, verb, &upto(path, depth))?;
+        for name in path.components().skip(depth) {
+            let node = self.overlay.add(Origin::New(NewNode { body: NewBody::Dir, attributes: Attributes::default() }));
+            self.overlay.put(&self.base, verb, (dir, name), Some(node))?;
+            dir = node;
         }
         Ok(())
     }
@@ -150,7 +109,7 @@ impl Transaction {
         if self.overlay.kind(node) == Kind::Dir {
             return Err(Error::kinded("remove", &path, io::ErrorKind::IsADirectory));
         }
-        self.overlay.slot(&self.base, "remove", dir, &name)?.now = None;
+        self.overlay.put(&self.base, "remove", (dir, &name), None)?;
         Ok(())
     }
 
@@ -167,7 +126,7 @@ impl Transaction {
         if !self.overlay.is_empty(&self.base, "remove directory", node)? {
             return Err(Error::kinded("remove directory", &path, io::ErrorKind::DirectoryNotEmpty));
         }
-        self.overlay.slot(&self.base, "remove directory", dir, &name)?.now = None;
+        self.overlay.put(&self.base, "remove directory", (dir, &name), None)?;
         Ok(())
     }
 
@@ -181,29 +140,7 @@ impl Transaction {
         if !matches!(self.overlay.kind(node), Kind::Dir | Kind::Symlink) {
             return Err(Error::kinded("remove directory", &path, io::ErrorKind::NotADirectory));
         }
-        self.overlay.slot(&self.base, "remove directory", dir, &name)?.now = None;
-        Ok(())
-    }
-
-    /// Sets the permission bits of a file or directory.
-    ///
-    /// # Errors
-    /// As `std::fs::set_permissions`, but a symlink is not followed.
-    #[expect(clippy::needless_pass_by_value, reason = "the signature of `std::fs::set_permissions`")]
-    pub fn set_permissions(&mut self, path: impl AsRef<Path>, permissions: std::fs::Permissions) -> Result<()> {
-        let path = Self::path(path)?;
-        self.set_mode(&path, permissions.mode() & 0o7777)
-    }
-
-    pub(crate) fn set_mode(&mut self, path: &RelPath, mode: u32) -> Result<()> {
-        let (node, _, _) = self.existing("set mode of", path)?;
-        if self.overlay.kind(node) == Kind::Symlink {
-            return Err(Error::ThroughSymlink { path: path.to_path() });
-        }
-        match &mut self.overlay.node_mut(node).origin {
-            Origin::New(new) => new.attributes.mode = Some(mode),
-            Origin::Disk { .. } => self.overlay.node_mut(node).mode = Some(mode),
-        }
+        self.overlay.put(&self.base, "remove directory", (dir, &name), None)?;
         Ok(())
     }
 
@@ -243,108 +180,8 @@ impl Transaction {
             return Err(Error::kinded(verb, path, io::ErrorKind::AlreadyExists));
         }
         let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));
-        self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(node);
+        self.overlay.put(&self.base, verb, (dir, &name), Some(node))?;
         Ok(())
-    }
-
-    /// The node of an empty new file at `path`, with the attributes of the file it replaces.
-    pub(super) fn new_file(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
-        self.new_file_over(verb, path, false)
-    }
-
-    fn new_file_over(&mut self, verb: &'static str, path: &RelPath, keep: bool) -> Result<NodeId> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
-        let &mut Slot { now, .. } = self.overlay.slot(&self.base, verb, dir, &name)?;
-        let Some(node) = now else {
-            let body = NewBody::File(Content::Memory(Vec::new()));
-            let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));
-            self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(node);
-            return Ok(node);
-        };
-        match self.overlay.kind(node) {
-            Kind::File => {}
-            Kind::Dir => return Err(Error::kinded(verb, path, io::ErrorKind::IsADirectory)),
-            Kind::Symlink => return Err(Error::ThroughSymlink { path: path.to_path() }),
-            _ => return Err(Error::kinded(verb, path, io::ErrorKind::InvalidInput)),
-        }
-        let attributes = match &self.overlay.node(node).origin {
-            Origin::New(_) if keep => return Ok(node),
-            Origin::New(new) => new.attributes.clone(),
-            Origin::Disk { base, meta } => Attributes {
-                mode: Some(self.overlay.node(node).mode.unwrap_or(meta.mode)),
-                owner: Some((meta.uid, meta.gid)),
-                xattrs: self.base.xattrs(verb, base)?,
-            },
-        };
-        let body = NewBody::File(Content::Memory(Vec::new()));
-        let fresh = self.overlay.add(Origin::New(NewNode { body, attributes }));
-        self.overlay.slot(&self.base, verb, dir, &name)?.now = Some(fresh);
-        Ok(fresh)
-    }
-
-    /// Puts a new file at `path` and fills it. Where that fails, what was there before is there again: a caller who goes
-    /// on after the error must not commit a part of a file.
-    fn fill<T>(
-        &mut self,
-        verb: &'static str,
-        path: &RelPath,
-        fill: impl FnOnce(&mut Self, NodeId) -> Result<T>,
-    ) -> Result<T> {
-        let (dir, name) = self.parent(verb, path)?;
-        let before = self.overlay.slot(&self.base, verb, dir, &name)?.now;
-        let node = self.new_file(verb, path)?;
-        let filled = fill(self, node);
-        if filled.is_err() {
-            self.overlay.slot(&self.base, verb, dir, &name)?.now = before;
-        }
-        filled
-    }
-
-    fn base_of(&self, found: Option<Found>) -> Option<RelPath> {
-        match found? {
-            Found::Disk { base, .. } => Some(base),
-            Found::Node(id) => self.overlay.base(id).cloned(),
-        }
-    }
-
-    pub(super) fn content_mut(&mut self, node: NodeId) -> &mut Content {
-        self.overlay.content_mut(node)
-    }
-
-    /// Fills a new, empty file with the contents of one on the disk; gives its length.
-    fn fill_from(&mut self, node: NodeId, base: &RelPath, path: &RelPath) -> Result<u64> {
-        let source = self.base.open("copy", base)?;
-        let size = self.base.disk().stat_file(&source).map_err(Error::io("copy", base))?.size;
-        if size > self.engine.options().inline_max {
-            self.spill(node)?;
-        }
-        let Self { overlay, base: look, .. } = self;
-        match overlay.content_mut(node) {
-            Content::Memory(bytes) => {
-                *bytes = treewal_vfs::read_all(look.disk(), &source, u64::MAX).map_err(Error::io("copy", base))?;
-                Ok(bytes.len() as u64)
-            }
-            Content::Staged(Staged { file, len, .. }) => {
-                copy_contents(look.disk(), &source, file).map_err(Error::io("copy to", path))?;
-                *len = look.disk().stat_file(file).map_err(Error::io("copy to", path))?.size;
-                Ok(*len)
-            }
-        }
-    }
-
-    fn spill(&mut self, node: NodeId) -> Result<()> {
-        let stage = self.stage()?;
-        self.content_mut(node).spill(&stage)
-    }
-
-    pub(super) fn write_content(&mut self, node: NodeId, path: &RelPath, buf: &[u8], offset: u64) -> Result<()> {
-        let end = offset.saturating_add(buf.len() as u64);
-        if matches!(self.content_mut(node), Content::Memory(_)) && end > self.engine.options().inline_max {
-            self.spill(node)?;
-        }
-        let Self { overlay, base, .. } = self;
-        overlay.content_mut(node).write_at(base.disk(), buf, offset).map_err(Error::io("write", path))
     }
 
     pub(super) fn overlay_and_base(&mut self) -> (&mut Overlay, &super::Base) {

@@ -1,10 +1,11 @@
 //! The contents of a new file: in memory while they are small, in the stage once they are not.
 
 use std::io;
+use std::sync::Arc;
 
-use treewal_vfs::{Disk, File, write_all};
+use treewal_vfs::{Disk, File, Open, write_all};
 
-use crate::engine::Stage;
+use crate::engine::{Stage, slot_name};
 use crate::{Error, Result};
 
 /// Contents that no reader of the tree sees yet.
@@ -15,10 +16,34 @@ pub(crate) enum Content {
     Staged(Staged),
 }
 
+/// Contents in a slot of the stage. The file is open while it is written to; between that, only a few are.
 pub(crate) struct Staged {
     pub(crate) slot: u64,
-    pub(crate) file: File,
     pub(crate) len: u64,
+    stage: Arc<Stage>,
+    file: Option<File>,
+}
+
+impl Staged {
+    /// The file, to be kept open from here on.
+    pub(crate) fn open(&mut self) -> io::Result<File> {
+        let file = self.reopen()?;
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// The file; where it is not open, it is for this once.
+    pub(crate) fn reopen(&self) -> io::Result<File> {
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => self.stage.disk().open(self.stage.dir(), &slot_name(self.slot), Open::ReadWrite),
+        }
+    }
+
+    /// Handles are few, often 1024 to a process, and files of a transaction need not be.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
 }
 
 impl Content {
@@ -41,9 +66,10 @@ impl Content {
                 bytes[start..end].copy_from_slice(buf);
             }
             Self::Staged(staged) => {
-                if let Err(error) = write_all(disk, &staged.file, buf, offset) {
+                let file = staged.open()?;
+                if let Err(error) = write_all(disk, &file, buf, offset) {
                     // What was written of it beyond the end must not become part of the file.
-                    disk.set_len(&staged.file, staged.len)?;
+                    disk.set_len(&file, staged.len)?;
                     return Err(error);
                 }
                 staged.len = staged.len.max(end);
@@ -52,7 +78,7 @@ impl Content {
         Ok(())
     }
 
-    pub(crate) fn read_at(&self, disk: &dyn Disk, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(crate) fn read_at(&mut self, disk: &dyn Disk, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         match self {
             Self::Memory(bytes) => {
                 let rest = bytes.get(to_usize(offset)?..).unwrap_or_default();
@@ -60,7 +86,7 @@ impl Content {
                 buf[..len].copy_from_slice(&rest[..len]);
                 Ok(len)
             }
-            Self::Staged(staged) => disk.read_at(&staged.file, buf, offset),
+            Self::Staged(staged) => disk.read_at(&staged.open()?, buf, offset),
         }
     }
 
@@ -68,7 +94,7 @@ impl Content {
         match self {
             Self::Memory(bytes) => bytes.resize(to_usize(len)?, 0),
             Self::Staged(staged) => {
-                disk.set_len(&staged.file, len)?;
+                disk.set_len(&staged.open()?, len)?;
                 staged.len = len;
             }
         }
@@ -76,13 +102,13 @@ impl Content {
     }
 
     /// Moves contents that outgrow the journal into the stage.
-    pub(crate) fn spill(&mut self, stage: &Stage) -> Result<()> {
+    pub(crate) fn spill(&mut self, stage: &Arc<Stage>) -> Result<()> {
         let Self::Memory(bytes) = self else { return Ok(()) };
         let (slot, file) = stage.create_file()?;
         write_all(stage.disk(), &file, bytes, 0)
             .map_err(|source| Error::from_os("stage", stage.path_of(slot), source))?;
         let len = bytes.len() as u64;
-        *self = Self::Staged(Staged { slot, file, len });
+        *self = Self::Staged(Staged { slot, len, stage: Arc::clone(stage), file: Some(file) });
         Ok(())
     }
 }

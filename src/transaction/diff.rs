@@ -1,10 +1,12 @@
 //! The net difference between the tree and what a transaction wants of it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::mem;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use treewal_journal::record::ModeChange;
-use treewal_vfs::{Identity, RelPath};
+use treewal_journal::record::{Change, LookChange, Owner, Times, XattrChange};
+use treewal_vfs::{Identity, Kind, Meta, RelPath};
 
 use super::overlay::{NewBody, NewNode, NodeId, Origin, Overlay, Slot};
 use super::{Content, Transaction};
@@ -17,15 +19,30 @@ pub(crate) struct Difference {
     /// What stands at `base`.
     pub(crate) prior: Option<Identity>,
     pub(crate) goal: Wanted,
-    /// Permission bits for an entry of the tree.
-    pub(crate) mode: Option<ModeChange>,
+    /// Attributes for an entry of the tree.
+    pub(crate) look: Option<LookChange>,
+    /// Whether that entry has more names, which the journal knows nothing of.
+    pub(crate) shared: bool,
 }
 
 /// What shall stand there.
 pub(crate) enum Wanted {
     Absent,
     New(Fresh),
-    Moved { from: RelPath, identity: Identity },
+    Moved {
+        from: RelPath,
+        identity: Identity,
+    },
+    /// Another name of an entry that stands at `from` in the tree as it is.
+    Linked {
+        from: RelPath,
+        identity: Identity,
+    },
+    /// Another name of the new entry at `of`, which comes before it.
+    Twin {
+        of: RelPath,
+        inside: bool,
+    },
     Kept,
 }
 
@@ -33,6 +50,7 @@ pub(crate) enum Wanted {
 pub(crate) struct Fresh {
     pub(crate) node: NewNode,
     pub(crate) inside: bool,
+    pub(crate) has_twins: bool,
 }
 
 /// One path that a transaction changes, for review.
@@ -58,6 +76,11 @@ pub enum How {
         /// Where it stood.
         from: PathBuf,
     },
+    /// It becomes another name of an entry of the tree.
+    Linked {
+        /// Where that one stood.
+        original: PathBuf,
+    },
     /// Nothing stands here any more.
     Removed,
     /// Permission bits change.
@@ -65,6 +88,8 @@ pub enum How {
         /// To what.
         mode: u32,
     },
+    /// Attributes other than the permission bits change: owner, times, extended attributes.
+    Attributes,
 }
 
 /// A changed name, before anything is taken out of the overlay.
@@ -74,6 +99,12 @@ struct Changed {
     prior: Option<Identity>,
     now: Option<NodeId>,
     inside: bool,
+    /// Whether what stands here now has a name that comes before this one.
+    second: bool,
+}
+
+fn change<T: PartialEq>(to: T, prior: T) -> Option<Change<T>> {
+    (to != prior).then_some(Change { to, prior })
 }
 
 impl Transaction {
@@ -88,7 +119,8 @@ impl Transaction {
     /// them.
     pub(super) fn difference(&mut self) -> Vec<Difference> {
         let changed = self.overlay.changed();
-        changed.into_iter().map(|changed| self.overlay.take(changed)).collect()
+        let mut first = HashMap::new();
+        changed.into_iter().map(|changed| self.overlay.take(changed, &mut first)).collect()
     }
 }
 
@@ -97,6 +129,7 @@ impl Overlay {
     /// as deep as a path is long.
     fn changed(&self) -> Vec<Changed> {
         let mut out = Vec::new();
+        let mut named = BTreeSet::new();
         let mut stack = vec![(Self::ROOT, RelPath::root())];
         while let Some((dir, path)) = stack.pop() {
             let inside = matches!(self.node(dir).origin, Origin::New(_));
@@ -108,11 +141,20 @@ impl Overlay {
                     stack.push((node, path.clone()));
                 }
                 if self.differs(base.as_ref(), slot) {
-                    out.push(Changed { path, base, prior: slot.prior, now: slot.now, inside });
+                    out.push(Changed { path, base, prior: slot.prior, now: slot.now, inside, second: false });
+                } else if let Some(node) = slot.now.filter(|node| self.node(*node).linked) {
+                    named.insert(node);
                 }
             }
         }
         out.sort_by(|a, b| a.path.cmp(&b.path));
+        // Of several names, the one that it had comes first, and then the first that is new.
+        let at_home = |changed: &Changed| changed.now.is_some_and(|node| self.base(node) == changed.base.as_ref());
+        named.extend(out.iter().filter(|changed| at_home(changed)).filter_map(|changed| changed.now));
+        for changed in &mut out {
+            let node = changed.now.filter(|node| self.node(*node).linked);
+            changed.second = !at_home(changed) && node.is_some_and(|node| !named.insert(node));
+        }
         out
     }
 
@@ -120,14 +162,30 @@ impl Overlay {
         match slot.now.map(|id| (id, &self.node(id).origin)) {
             None => slot.prior.is_some(),
             Some((_, Origin::New(_))) => true,
-            Some((id, Origin::Disk { base: stood, .. })) => Some(stood) != base || self.mode_change(id).is_some(),
+            Some((id, Origin::Disk { base: stood, .. })) => Some(stood) != base || self.look_change(id).is_some(),
         }
     }
 
-    fn mode_change(&self, id: NodeId) -> Option<ModeChange> {
+    /// What of the attributes of an entry of the disk is not afterwards as it was before.
+    fn look_change(&self, id: NodeId) -> Option<LookChange> {
         let node = self.node(id);
         let Origin::Disk { meta, .. } = &node.origin else { return None };
-        node.mode.filter(|mode| *mode != meta.mode).map(|mode| ModeChange { mode, prior: meta.mode })
+        let now = node.touched.over(meta);
+        let times = |meta: &Meta| Times { accessed: meta.accessed, modified: meta.modified };
+        let owner = |meta: &Meta| Owner { uid: meta.uid, gid: meta.gid };
+        let xattrs = node.touched.xattrs.iter().filter(|(_, touched)| touched.to != touched.prior);
+        let xattrs = xattrs.map(|(name, touched)| XattrChange {
+            name: name.as_bytes().to_vec(),
+            to: touched.to.clone(),
+            prior: touched.prior.clone(),
+        });
+        let change = LookChange {
+            mode: change(now.mode, meta.mode),
+            owner: change(owner(&now), owner(meta)),
+            times: change(times(&now), times(meta)),
+            xattrs: xattrs.collect(),
+        };
+        (change != LookChange::default()).then_some(change)
     }
 
     fn describe(&self, changed: &Changed) -> PathChange {
@@ -135,20 +193,53 @@ impl Overlay {
             None => How::Removed,
             Some((_, Origin::New(_))) if changed.prior.is_none() => How::Added,
             Some((_, Origin::New(_))) => How::Replaced,
-            Some((id, Origin::Disk { base, meta })) if Some(base) == changed.base.as_ref() => {
-                How::Mode { mode: self.node(id).mode.unwrap_or(meta.mode) }
+            Some((id, Origin::Disk { base, .. })) if Some(base) == changed.base.as_ref() => {
+                match self.look_change(id) {
+                    Some(LookChange { mode: Some(mode), owner: None, times: None, xattrs }) if xattrs.is_empty() => {
+                        How::Mode { mode: mode.to }
+                    }
+                    _ => How::Attributes,
+                }
             }
+            Some((_, Origin::Disk { base, .. })) if changed.second => How::Linked { original: base.to_path() },
+            Some((_, Origin::Disk { base, .. })) if super::is_own(base) => match changed.prior {
+                None => How::Added,
+                Some(_) => How::Replaced,
+            },
             Some((_, Origin::Disk { base, .. })) => How::Moved { from: base.to_path() },
         };
         PathChange { path: changed.path.to_path(), how }
     }
 
-    fn take(&mut self, changed: Changed) -> Difference {
-        let Changed { path, base, prior, now, inside } = changed;
-        let mode = now.and_then(|id| self.mode_change(id));
+    fn take(&mut self, changed: Changed, first: &mut HashMap<NodeId, RelPath>) -> Difference {
+        let Changed { path, base, prior, now, inside, second } = changed;
+        let has_twins = now.is_some_and(|id| self.node(id).linked);
+        // The attributes are those of all its names.
+        let look = now.filter(|_| !second).and_then(|id| self.look_change(id));
+        let links = now.map_or(0, |id| match &self.node(id).origin {
+            Origin::Disk { meta, .. } if meta.kind != Kind::Dir => meta.links,
+            _ => 0,
+        });
+        let shared = look.is_some() && links > 1;
+        if let Some(id) = now.filter(|_| has_twins) {
+            if let (Some(of), Origin::New(_)) = (first.get(&id), &self.node(id).origin) {
+                return Difference {
+                    path,
+                    base,
+                    prior,
+                    goal: Wanted::Twin { of: of.clone(), inside },
+                    look,
+                    shared: false,
+                };
+            }
+            first.insert(id, path.clone());
+        }
         let goal = match now.map(|id| &mut self.node_mut(id).origin) {
             None => Wanted::Absent,
             Some(Origin::Disk { base: stood, .. }) if Some(&*stood) == base.as_ref() => Wanted::Kept,
+            Some(Origin::Disk { base: stood, meta }) if second => {
+                Wanted::Linked { from: stood.clone(), identity: meta.identity() }
+            }
             Some(Origin::Disk { base: stood, meta }) => {
                 Wanted::Moved { from: stood.clone(), identity: meta.identity() }
             }
@@ -158,9 +249,13 @@ impl Overlay {
                     NewBody::File(content) => NewBody::File(mem::replace(content, Content::Memory(Vec::new()))),
                     NewBody::Symlink(target) => NewBody::Symlink(mem::take(target)),
                 };
-                Wanted::New(Fresh { node: NewNode { body, attributes: mem::take(&mut new.attributes) }, inside })
+                Wanted::New(Fresh {
+                    node: NewNode { body, attributes: mem::take(&mut new.attributes) },
+                    inside,
+                    has_twins,
+                })
             }
         };
-        Difference { path, base, prior, goal, mode }
+        Difference { path, base, prior, goal, look, shared }
     }
 }

@@ -37,6 +37,12 @@ impl<'tx> StagedFile<'tx> {
     }
 }
 
+impl Drop for StagedFile<'_> {
+    fn drop(&mut self) {
+        self.tx.rest(self.node);
+    }
+}
+
 impl Write for StagedFile<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.tx.write_content(self.node, &self.path, buf, self.position).map_err(io::Error::from)?;

@@ -3,10 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use treewal_vfs::{Kind, Meta, read_all};
+use treewal_vfs::{Kind, Meta, Time, read_all};
 
-use super::overlay::{Found, NewBody, NewNode, NodeId, Origin};
+use super::attributes::to_system_time;
+use super::overlay::{Attributes, Found, NewBody, NewNode, NodeId, Origin};
 use super::{Content, Transaction};
 use crate::{Error, Result};
 
@@ -19,6 +21,10 @@ pub struct Metadata {
     kind: Kind,
     len: u64,
     mode: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    accessed: Option<Time>,
+    modified: Option<Time>,
 }
 
 impl Metadata {
@@ -58,6 +64,30 @@ impl Metadata {
     pub fn mode(&self) -> Option<u32> {
         self.mode
     }
+
+    /// User that owns it; `None` for a new entry that gets this process's own.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        self.uid
+    }
+
+    /// Group that owns it; `None` as for [`uid`](Self::uid).
+    #[must_use]
+    pub fn gid(&self) -> Option<u32> {
+        self.gid
+    }
+
+    /// Time of last access; `None` for a new entry, unless it was set.
+    #[must_use]
+    pub fn accessed(&self) -> Option<SystemTime> {
+        self.accessed.and_then(to_system_time)
+    }
+
+    /// Time of last modification; `None` for a new entry, unless it was set.
+    #[must_use]
+    pub fn modified(&self) -> Option<SystemTime> {
+        self.modified.and_then(to_system_time)
+    }
 }
 
 /// One entry of a directory, as [`Transaction::read_dir`] lists it.
@@ -96,7 +126,9 @@ impl Transaction {
                 Origin::New(NewNode { body: NewBody::File(content), .. }) => match content {
                     Content::Memory(bytes) => Ok(bytes.clone()),
                     Content::Staged(staged) => {
-                        read_all(self.base.disk(), &staged.file, READ_BYTES_MAX).map_err(Error::io("read", &path))
+                        let file = staged.reopen();
+                        let read = file.and_then(|file| read_all(self.base.disk(), &file, READ_BYTES_MAX));
+                        read.map_err(Error::io("read", &path))
                     }
                 },
                 Origin::New(NewNode { body: NewBody::Dir, .. }) => {
@@ -160,22 +192,26 @@ impl Transaction {
         let path = Self::path(path)?;
         let found = self.overlay.find(&self.base, "look at", &path)?;
         match found.ok_or_else(|| Error::kinded("look at", &path, io::ErrorKind::NotFound))? {
-            Found::Disk { meta, .. } => Ok(of_disk(&meta, None)),
+            Found::Disk { meta, .. } => Ok(of_disk(&meta)),
             Found::Node(id) => Ok(self.node_metadata(id)),
         }
     }
 
-    fn node_metadata(&self, id: NodeId) -> Metadata {
+    pub(super) fn node_metadata(&self, id: NodeId) -> Metadata {
         let node = self.overlay.node(id);
         match &node.origin {
-            Origin::Disk { meta, .. } => of_disk(meta, node.mode),
+            Origin::Disk { meta, .. } => of_disk(&node.touched.over(meta)),
             Origin::New(new) => {
                 let len = match &new.body {
                     NewBody::Dir => 0,
                     NewBody::File(content) => content.len(),
                     NewBody::Symlink(target) => target.len() as u64,
                 };
-                Metadata { kind: new.kind(), len, mode: new.attributes.mode }
+                let Attributes { mode, owner, given, accessed, modified, .. } = &new.attributes;
+                let (mode, accessed, modified) = (*mode, *accessed, *modified);
+                let (uid, gid) = owner.unzip();
+                let (uid, gid) = (given.0.or(uid), given.1.or(gid));
+                Metadata { kind: new.kind(), len, mode, uid, gid, accessed, modified }
             }
         }
     }
@@ -235,6 +271,14 @@ impl Transaction {
     }
 }
 
-fn of_disk(meta: &Meta, mode: Option<u32>) -> Metadata {
-    Metadata { kind: meta.kind, len: meta.size, mode: Some(mode.unwrap_or(meta.mode)) }
+fn of_disk(meta: &Meta) -> Metadata {
+    Metadata {
+        kind: meta.kind,
+        len: meta.size,
+        mode: Some(meta.mode),
+        uid: Some(meta.uid),
+        gid: Some(meta.gid),
+        accessed: Some(meta.accessed),
+        modified: Some(meta.modified),
+    }
 }

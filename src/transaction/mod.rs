@@ -1,19 +1,26 @@
 //! Staged transactions: operations gather in an overlay that reads its own writes; the tree changes at the commit.
 
+mod acl;
+mod adopt;
+mod attributes;
 mod base;
 mod change;
 mod content;
 mod diff;
 mod expect;
 mod file;
+mod fill;
+mod link;
 mod look;
 mod overlay;
+mod publish;
 mod rename;
 
 use std::sync::Arc;
 
 use treewal_vfs::{Identity, RelPath};
 
+pub use attributes::FileTimes;
 pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};
@@ -21,11 +28,14 @@ pub use diff::{How, PathChange};
 pub use expect::Expect;
 pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
-use overlay::Overlay;
 pub(crate) use overlay::{Attributes, NewBody, NewNode};
+use overlay::{NodeId, Overlay};
+pub use publish::Publish;
+pub(crate) use publish::is_own;
 
 use crate::engine::{Engine, Stage};
-use crate::{Receipt, Result};
+use crate::{Outcome, Receipt, Result};
+use adopt::Adopted;
 
 /// A staged transaction: begun with [`Tree::begin`](crate::Tree::begin), ended with [`commit`](Self::commit),
 /// [`rollback`](Self::rollback) or by dropping it, which rolls back.
@@ -36,11 +46,16 @@ use crate::{Receipt, Result};
 /// entries of their own and never followed, neither at the end of a path nor on the way.
 #[must_use = "dropping a transaction rolls it back"]
 pub struct Transaction {
-    engine: Arc<Engine>,
     base: Base,
     overlay: Overlay,
     stage: Option<Arc<Stage>>,
+    /// New files in the stage that are open though nobody writes to them.
+    kept_open: Vec<NodeId>,
     expectations: Vec<Expectation>,
+    /// What stands in the stage to be published.
+    adopted: Vec<Adopted>,
+    /// The last to go: it gives the stage back, which contents above still hold.
+    engine: Arc<Engine>,
 }
 
 /// Something that must still hold at the commit.
@@ -49,11 +64,27 @@ pub(crate) struct Expectation {
     pub(crate) identity: Option<Identity>,
 }
 
+/// What a commit is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) difference: Vec<Difference>,
+    pub(crate) expectations: Vec<Expectation>,
+}
+
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let base = Base::new(Arc::clone(engine.disk()), engine.root().clone());
         let overlay = Overlay::new(*engine.root_meta());
-        Self { engine, base, overlay, stage: None, expectations: Vec::new() }
+        Self {
+            base,
+            overlay,
+            stage: None,
+            kept_open: Vec::new(),
+            expectations: Vec::new(),
+            adopted: Vec::new(),
+            engine,
+        }
     }
 
     /// Makes all changes happen: wholly, or not at all. A transaction without a net change writes nothing.
@@ -67,16 +98,33 @@ impl Transaction {
     /// of the disk. [`Error::outcome`](crate::Error::outcome) tells whether the tree is untouched, was put back, or is
     /// undecided until it is opened again.
     pub fn commit(mut self) -> Result<Receipt> {
-        let difference = self.difference();
-        let engine = Arc::clone(&self.engine);
-        let receipt = engine.commit(&self.base, difference, &self.expectations);
+        let Parts { base, engine, difference, expectations } = self.take_parts();
+        let receipt = engine.commit(base, difference, &expectations);
+        self.settle(&receipt);
         drop(self);
         receipt
     }
 
     /// What a commit is made of, taken out of the transaction.
-    pub(crate) fn take_parts(&mut self) -> (Arc<Engine>, Vec<Difference>, Vec<Expectation>) {
-        (Arc::clone(&self.engine), self.difference(), std::mem::take(&mut self.expectations))
+    pub(crate) fn take_parts(&mut self) -> Parts<'_> {
+        let difference = self.difference();
+        let mut expectations = std::mem::take(&mut self.expectations);
+        // What is linked to is not replaced: nothing else compares it with what the transaction saw.
+        expectations.extend(difference.iter().filter_map(|change| match &change.goal {
+            Wanted::Linked { from, identity } => Some(Expectation { path: from.clone(), identity: Some(*identity) }),
+            _ => None,
+        }));
+        Parts { base: &self.base, engine: Arc::clone(&self.engine), difference, expectations }
+    }
+
+    /// What became of it decides what becomes of what it took into the stage.
+    pub(crate) fn settle(&mut self, receipt: &Result<Receipt>) {
+        match receipt {
+            Ok(_) => self.adopted.drain(..).for_each(|adopted| adopted.forget()),
+            // The next opening decides what becomes of it.
+            Err(error) if error.outcome() == Outcome::Undecided => self.adopted.clear(),
+            Err(_) => {}
+        }
     }
 
     /// Gives all changes up. The tree was never touched; what was staged is removed.
@@ -107,6 +155,7 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        self.adopted.drain(..).rev().for_each(|adopted| adopted.give_back());
         // Slots that the commit took over are no longer ours: they are gone from the overlay's contents then.
         let Some(stage) = self.stage.take() else { return };
         for slot in self.overlay.staged_slots() {

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Identity, Kind, Meta, RelPath};
+use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
+use super::attributes::Touched;
 use super::base::Base;
 use super::content::Content;
 use crate::{Error, Result};
@@ -24,8 +25,10 @@ pub(crate) struct Node {
     pub(crate) origin: Origin,
     /// What changed in this directory: names that are not here are as on the disk.
     pub(crate) children: BTreeMap<OsString, Slot>,
-    /// Permission bits that the transaction set on an entry of the disk.
-    pub(crate) mode: Option<u32>,
+    /// Attributes that the transaction set on an entry of the disk.
+    pub(crate) touched: Touched,
+    /// Whether the transaction gave it another name.
+    pub(crate) linked: bool,
 }
 
 /// Where a node comes from.
@@ -52,7 +55,12 @@ pub(crate) enum NewBody {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attributes {
     pub(crate) mode: Option<u32>,
+    /// That of the file it replaces, as far as this process may give it.
     pub(crate) owner: Option<(u32, u32)>,
+    /// What the transaction asked for, user and group: it fails where it cannot have it.
+    pub(crate) given: (Option<u32>, Option<u32>),
+    pub(crate) accessed: Option<Time>,
+    pub(crate) modified: Option<Time>,
     pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
@@ -92,7 +100,7 @@ impl Overlay {
 
     pub(crate) fn new(root: Meta) -> Self {
         let origin = Origin::Disk { base: RelPath::root(), meta: root };
-        Self { nodes: vec![Node { origin, children: BTreeMap::new(), mode: None }] }
+        Self { nodes: vec![Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false }] }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {
@@ -104,7 +112,7 @@ impl Overlay {
     }
 
     pub(crate) fn add(&mut self, origin: Origin) -> NodeId {
-        self.nodes.push(Node { origin, children: BTreeMap::new(), mode: None });
+        self.nodes.push(Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false });
         NodeId(self.nodes.len() - 1)
     }
 
@@ -126,18 +134,16 @@ impl Overlay {
     /// What `path` leads to; `None` where nothing stands. Every component but the last must be a directory.
     pub(crate) fn find(&self, disk: &Base, verb: &'static str, path: &RelPath) -> Result<Option<Found>> {
         let mut at = Found::Node(Self::ROOT);
-        let mut so_far = RelPath::root();
-        for name in path.components() {
+        for (depth, name) in path.components().enumerate() {
             match self.kind_of(&at) {
                 Kind::Dir => {}
-                Kind::Symlink => return Err(Error::ThroughSymlink { path: so_far.to_path() }),
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(path, depth).to_path() }),
                 _ => return Err(Error::kinded(verb, path, io::ErrorKind::NotADirectory)),
             }
-            so_far = so_far.join(name);
             match self.child(disk, verb, &at, name)? {
                 Some(child) => at = child,
                 // Only the last name may be free; a missing directory on the way is "not found" in any case.
-                None if so_far.depth() == path.depth() => return Ok(None),
+                None if depth + 1 == path.depth() => return Ok(None),
                 None => return Err(Error::kinded(verb, path, io::ErrorKind::NotFound)),
             }
         }
@@ -172,14 +178,12 @@ impl Overlay {
     /// The node of the directory at `path`, made part of the overlay, so that names in it can change.
     pub(crate) fn dir_node(&mut self, disk: &Base, verb: &'static str, path: &RelPath) -> Result<NodeId> {
         let mut at = Self::ROOT;
-        let mut so_far = RelPath::root();
-        for name in path.components() {
-            so_far = so_far.join(name);
+        for (depth, name) in path.components().enumerate() {
             let next = self.slot(disk, verb, at, name)?.now;
             let next = next.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))?;
             match self.kind(next) {
                 Kind::Dir => at = next,
-                Kind::Symlink => return Err(Error::ThroughSymlink { path: so_far.to_path() }),
+                Kind::Symlink => return Err(Error::ThroughSymlink { path: upto(path, depth + 1).to_path() }),
                 _ => return Err(Error::kinded(verb, path, io::ErrorKind::NotADirectory)),
             }
         }
@@ -198,6 +202,45 @@ impl Overlay {
             }
         }
         Ok(self.node_mut(dir).children.entry(name.to_os_string()).or_insert(fresh))
+    }
+
+    /// Puts an entry, or nothing, under a name of a directory, whose time of modification is then that of the commit.
+    pub(crate) fn put(
+        &mut self,
+        disk: &Base,
+        verb: &'static str,
+        (dir, name): (NodeId, &OsStr),
+        now: Option<NodeId>,
+    ) -> Result<()> {
+        self.slot(disk, verb, dir, name)?.now = now;
+        *self.modified_mut(dir) = None;
+        Ok(())
+    }
+
+    /// The time of modification that was set.
+    pub(crate) fn modified_mut(&mut self, id: NodeId) -> &mut Option<Time> {
+        let node = self.node_mut(id);
+        match &mut node.origin {
+            Origin::New(new) => &mut new.attributes.modified,
+            Origin::Disk { .. } => &mut node.touched.modified,
+        }
+    }
+
+    /// Whether the transaction has changed a name in the directory, or beneath it.
+    pub(crate) fn is_touched(&self, dir: NodeId) -> bool {
+        !self.node(dir).children.is_empty()
+    }
+
+    /// The names in a directory.
+    pub(crate) fn names(&self, disk: &Base, verb: &'static str, dir: NodeId) -> Result<Vec<OsString>> {
+        let children = &self.node(dir).children;
+        let mut names: Vec<OsString> =
+            children.iter().filter(|(_, slot)| slot.now.is_some()).map(|(name, _)| name.clone()).collect();
+        if let Some(base) = self.base(dir) {
+            let there = disk.list(verb, base)?.into_iter().map(|entry| entry.name);
+            names.extend(there.filter(|name| !children.contains_key(name)));
+        }
+        Ok(names)
     }
 
     /// Whether the directory holds nothing.
@@ -235,4 +278,9 @@ impl Overlay {
     pub(crate) fn changed_names(&self) -> usize {
         self.nodes.iter().map(|node| node.children.len()).sum()
     }
+}
+
+/// The first `depth` components of a path.
+pub(super) fn upto(path: &RelPath, depth: usize) -> RelPath {
+    path.ancestors().nth(depth).unwrap_or_else(|| path.clone())
 }

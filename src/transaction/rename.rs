@@ -40,8 +40,8 @@ impl Transaction {
                 _ => {}
             }
         }
-        self.overlay.slot(&self.base, verb, from_dir, &from_name)?.now = None;
-        self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now = Some(moving);
+        self.overlay.put(&self.base, verb, (from_dir, &from_name), None)?;
+        self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(moving))?;
         Ok(())
     }
 
@@ -59,8 +59,8 @@ impl Transaction {
         if a != b && (a.starts_with(&b) || b.starts_with(&a)) {
             return Err(Error::kinded(verb, &b, io::ErrorKind::InvalidInput));
         }
-        self.overlay.slot(&self.base, verb, dir_a, &name_a)?.now = Some(node_b);
-        self.overlay.slot(&self.base, verb, dir_b, &name_b)?.now = Some(node_a);
+        self.overlay.put(&self.base, verb, (dir_a, &name_a), Some(node_b))?;
+        self.overlay.put(&self.base, verb, (dir_b, &name_b), Some(node_a))?;
         Ok(())
     }
 

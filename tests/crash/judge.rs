@@ -1,10 +1,11 @@
 //! What must hold after a crash, before and after recovery.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 
 use treewal::{Durability, RecoveryReport};
 use treewal_vfs::sim::SimDisk;
-use treewal_vfs::{Kind, RelPath};
+use treewal_vfs::{Kind, RelPath, Time};
 
 /// What a tree holds, as far as it matters to anybody.
 pub(crate) type Dump = BTreeMap<RelPath, Seen>;
@@ -15,7 +16,16 @@ pub(crate) struct Seen {
     pub(crate) mode: u32,
     pub(crate) contents: Vec<u8>,
     pub(crate) target: Option<Vec<u8>>,
+    pub(crate) owner: (u32, u32),
+    pub(crate) xattrs: BTreeMap<OsString, Vec<u8>>,
+    /// The first name of the same inode, where it has several.
+    pub(crate) first_link: Option<RelPath>,
+    /// The time of modification, where a workload set it: to one long gone.
+    pub(crate) set: Option<Time>,
 }
+
+/// What workloads set lies before this, in seconds; what the disk's clock says does not.
+const LONG_GONE: i64 = 1_000_000;
 
 /// What a crash may lead to.
 pub(crate) struct Expected<'a> {
@@ -35,13 +45,34 @@ impl<'a> Expected<'a> {
 
 /// The tree without treewal's own directory.
 pub(crate) fn dump(disk: &SimDisk) -> Dump {
-    let nodes = disk.dump().into_iter();
     let own = RelPath::new(".treewal").unwrap();
+    let nodes: Vec<_> =
+        disk.dump().into_iter().filter(|(path, _)| !path.is_root() && !path.starts_with(&own)).collect();
+    // A name in the stage is none that anybody sees.
+    let mut names: BTreeMap<RelPath, Vec<RelPath>> = BTreeMap::new();
+    for (path, node) in &nodes {
+        if let Some(first) = &node.first_link {
+            names.entry(first.clone()).or_default().push(path.clone());
+        }
+    }
     nodes
-        .filter(|(path, _)| !path.is_root() && !path.starts_with(&own))
+        .into_iter()
         .map(|(path, node)| {
             let target = node.target.map(|target| target.as_encoded_bytes().to_vec());
-            (path, Seen { kind: node.kind, mode: node.mode, contents: node.contents.to_vec(), target })
+            let seen = Seen {
+                kind: node.kind,
+                mode: node.mode,
+                contents: node.contents,
+                target,
+                owner: (node.uid, node.gid),
+                xattrs: node.xattrs,
+                first_link: node.first_link.and_then(|first| match names.get(&first).map(Vec::as_slice) {
+                    Some([first, _, ..]) => Some(first.clone()),
+                    _ => None,
+                }),
+                set: Some(node.modified).filter(|modified| modified.secs < LONG_GONE),
+            };
+            (path, seen)
         })
         .collect()
 }
@@ -92,7 +123,9 @@ fn differences(found: &Dump, expected: &Expected<'_>) -> String {
         None => "absent".to_owned(),
         Some(seen) => {
             let head: String = seen.contents.iter().take(12).map(|byte| char::from(*byte)).collect();
-            format!("{:?} {:04o} {} bytes {head:?}", seen.kind, seen.mode, seen.contents.len())
+            let Seen { kind, mode, contents, owner, xattrs, first_link, set, .. } = seen;
+            let len = contents.len();
+            format!("{kind:?} {mode:04o} {owner:?} {xattrs:?} {first_link:?} {set:?} {len} bytes {head:?}")
         }
     };
     let mut lines = Vec::new();

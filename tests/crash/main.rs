@@ -7,11 +7,14 @@
     reason = "a test fails by panicking, and counts out loud"
 )]
 
+mod entries;
 mod judge;
+mod publish;
 mod rig;
 mod together;
 mod workloads;
 
+use entries::{attributes, links};
 use rig::{Plan, explore};
 use treewal::Durability;
 use workloads::{Workload, directories, guards, sequences, transactions};
@@ -32,6 +35,18 @@ fn under_durability_tree_each_file_is_old_or_new_even_before_recovery() {
     run(&transactions(), Durability::Tree);
     run(&directories(), Durability::Tree);
     run(&sequences(), Durability::Tree);
+}
+
+#[test]
+fn attributes_survive_what_contents_survive() {
+    run(&attributes(), Durability::Journal);
+    run(&attributes(), Durability::Tree);
+}
+
+#[test]
+fn names_of_one_entry_stay_names_of_one_entry() {
+    run(&links(), Durability::Journal);
+    run(&links(), Durability::Tree);
 }
 
 #[test]

@@ -61,11 +61,11 @@ pub(crate) fn tree_of_files(disk: &SimDisk) {
 
 pub(crate) type Body = fn(&mut Transaction) -> treewal::Result<()>;
 
-fn staged(name: &'static str, body: Body) -> Workload {
+pub(crate) fn staged(name: &'static str, body: Body) -> Workload {
     sequence(name, &[body])
 }
 
-fn sequence(name: &'static str, bodies: &[Body]) -> Workload {
+pub(crate) fn sequence(name: &'static str, bodies: &[Body]) -> Workload {
     let step = |body: Body| -> Step { Box::new(move |tree: &Tree, _: &SimDisk| tree.transaction(body).is_ok()) };
     Workload { name, prepare: tree_of_files, steps: bodies.iter().copied().map(step).collect(), staged: true }
 }

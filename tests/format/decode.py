@@ -185,17 +185,23 @@ class Payload:
 
 TIME = {"seconds": "signed", "nanoseconds": 32}
 IDENTITY = {"kind": "file kind", "inode": 64, "born": TIME, "size": 64, "modified": TIME}
+OWNER = {"user": 32, "group": 32}
+TIMES = {"accessed": TIME, "modified": TIME}
 NEW = {"slot": 64, "inner": "bytes", "identity": IDENTITY, "mode": 32, "owner": 32, "group": 32,
-       "xattrs": [{"name": "bytes", "value": "bytes"}], "body": "body"}
+       "xattrs": [{"name": "bytes", "value": "bytes"}], "times": ({"new": TIMES, "old": TIMES},), "body": "body"}
+LOOK = {"mode": ({"new": 32, "old": 32},), "owner": ({"new": OWNER, "old": OWNER},),
+        "times": ({"new": TIMES, "old": TIMES},),
+        "xattrs": [{"name": "bytes", "new": ("bytes",), "old": ("bytes",)}]}
 FILE_KINDS = ["file", "directory", "symlink", "fifo", "socket", "character device", "block device"]
 VARIANTS = {
     "file kind": [(name, {}) for name in FILE_KINDS],
-    "body": [("directory", {}), ("inline", {"bytes": "bytes"}), ("staged", {}), ("symlink", {"target": "bytes"})],
+    "body": [("directory", {}), ("inline", {"bytes": "bytes"}), ("staged", {}), ("symlink", {"target": "bytes"}),
+             ("link", {"from": "bytes"})],
     "goal": [("absent", {}), ("new", NEW), ("moved", {"from": "bytes", "identity": IDENTITY}), ("kept", {})],
     "record": [
         ("begin", {"transaction": 64, "stage": "string", "barrier": "boolean"}),
         ("intent", {"path": "bytes", "base": ("bytes",), "prior": (IDENTITY,), "goal": "goal",
-                    "mode": ({"new": 32, "old": 32},)}),
+                    "look": (LOOK,)}),
         ("commit", {"transaction": 64, "intents": 32, "at": TIME}),
         ("rollback", {"transaction": 64}),
         ("attempt", {"transaction": 64, "number": 32, "reason": "string"}),

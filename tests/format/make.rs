@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use treewal_journal::record::{Begin, Body, Goal, Guard, Intent, ModeChange, New, PathBytes, Record};
+use treewal_journal::record::{
+    Begin, Body, Change, Goal, Guard, Intent, LookChange, New, Owner, PathBytes, Record, Times, XattrChange,
+};
 use treewal_journal::{Log, LogOptions, Lsn, Reader, SEGMENT_BYTES_MIN, Scan, TreeId, repair};
 use treewal_vfs::{Dir, Disk, Identity, Kind, RealDisk, Time};
 
@@ -120,8 +122,13 @@ fn identity(kind: Kind) -> Identity {
     }
 }
 
+fn times() -> Change<Times> {
+    let at = |secs| Time { secs, nanos: 123_456_789 };
+    Change { to: Times { accessed: at(1), modified: at(-1) }, prior: Times { accessed: at(2), modified: at(i64::MAX) } }
+}
+
 fn intent(name: &[u8], goal: Goal) -> Record {
-    Record::Intent(Intent { path: path(name), base: None, prior: None, goal, mode: None })
+    Record::Intent(Intent { path: path(name), base: None, prior: None, goal, look: None })
 }
 
 fn file(body: Body) -> Goal {
@@ -133,6 +140,7 @@ fn file(body: Body) -> Goal {
         uid: 1000,
         gid: 65_536,
         xattrs: vec![(b"user.a".to_vec(), vec![0, 0xff]), (b"user.b".to_vec(), Vec::new())],
+        times: matches!(body, Body::Staged).then(times),
         body,
     })
 }
@@ -144,7 +152,15 @@ pub(crate) fn every_record() -> Vec<Record> {
         base: Some(path(b"b")),
         prior: Some(identity(Kind::BlockDevice)),
         goal: Goal::Kept,
-        mode: Some(ModeChange { mode: 0o7777, prior: 0 }),
+        look: Some(LookChange {
+            mode: Some(Change { to: 0o7777, prior: 0 }),
+            owner: Some(Change { to: Owner { uid: 0, gid: 251 }, prior: Owner { uid: u32::MAX, gid: 1 } }),
+            times: Some(times()),
+            xattrs: vec![
+                XattrChange { name: b"user.a".to_vec(), to: Some(Vec::new()), prior: None },
+                XattrChange { name: b"user.b".to_vec(), to: None, prior: Some(vec![0, 0xff]) },
+            ],
+        }),
     };
     vec![
         Record::Begin(Begin { txn: 1, stage: "s-1".into(), barrier: true }),
@@ -153,6 +169,7 @@ pub(crate) fn every_record() -> Vec<Record> {
         intent(b"inline", file(Body::Inline(b"hello".to_vec()))),
         intent(b"staged", file(Body::Staged)),
         intent(b"link", file(Body::Symlink(b"../x".to_vec()))),
+        intent(b"another name", file(Body::Link { from: path(b"c") })),
         intent(b"", Goal::Moved { from: path(b"c"), identity: identity(Kind::Dir) }),
         Record::Intent(kept),
         Record::Commit { txn: 1, intents: 7, at: Time { secs: i64::MIN, nanos: u32::MAX } },

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use treewal_journal::record::{Body, Goal, Intent, New, Record};
+use treewal_journal::record::{Body, Change, Goal, Intent, LookChange, New, Owner, Record, Times};
 use treewal_journal::{Error, Reader, Scan, Tail};
 use treewal_vfs::{Disk, Identity, Kind, RealDisk, Time};
 
@@ -91,7 +91,7 @@ fn intent(intent: &Intent) -> Value {
     json!({
         "is": "intent", "path": hex(&intent.path.0), "base": intent.base.as_ref().map(|base| hex(&base.0)),
         "prior": intent.prior.as_ref().map(identity), "goal": goal,
-        "mode": intent.mode.map(|mode| json!({ "new": mode.mode, "old": mode.prior })),
+        "look": intent.look.as_ref().map(look),
     })
 }
 
@@ -103,11 +103,31 @@ fn new(new: &New) -> Value {
         Body::Inline(bytes) => json!({ "is": "inline", "bytes": hex(bytes) }),
         Body::Staged => json!({ "is": "staged" }),
         Body::Symlink(target) => json!({ "is": "symlink", "target": hex(target) }),
+        Body::Link { from } => json!({ "is": "link", "from": hex(&from.0) }),
     };
     json!({
         "is": "new", "slot": new.slot, "inner": hex(&new.inner.0), "identity": identity(&new.identity), "mode": new.mode,
-        "owner": new.uid, "group": new.gid, "xattrs": xattrs, "body": body,
+        "owner": new.uid, "group": new.gid, "xattrs": xattrs, "times": new.times.as_ref().map(times), "body": body,
     })
+}
+
+fn look(look: &LookChange) -> Value {
+    let owner = |owner: &Owner| json!({ "user": owner.uid, "group": owner.gid });
+    let xattrs = look.xattrs.iter().map(|xattr| {
+        let value = |value: &Option<Vec<u8>>| value.as_ref().map(|value| hex(value));
+        json!({ "name": hex(&xattr.name), "new": value(&xattr.to), "old": value(&xattr.prior) })
+    });
+    json!({
+        "mode": look.mode.map(|mode| json!({ "new": mode.to, "old": mode.prior })),
+        "owner": look.owner.map(|change| json!({ "new": owner(&change.to), "old": owner(&change.prior) })),
+        "times": look.times.as_ref().map(times),
+        "xattrs": xattrs.collect::<Vec<_>>(),
+    })
+}
+
+fn times(change: &Change<Times>) -> Value {
+    let times = |times: &Times| json!({ "accessed": time(times.accessed), "modified": time(times.modified) });
+    json!({ "new": times(&change.to), "old": times(&change.prior) })
 }
 
 fn identity(identity: &Identity) -> Value {

@@ -1,11 +1,12 @@
 //! What is killed.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
-use treewal::Tree;
+use treewal::{FileTimes, Tree};
 use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 use crate::child;
@@ -25,7 +26,7 @@ pub(crate) type Step = fn(&Tree, &Path);
 
 const GUARDED: [&str; 5] = ["a", "b", "d", "large", "fresh"];
 
-pub(crate) static WORKLOADS: [Workload; 10] = [
+pub(crate) static WORKLOADS: [Workload; 13] = [
     Workload { name: "first opening, first commit", steps: &[small], first_open: true, staged: true },
     Workload { name: "staged commit", steps: &[small], first_open: false, staged: true },
     Workload { name: "staged commit of large files", steps: &[large], first_open: false, staged: true },
@@ -37,6 +38,9 @@ pub(crate) static WORKLOADS: [Workload; 10] = [
         first_open: false,
         staged: true,
     },
+    Workload { name: "attributes", steps: &[attributes, attributes], first_open: false, staged: true },
+    Workload { name: "hard links", steps: &[links, small], first_open: false, staged: true },
+    Workload { name: "updates and copies", steps: &[updates, updates], first_open: false, staged: true },
     Workload { name: "guard, commit", steps: &[guard_commit], first_open: false, staged: false },
     Workload { name: "guard, rollback", steps: &[guard_rollback], first_open: false, staged: false },
     Workload { name: "guard of the whole tree, dropped", steps: &[guard_dropped], first_open: false, staged: false },
@@ -155,6 +159,54 @@ fn filling(tree: &Tree, dir: &Path) {
         tx.write("log", vec![b'l'; time + 1])?;
         tx.write("log.1", vec![b'y'; 8_000 + time])?;
         tx.write(format!("n{time}"), vec![b'n'; 8_000])
+    })
+    .unwrap();
+}
+
+/// Attributes of what is there and of what is new, other ones each time.
+fn attributes(tree: &Tree, dir: &Path) {
+    let time = fs::read(dir.join("log")).unwrap().len();
+    let long_gone = FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(time as u64, 5));
+    tree.transaction(|tx| {
+        tx.set_times("a", long_gone)?;
+        tx.set_xattr("b", "user.b", "x".repeat(time))?;
+        tx.set_permissions("d", fs::Permissions::from_mode(0o750))?;
+        tx.create_dir_all("closed/deeper")?;
+        tx.write("closed/deeper/f", "f")?;
+        tx.set_times("closed/deeper/f", long_gone)?;
+        tx.set_permissions("closed/deeper", fs::Permissions::from_mode(0o500))?;
+        tx.set_times("closed", long_gone)?;
+        tx.write("log", vec![b'l'; time + 1])
+    })
+    .unwrap();
+}
+
+fn links(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.hard_link("a", "d/deep/a too")?;
+        tx.write("named", "twice")?;
+        tx.hard_link("named", "d/named too")?;
+        tx.write("b", vec![b'B'; 20_000])?;
+        tx.hard_link("b", "b too")?;
+        tx.rename("log", "e/log")?;
+        tx.hard_link("e/log", "log")?;
+        tx.remove_file("d/x")
+    })
+    .unwrap();
+}
+
+fn updates(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.update("large", |file| {
+            let end = file.seek(SeekFrom::End(0))?;
+            file.write_all(b"a tail")?;
+            file.seek(SeekFrom::Start(end / 2))?;
+            file.write_all(b"a part")
+        })?;
+        tx.append("log", "a line\n")?;
+        tx.copy("large", "large too")?;
+        tx.copy("a", "d/a")?;
+        tx.update("d/a", |file| file.write_all(b"changed"))
     })
     .unwrap();
 }

@@ -149,15 +149,9 @@ fn crash(
 fn whatever_ends_a_random_run_recovery_ends_before_or_after() {
     let cuts = prop::collection::vec((cut(), prop::option::of(cut())), 1..12);
     let durability = prop::sample::select(vec![Durability::Journal, Durability::Journal, Durability::Tree]);
-    check(
-        cases(150),
-        (transactions(), cuts, durability, any::<bool>()),
-        |(mut transactions, cuts, durability, coarse)| {
-            // Bits that are set through one name of a file are not followed to its other names.
-            transactions.iter_mut().for_each(|ops| ops.retain(|op| !coarse || !matches!(op, Op::Chmod(..))));
-            crash(&transactions, &cuts, (durability, coarse))
-        },
-    );
+    check(cases(150), (transactions(), cuts, durability, any::<bool>()), |(transactions, cuts, durability, coarse)| {
+        crash(&transactions, &cuts, (durability, coarse))
+    });
 }
 
 /// States that a random run met, and a recovery once took for something else.

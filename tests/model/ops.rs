@@ -3,9 +3,10 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
-use treewal::{Error, Transaction};
+use treewal::{Error, FileTimes, Transaction};
 
 /// Contents above this many bytes are staged, not journalled: small, so that tests cross it often.
 pub(crate) const INLINE_MAX: usize = 64;
@@ -27,7 +28,17 @@ pub(crate) enum Op {
     RemoveDir(PathBuf),
     RemoveDirAll(PathBuf),
     Chmod(PathBuf, u32),
+    /// Bytes at an offset of a file that is there.
+    Update(PathBuf, u64, Vec<u8>),
+    HardLink(PathBuf, PathBuf),
+    /// A time of modification long gone, in seconds.
+    SetTime(PathBuf, u64),
+    /// The one extended attribute of the model; `None` removes it.
+    Xattr(PathBuf, Option<u8>),
+    Chown(PathBuf, u32),
 }
+
+pub(crate) const XATTR: &str = "user.model";
 
 /// Where every symlink of the model points: nowhere.
 pub(crate) const TARGET: &str = "no/such/file";
@@ -39,7 +50,9 @@ impl Op {
             Self::Write(path, bytes) => tx.write(path, bytes),
             Self::Append(path, bytes) => tx.append(path, bytes),
             Self::Stream(path, pieces, len) => {
-                let io = |source| Error::Io { verb: "write", path: path.clone(), source };
+                let io = |error: std::io::Error| {
+                    error.downcast().unwrap_or_else(|source| Error::Io { verb: "write", path: path.clone(), source })
+                };
                 let mut file = tx.create(path)?;
                 for (offset, bytes) in pieces {
                     file.seek(SeekFrom::Start(*offset)).and_then(|_| file.write_all(bytes)).map_err(io)?;
@@ -55,6 +68,18 @@ impl Op {
             Self::RemoveFile(path) => tx.remove_file(path),
             Self::RemoveDir(path) => tx.remove_dir(path),
             Self::RemoveDirAll(path) => tx.remove_dir_all(path),
+            Self::Update(path, offset, bytes) => tx.update(path, |file| {
+                file.seek(SeekFrom::Start(*offset))?;
+                file.write_all(bytes)
+            }),
+            Self::HardLink(original, link) => tx.hard_link(original, link),
+            Self::SetTime(path, secs) => {
+                let time = UNIX_EPOCH + Duration::new(*secs, 999_999_999);
+                tx.set_times(path, FileTimes::new().set_modified(time))
+            }
+            Self::Xattr(path, Some(value)) => tx.set_xattr(path, XATTR, [*value]),
+            Self::Xattr(path, None) => tx.remove_xattr(path, XATTR),
+            Self::Chown(path, id) => tx.chown(path, Some(*id), Some(*id + 1)),
             Self::Chmod(path, mode) => tx.set_permissions(path, std::fs::Permissions::from_mode(*mode)),
         }
     }
@@ -90,6 +115,11 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => path().prop_map(Op::RemoveDir),
         2 => path().prop_map(Op::RemoveDirAll),
         2 => (path(), 0..0o100u32).prop_map(|(path, mode)| Op::Chmod(path, 0o700 | mode)),
+        1 => (path(), 0..150u64, bytes()).prop_map(|(path, at, bytes)| Op::Update(path, at, bytes)),
+        2 => (path(), path()).prop_map(|(original, link)| Op::HardLink(original, link)),
+        1 => (path(), 1..9u64).prop_map(|(path, secs)| Op::SetTime(path, secs)),
+        1 => (path(), prop::option::of(any::<u8>())).prop_map(|(path, value)| Op::Xattr(path, value)),
+        1 => (path(), 1..9u32).prop_map(|(path, id)| Op::Chown(path, id)),
     ]
 }
 

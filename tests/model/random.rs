@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -15,7 +15,7 @@ use treewal_vfs::{Disk, Kind, Meta, RealDisk, RelPath};
 use crate::hooked::Hooked;
 use crate::ops::{INLINE_MAX, Op, transactions};
 use crate::replay::{Answer, Replay};
-use crate::seen::{Entry, Seen, differences, leftovers, look};
+use crate::seen::{Entry, LONG_GONE, Seen, differences, leftovers, look};
 
 /// How many times as many cases to run as are fit for every run: the environment variable `TREEWAL_MODEL_DEPTH`.
 fn depth() -> u32 {
@@ -88,7 +88,18 @@ fn look_through(tx: &Transaction) -> Seen {
             let at = path.to_path();
             let meta = tx.metadata(&at).unwrap();
             assert_eq!((meta.kind(), true), (entry.kind(), tx.exists(&at).unwrap()), "{path}");
-            let mut found = Entry { kind: meta.kind(), mode: 0, contents: Vec::new(), target: None };
+            let owner = (meta.uid().unwrap_or(RealDisk.user()), meta.gid().unwrap_or(RealDisk.user()));
+            let modified = meta.modified().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let secs = modified.map(|since| i64::try_from(since.as_secs()).unwrap());
+            let mut found = Entry {
+                kind: meta.kind(),
+                mode: 0,
+                contents: Vec::new(),
+                target: None,
+                owner,
+                xattrs: tx.xattrs(&at).unwrap(),
+                set: secs.filter(|secs| *secs < LONG_GONE),
+            };
             let plain = if meta.is_dir() { 0o755 } else { 0o644 };
             match meta.kind() {
                 Kind::File => {

@@ -1,7 +1,7 @@
 //! What a tree holds, as far as it matters to anybody: to compare one with another.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use treewal_vfs::{Dir, Disk, Kind, Open, RelPath, read_all};
@@ -16,7 +16,14 @@ pub(crate) struct Entry {
     pub(crate) mode: u32,
     pub(crate) contents: Vec<u8>,
     pub(crate) target: Option<Vec<u8>>,
+    pub(crate) owner: (u32, u32),
+    pub(crate) xattrs: Vec<(OsString, Vec<u8>)>,
+    /// The seconds of the time of modification, where it was set to one long gone.
+    pub(crate) set: Option<i64>,
 }
+
+/// What tests set lies before this, in seconds; what a clock says does not.
+pub(crate) const LONG_GONE: i64 = 1_000_000;
 
 /// Looks at every entry beneath `at`, which is outside of any transaction.
 pub(crate) fn look(disk: &dyn Disk, at: impl AsRef<Path>) -> Seen {
@@ -42,7 +49,15 @@ pub(crate) fn look(disk: &dyn Disk, at: impl AsRef<Path>) -> Seen {
 
 fn look_at(disk: &dyn Disk, dir: &Dir, name: &OsStr) -> Entry {
     let meta = disk.stat(dir, name).unwrap();
-    let mut entry = Entry { kind: meta.kind, mode: meta.mode, contents: Vec::new(), target: None };
+    let mut entry = Entry {
+        kind: meta.kind,
+        mode: meta.mode,
+        contents: Vec::new(),
+        target: None,
+        owner: (meta.uid, meta.gid),
+        xattrs: disk.xattrs(dir, name).unwrap(),
+        set: Some(meta.modified.secs).filter(|secs| *secs < LONG_GONE),
+    };
     match meta.kind {
         Kind::File => {
             let file = disk.open(dir, name, Open::Read).unwrap();
@@ -61,9 +76,9 @@ fn look_at(disk: &dyn Disk, dir: &Dir, name: &OsStr) -> Entry {
 pub(crate) fn differences(found: &Seen, wanted: &Seen) -> String {
     let short = |entry: Option<&Entry>| match entry {
         None => "absent".to_owned(),
-        Some(Entry { kind, mode, contents, target }) => {
+        Some(Entry { kind, mode, contents, target, owner, xattrs, set }) => {
             let head = String::from_utf8_lossy(&contents[..contents.len().min(16)]).into_owned();
-            format!("{kind:?} {mode:04o} {} bytes {head:?} {target:?}", contents.len())
+            format!("{kind:?} {mode:04o} {} bytes {head:?} {target:?} {owner:?} {xattrs:?} {set:?}", contents.len())
         }
     };
     let paths: std::collections::BTreeSet<&RelPath> = found.keys().chain(wanted.keys()).collect();

@@ -66,6 +66,8 @@ impl From<PathChange> for Line {
             How::Removed => Self::new('D', "removed", path),
             How::Moved { from } => Self { from: Some(JsonPath(from)), ..Self::new('R', "renamed", path) },
             How::Mode { mode } => Self { mode: Some(format!("{mode:04o}")), ..Self::new('m', "mode", path) },
+            How::Linked { original } => Self { from: Some(JsonPath(original)), ..Self::new('A', "linked", path) },
+            How::Attributes => Self::new('m', "attributes", path),
             _ => Self::new('M', "modified", path),
         }
     }

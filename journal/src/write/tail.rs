@@ -29,6 +29,8 @@ pub(crate) struct Tail {
     pub(crate) last: Lsn,
     /// Checksum of the frame of `last`.
     pub(crate) chain: u32,
+    /// The record before the segment, where its header goes out with its first record.
+    pub(crate) begun_after: Option<Lsn>,
     /// Somebody is about to begin the next segment: nothing more goes into this one.
     pub(crate) sealed: bool,
     /// The next segment has been asked for.
@@ -71,6 +73,7 @@ impl Tail {
             limit: crate::read::walk::limit(header),
             last,
             chain,
+            begun_after: None,
             sealed: false,
             asked: false,
         }
@@ -82,7 +85,7 @@ impl Tail {
         debug_assert!(self.buffer.is_empty());
         let buffer = std::mem::take(&mut self.buffer);
         let next = Self::resumed(files, header, self.last, self.chain, BEGUN_AT);
-        *self = Self { buffer, sealed: self.sealed, ..next };
+        *self = Self { buffer, begun_after: Some(next.last), sealed: self.sealed, ..next };
         self.buffer.extend_from_slice(&header.encode_begun());
     }
 

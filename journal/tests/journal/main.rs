@@ -11,6 +11,7 @@ mod failure;
 mod hostile;
 mod medium;
 mod mending;
+mod model;
 mod product;
 mod sources;
 mod threads;

@@ -25,7 +25,7 @@ use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
 pub use identity::{read_identity, write_identity};
 pub use lock::{Holder, Taken, TreeLock};
-pub use stage::{OwnStage, sweep};
+pub use stage::{OwnStage, adopted_name, sweep};
 
 use crate::{Error, Result};
 

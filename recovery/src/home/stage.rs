@@ -8,12 +8,14 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, remove_tree};
+use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, Rename, errno, remove_tree};
 
 use super::Home;
 use crate::{Error, Result};
 
 const LOCK_SUFFIX: &str = ".lock";
+/// No slot has such a name: it is not removed with its stage.
+const ADOPTED_PREFIX: &str = "in-";
 
 /// The stage directory of this handle.
 #[derive(Debug)]
@@ -103,8 +105,40 @@ fn claim(home: &Home, name: &str) -> Result<Option<Option<File>>> {
     }
 }
 
+/// The name in a stage of what was taken over from elsewhere, as it is and not as a copy.
+#[must_use]
+pub fn adopted_name(slot: u64) -> OsString {
+    format!("{ADOPTED_PREFIX}{slot}").into()
+}
+
+/// Puts into quarantine what a stage took over from elsewhere, and no transaction has brought into the tree: it is
+/// somebody's work, and may be the only copy.
+fn rescue(home: &Home, name: &str) -> Result<()> {
+    let disk = &*home.disk;
+    let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
+    let stage = match disk.open_dir(&home.stage, &RelPath::root().join(name)) {
+        Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT | errno::ENOTDIR)) => return Ok(()),
+        opened => opened.map_err(io("open"))?,
+    };
+    for entry in disk.list(&stage).map_err(io("list"))? {
+        let Some(slot) = entry.name.to_str().and_then(|name| name.strip_prefix(ADOPTED_PREFIX)) else { continue };
+        let case = format!("publish-{name}-{slot}");
+        tracing::warn!(case, "what was to be published is kept in quarantine: its transaction was not committed");
+        let kept = match disk.create_dir(&home.quarantine, OsStr::new(&case), 0o700) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => disk.open_dir(&home.quarantine, &RelPath::root().join(&case)),
+        };
+        let kept = kept.map_err(io("keep what is in"))?;
+        let moved = disk.rename(&stage, &entry.name, &kept, OsStr::new("entry"), Rename::NoReplace);
+        let synced = moved.and_then(|()| disk.sync_dir(&kept)).and_then(|()| disk.sync_dir(&home.quarantine));
+        synced.map_err(io("keep what is in"))?;
+    }
+    Ok(())
+}
+
 fn reclaim(home: &Home, name: &str) -> Result<bool> {
     let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
+    rescue(home, name)?;
     let removed = remove_tree(&*home.disk, &home.stage, OsStr::new(name)).map_err(io("remove"))?;
     match home.disk.remove_file(&home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}"))) {
         Ok(()) => Ok(true),

@@ -36,6 +36,20 @@ impl Place {
         Self { area: Area::Stage(stage.to_owned()), path }
     }
 
+    /// The place of a path: one that lies in a stage is a place of that stage.
+    #[must_use]
+    pub fn of(path: &RelPath) -> Self {
+        let mut parts = path.components();
+        let own = [crate::home::DIR_NAME, "stage"].iter().all(|own| parts.next().is_some_and(|part| part == *own));
+        match (own, parts.next().and_then(|stage| stage.to_str())) {
+            (true, Some(stage)) if parts.len() > 0 => {
+                let rest = parts.fold(RelPath::root(), |rest, part| rest.join(part));
+                Self { area: Area::Stage(stage.to_owned()), path: rest }
+            }
+            _ => Self::tree(path.clone()),
+        }
+    }
+
     /// Whether this place is `other` or lies beneath it.
     #[must_use]
     pub fn starts_with(&self, other: &Self) -> bool {

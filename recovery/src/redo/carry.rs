@@ -1,9 +1,12 @@
 //! Carrying out what was decided: the missing renames, the looks, and what is left over of them.
 
-use treewal_vfs::RelPath;
+use std::io::ErrorKind::PermissionDenied;
 
-use super::{Contents, Redo, Redone, Relook};
-use crate::plan::{Area, Place, plan};
+use treewal_vfs::{RelPath, Rename};
+
+use super::{Contents, Redo, Redone};
+use crate::look::Attributes;
+use crate::plan::{Area, Place, plan, shown};
 use crate::{Error, Result};
 
 impl Redo<'_> {
@@ -24,25 +27,44 @@ impl Redo<'_> {
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
-        for Relook { path, mode, owner, xattrs } in &self.looks {
+        // What is in a directory first: bits may close it.
+        self.looks.sort_by(|a, b| b.0.cmp(&a.0));
+        for (path, wanted) in &self.looks {
             let place = Place::tree(path.clone());
-            let io = |verb| Error::io(verb, path.to_path());
-            let (dir, name) = self.ground.split(&place).map_err(io("open the directory of"))?;
-            if let Some((uid, gid)) = owner {
-                match self.ground.disk().set_owner(&dir, name, *uid, *gid) {
-                    Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
-                    other => other.map_err(io("set the owner of"))?,
-                }
+            let (dir, name) = self.ground.split(&place).map_err(Error::io("open the directory of", path.to_path()))?;
+            let mut set = wanted.set(self.ground.disk(), &dir, name);
+            if wanted.owner.is_some() && set.as_ref().is_err_and(|error| error.kind() == PermissionDenied) {
+                // An owner that this process may not give away stays its own, as at the commit.
+                set = Attributes { owner: None, ..wanted.clone() }.set(self.ground.disk(), &dir, name);
             }
-            for (key, value) in xattrs {
-                self.ground.disk().set_xattr(&dir, name, key, value).map_err(io("set an attribute of"))?;
-            }
-            self.ground.disk().set_mode(&dir, name, *mode).map_err(io("set the mode of"))?;
+            set.map_err(Error::io("set attributes of", path.to_path()))?;
         }
+        self.clear_adopted()?;
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.save_movers();
         self.done.garbage = self.stages.spares;
         Ok(self.done)
+    }
+
+    /// What stands where something was taken into a stage, once that is in the tree: what it displaced.
+    fn clear_adopted(&mut self) -> Result<()> {
+        let adopted: Vec<(Place, Place)> = self
+            .located
+            .iter()
+            .map(|(from, (place, _))| (Place::of(from), place.clone()))
+            .filter(|(from, _)| from.area != Area::Tree)
+            .collect();
+        for (from, found) in adopted {
+            let placed = self.placed.get(&found).and_then(|entity| self.model.place_of(*entity));
+            if placed.is_some_and(|place| place.area == Area::Tree) {
+                let there = self.ground.stat(&from).map_err(Error::io("look at", shown(&from)))?;
+                if there.is_some() {
+                    let spare = self.stages.spare();
+                    self.ground.rename(&from, &spare, Rename::NoReplace)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What was to move to a path that is somebody else's now, and stands in a stage: parked there before the crash, or

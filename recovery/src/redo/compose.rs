@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use treewal_journal::record::{Goal, Intent, ModeChange};
+use treewal_journal::record::{Goal, Intent};
 use treewal_vfs::{BadPath, Identity, RelPath};
+
+use super::looks::Looks;
 
 /// The final wish for one path.
 #[derive(Debug, Clone)]
@@ -17,10 +19,10 @@ pub struct Wish {
     pub known: Vec<Identity>,
     /// What shall stand here.
     pub goal: Goal,
-    /// New permission bits for an entry of the tree.
-    pub mode: Option<ModeChange>,
-    /// Permission bits that an entry of the tree may have: those before the first change of them, and what each set.
-    pub known_modes: Vec<u32>,
+    /// Attributes that were set on an entry of the tree.
+    pub look: Looks,
+    /// The transaction that set times here, in the goal or in the look; 0 where none did.
+    timed_by: u64,
     /// The stage directory that the goal's slots are in.
     pub stage: String,
     /// The transaction that wishes it.
@@ -51,6 +53,7 @@ pub fn compose(parts: &[Part<'_>]) -> Result<Vec<Wish>, BadPath> {
             if !matches!(wish.goal, Goal::Kept) {
                 drop_beneath(&mut wishes, &wish.path, part.txn);
             }
+            outdate_times(&mut wishes, &wish);
             match wishes.remove(&wish.path) {
                 None => wishes.insert(wish.path.clone(), wish),
                 Some(earlier) => wishes.insert(earlier.path.clone(), follow(earlier, wish)),
@@ -69,8 +72,8 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
         base: intent.base.as_ref().map(|base| base.to_path()).transpose()?,
         known: intent.prior.into_iter().collect(),
         goal: intent.goal.clone(),
-        mode: intent.mode,
-        known_modes: intent.mode.iter().flat_map(|change| [change.prior, change.mode]).collect(),
+        look: Looks::of(intent.look.as_ref()),
+        timed_by: if sets_times(intent) { part.txn } else { 0 },
         stage: part.stage.to_owned(),
         txn: part.txn,
     })
@@ -80,18 +83,37 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 fn follow(earlier: Wish, later: Wish) -> Wish {
     let mut known = earlier.known;
     known.extend(later.known);
-    let known_modes = [earlier.known_modes.as_slice(), &later.known_modes].concat();
     if let Goal::Kept = later.goal {
-        // New bits for what the earlier transaction put here: its wish stands, with the bits.
+        // New attributes for what the earlier transaction put here: its wish stands, with them.
         let mut goal = earlier.goal;
-        let mut mode = later.mode.or(earlier.mode);
-        if let (Goal::New(new), Some(change)) = (&mut goal, mode) {
-            new.mode = change.mode;
-            mode = None;
+        let mut look = earlier.look.follow(later.look);
+        if let Goal::New(new) = &mut goal {
+            look = look.settle(new);
         }
-        return Wish { known, goal, mode, known_modes, ..earlier };
+        return Wish { known, goal, look, timed_by: later.timed_by.max(earlier.timed_by), ..earlier };
     }
-    Wish { known, known_modes, base: earlier.base, ..later }
+    Wish { known, base: earlier.base, ..later }
+}
+
+fn sets_times(intent: &Intent) -> bool {
+    let new = matches!(&intent.goal, Goal::New(new) if new.times.is_some());
+    new || intent.look.as_ref().is_some_and(|look| look.times.is_some())
+}
+
+/// A directory whose times an earlier transaction set, and in which a later one changes a name, has the time of that.
+fn outdate_times(wishes: &mut BTreeMap<RelPath, Wish>, wish: &Wish) {
+    if matches!(wish.goal, Goal::Kept) {
+        return;
+    }
+    let Some(above) = wish.path.parent().and_then(|parent| wishes.get_mut(&parent)) else { return };
+    if above.timed_by == 0 || above.timed_by == wish.txn {
+        return;
+    }
+    above.timed_by = 0;
+    above.look.forget_times();
+    if let Goal::New(new) = &mut above.goal {
+        new.times = None;
+    }
 }
 
 fn drop_beneath(wishes: &mut BTreeMap<RelPath, Wish>, path: &RelPath, txn: u64) {

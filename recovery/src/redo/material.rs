@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use treewal_journal::record::{Body, Goal, New};
+use treewal_journal::record::{Body, Goal, New, Times};
 use treewal_vfs::{Kind, Meta, RelPath, Rename};
 
 use super::survey::{Seen, is_begun};
 use super::{Redo, Wish};
-use crate::make::{Filling, Look, make};
+use crate::look::Attributes;
+use crate::make::{Filling, Look, make, open_bits};
 use crate::plan::{Entity, Place, shown};
 use crate::{Error, Result};
 
@@ -82,18 +83,33 @@ impl Redo<'_> {
     }
 
     /// Makes a new entry once more from what the journal holds: inside the new directory that it belongs to, or apart.
-    pub(super) fn make_again(&mut self, new: &New, inside: Option<Place>) -> Result<Entity> {
+    pub(super) fn make_again(&mut self, wish: &Wish, new: &New, inside: Option<Place>) -> Result<Entity> {
         let place = inside.unwrap_or_else(|| self.stages.spare());
         let xattrs: Vec<(OsString, Vec<u8>)> =
             new.xattrs.iter().map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())).collect();
-        let look = Look { mode: Some(new.mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
+        let is_dir = matches!(new.body, Body::Dir);
+        let mode = if is_dir { open_bits(new.mode) } else { new.mode };
+        let look = Look { mode: Some(mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
+        if is_dir && (mode != new.mode || new.times.is_some()) {
+            // Once all that shall be in it is there.
+            let times = new.times.map(|times| times.to);
+            self.relook(&wish.path, Attributes { mode: Some(new.mode), times, ..Attributes::default() });
+        }
         let filling = match &new.body {
             Body::Dir => Filling::Dir,
             Body::Inline(bytes) => Filling::File(bytes),
             Body::Symlink(target) => Filling::Symlink(OsStr::from_bytes(target)),
-            Body::Staged => return Err(Error::Changed { path: shown(&place) }),
+            Body::Staged | Body::Link { .. } => return Err(Error::Changed { path: shown(&place) }),
         };
-        self.make(place, filling, look)
+        let entity = self.make(place.clone(), filling, look)?;
+        if let Some(times) = new.times.filter(|_| !is_dir) {
+            let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
+            let Times { accessed, modified } = times.to;
+            let set = self.ground.disk().set_times(&dir, name, accessed, modified);
+            let meta = set.and_then(|()| self.ground.disk().stat(&dir, name));
+            self.identities[entity.0] = meta.map_err(Error::io("set the times of", shown(&place)))?.identity();
+        }
+        Ok(entity)
     }
 
     fn make(&mut self, place: Place, filling: Filling<'_>, look: Look<'_>) -> Result<Entity> {

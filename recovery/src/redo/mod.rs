@@ -16,25 +16,27 @@
 
 mod carry;
 mod compose;
+mod looks;
 mod material;
 mod scene;
 mod survey;
+mod twins;
 
 pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use treewal_journal::record::{Body, Goal, New};
-use treewal_vfs::{Identity, Kind, Meta, RelPath};
+use treewal_vfs::{Identity, Kind, RelPath};
 
 use crate::home::Home;
-use crate::plan::{Area, Entity, Goals, Ground, Model, Place, shown};
+use crate::look::Attributes;
+use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
+use twins::Twins;
 
 /// What a redo did.
 #[derive(Debug, Default)]
@@ -114,18 +116,12 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.place_movers();
     let siblings: Vec<Identity> =
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
+    let mut twins = Twins::of(&wishes);
     for wish in &wishes {
-        redo.consider(wish, &siblings)?;
+        redo.consider(wish, &siblings, &mut twins)?;
     }
+    redo.reunite(twins)?;
     redo.carry_out()
-}
-
-/// Attributes of an entry of the tree that are not as they shall be.
-struct Relook {
-    path: RelPath,
-    mode: u32,
-    owner: Option<(u32, u32)>,
-    xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
 struct Redo<'a> {
@@ -138,7 +134,7 @@ struct Redo<'a> {
     identities: Vec<Identity>,
     goals: Goals,
     /// Looks to set once everything stands in its place.
-    looks: Vec<Relook>,
+    looks: Vec<(RelPath, Attributes)>,
     /// Where new directories stand: in the tree already, or still in a stage.
     standing: BTreeMap<RelPath, Place>,
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
@@ -168,7 +164,7 @@ impl Redo<'_> {
     }
 
     /// Decides about one path; parents have been decided about before.
-    fn consider(&mut self, wish: &Wish, siblings: &[Identity]) -> Result<()> {
+    fn consider<'a>(&mut self, wish: &'a Wish, siblings: &[Identity], twins: &mut Twins<'a>) -> Result<()> {
         if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
             return self.supersede(wish, "the directory that it belongs to is somebody else's now");
         }
@@ -197,8 +193,8 @@ impl Redo<'_> {
         }
         match &wish.goal {
             Goal::Absent => self.consider_absent(wish, seen),
-            Goal::Kept => self.consider_kept(wish, seen),
-            Goal::New(new) => self.consider_new(wish, new, seen, spot, site),
+            Goal::Kept => self.consider_kept(wish, seen, spot),
+            Goal::New(new) => self.consider_new((wish, new), seen, (spot, site), twins),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
                 self.consider_moved(wish, &from, seen)
@@ -229,17 +225,12 @@ impl Redo<'_> {
         Ok(())
     }
 
-    fn consider_kept(&mut self, wish: &Wish, seen: Seen) -> Result<()> {
-        match (seen, wish.mode) {
-            (Seen::Wanted(meta), Some(change)) if meta.mode == change.mode => {}
-            // A power loss may take the bits back to any that they had: none of the changes was synced.
-            (Seen::Wanted(meta), Some(change)) if wish.known_modes.contains(&meta.mode) => {
-                self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
-            }
-            (Seen::Wanted(_), None) => {}
-            _ => return self.supersede(wish, "somebody changed the entry whose mode was to be set"),
-        }
-        Ok(())
+    fn consider_kept(&mut self, wish: &Wish, seen: Seen, spot: Option<Place>) -> Result<()> {
+        let ours = match (seen, spot) {
+            (Seen::Wanted(meta), Some(spot)) => self.compare_set(wish, &spot, &meta)?,
+            _ => false,
+        };
+        if ours { Ok(()) } else { self.supersede(wish, "somebody changed the entry whose attributes were to be set") }
     }
 
     fn consider_moved(&mut self, wish: &Wish, from: &RelPath, seen: Seen) -> Result<()> {
@@ -249,21 +240,18 @@ impl Redo<'_> {
         let Some((place, meta)) = self.located.get(from).cloned() else {
             return self.supersede(wish, "the entry that was to move here is gone");
         };
+        self.compare_set(wish, &place, &meta)?;
         let entity = self.entity(place, meta.identity());
         self.goals.insert(wish.path.clone(), Some(entity));
-        if let Some(change) = wish.mode.filter(|change| change.mode != meta.mode) {
-            self.looks.push(Relook { path: wish.path.clone(), mode: change.mode, owner: None, xattrs: Vec::new() });
-        }
         Ok(())
     }
 
-    fn consider_new(
+    fn consider_new<'a>(
         &mut self,
-        wish: &Wish,
-        new: &New,
+        (wish, new): (&'a Wish, &New),
         seen: Seen,
-        spot: Option<Place>,
-        site: Option<Place>,
+        (spot, site): (Option<Place>, Option<Place>),
+        twins: &mut Twins<'a>,
     ) -> Result<()> {
         let in_place = match seen {
             Seen::Wanted(meta) => Some(meta),
@@ -280,10 +268,23 @@ impl Redo<'_> {
             if meta.kind == Kind::Dir {
                 self.standing.insert(wish.path.clone(), spot.clone());
             }
+            twins.stands(wish, &spot);
             return self.compare_looks(wish, new, &spot, &meta);
         }
         if site.is_none() && !self.make_way(wish)? {
             return self.supersede(wish, "somebody put something else where a directory above it stood");
+        }
+        if twins.has(wish) {
+            twins.miss(wish, site);
+            return Ok(());
+        }
+        if let Body::Link { from } = &new.body {
+            let from = from.to_path().unwrap_or_default();
+            let Some(entity) = self.linked(wish, new, &from, site)? else {
+                return self.supersede(wish, "the entry that was to get another name is gone");
+            };
+            self.goals.insert(wish.path.clone(), Some(entity));
+            return Ok(());
         }
         let entity = match self.staged_place(new, wish)? {
             Some((place, meta)) => {
@@ -293,7 +294,7 @@ impl Redo<'_> {
             None if matches!(new.body, Body::Staged) => {
                 return self.supersede(wish, CONTENTS_GONE);
             }
-            None => self.make_again(new, site)?,
+            None => self.make_again(wish, new, site)?,
         };
         if let (Body::Dir, Some(place)) = (&new.body, self.model.place_of(entity)) {
             self.standing.insert(wish.path.clone(), place.clone());
@@ -302,27 +303,8 @@ impl Redo<'_> {
         Ok(())
     }
 
-    /// An entry that stands in its place may have lost attributes that were never synced.
-    fn compare_looks(&mut self, wish: &Wish, new: &New, spot: &Place, meta: &Meta) -> Result<()> {
-        let mut xattrs = Vec::new();
-        if !new.xattrs.is_empty() {
-            let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
-            let there = self.ground.disk().xattrs(&dir, name).map_err(Error::io("look at", shown(spot)))?;
-            let missing = new.xattrs.iter().filter(|(key, value)| {
-                !there.iter().any(|(other, found)| other.as_bytes() == key.as_slice() && found == value)
-            });
-            xattrs.extend(missing.map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())));
-        }
-        let differs = (meta.mode, meta.uid, meta.gid) != (new.mode, new.uid, new.gid) || !xattrs.is_empty();
-        if meta.kind != Kind::Symlink && differs {
-            let owner = Some((new.uid, new.gid));
-            self.looks.push(Relook { path: wish.path.clone(), mode: new.mode, owner, xattrs });
-        }
-        Ok(())
-    }
-
     fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        // Where only bits were to be set, what is wanted beneath has nothing to do with whose they are now.
+        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now.
         if !matches!(wish.goal, Goal::Kept) {
             self.blocked.insert(wish.path.clone());
         }

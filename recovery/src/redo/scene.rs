@@ -269,6 +269,6 @@ pub(super) fn where_now(located: &Located, base: &RelPath) -> Place {
             let rest = base.strip_prefix(&above).unwrap_or_default();
             Place { area: place.area.clone(), path: place.path.join_path(&rest) }
         }
-        None => Place::tree(base.clone()),
+        None => Place::of(base),
     }
 }

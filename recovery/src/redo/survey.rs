@@ -4,6 +4,7 @@ use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, Kind, Meta, Open, read_all};
 
 use super::compose::Wish;
+use super::looks::newest;
 use crate::plan::{Ground, Place};
 use crate::{Error, Result};
 
@@ -62,7 +63,9 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
             Ok((there.as_encoded_bytes() == target).then_some(Seen::Wanted(*meta)))
         }
         // Synced before it was promised: the inode is the contents.
-        Body::Staged => Ok((ours && is_untouched(&new.identity, &found)).then_some(Seen::Wanted(*meta))),
+        Body::Staged => Ok((ours && found.modified <= newest(new)).then_some(Seen::Wanted(*meta))),
+        // Another name of an entry: whoever writes to it writes to both.
+        Body::Link { .. } => Ok(ours.then_some(Seen::Wanted(*meta))),
         Body::Inline(bytes) => {
             if meta.kind != Kind::File || meta.size > bytes.len() as u64 {
                 return Ok(None);
@@ -71,7 +74,7 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
             if there == *bytes {
                 return Ok(Some(Seen::Wanted(*meta)));
             }
-            let torn = ours && is_untouched(&new.identity, &found) && is_torn_form(&there, bytes);
+            let torn = ours && found.modified <= newest(new) && is_torn_form(&there, bytes);
             Ok(torn.then_some(Seen::Torn(*meta)))
         }
     }

@@ -21,13 +21,14 @@ fn new(slot: u64, inner: &str) -> Goal {
         uid: 0,
         gid: 0,
         xattrs: Vec::new(),
+        times: None,
         body: Body::Dir,
     })
 }
 
 fn intent(path: &str, prior: Option<u64>, goal: Goal) -> (RelPath, Intent) {
     let bytes = PathBytes::from(&rel(path));
-    (rel(path), Intent { path: bytes.clone(), base: Some(bytes), prior: prior.map(identity), goal, mode: None })
+    (rel(path), Intent { path: bytes.clone(), base: Some(bytes), prior: prior.map(identity), goal, look: None })
 }
 
 /// What moves, what it displaces, from where and to where.

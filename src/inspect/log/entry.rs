@@ -58,12 +58,13 @@ fn describe(record: &Record) -> (&'static str, String) {
 fn what(goal: &Goal) -> String {
     match goal {
         Goal::Absent => "remove".to_owned(),
-        Goal::Kept => "set the mode of".to_owned(),
+        Goal::Kept => "set attributes of".to_owned(),
         Goal::Moved { from, .. } => format!("move {} to", shown(from)),
         Goal::New(new) => match &new.body {
             Body::Dir => "make directory".to_owned(),
             Body::Symlink(_) => "make symlink".to_owned(),
             Body::Inline(bytes) => format!("write {} bytes to", bytes.len()),
+            Body::Link { from } => format!("link {} to", shown(from)),
             Body::Staged => format!("write {} staged bytes to", new.identity.size),
         },
     }

@@ -1,0 +1,96 @@
+//! The look of an entry: mode, owner, times and extended attributes. A commit sets them, its undoing sets them back,
+//! and recovery sets what a power loss took; each touches only what differs, so each may be repeated.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+
+use treewal_journal::record::{LookChange, Owner, Times};
+use treewal_vfs::{Dir, Disk, Kind};
+
+/// Attributes that an entry shall have; what is not named stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits; a symlink has none.
+    pub mode: Option<u32>,
+    /// Owner and group.
+    pub owner: Option<Owner>,
+    /// Times of last access and last modification.
+    pub times: Option<Times>,
+    /// Extended attributes by name; `None` where there shall be none.
+    pub xattrs: Vec<(OsString, Option<Vec<u8>>)>,
+}
+
+impl Attributes {
+    /// What a change leads to.
+    #[must_use]
+    pub fn after(change: &LookChange) -> Self {
+        let xattrs = change.xattrs.iter().map(|xattr| (OsString::from_vec(xattr.name.clone()), xattr.to.clone()));
+        Self {
+            mode: change.mode.map(|mode| mode.to),
+            owner: change.owner.map(|owner| owner.to),
+            times: change.times.map(|times| times.to),
+            xattrs: xattrs.collect(),
+        }
+    }
+
+    /// What a change started from.
+    #[must_use]
+    pub fn before(change: &LookChange) -> Self {
+        let xattrs = change.xattrs.iter().map(|xattr| (OsString::from_vec(xattr.name.clone()), xattr.prior.clone()));
+        Self {
+            mode: change.mode.map(|mode| mode.prior),
+            owner: change.owner.map(|owner| owner.prior),
+            times: change.times.map(|times| times.prior),
+            xattrs: xattrs.collect(),
+        }
+    }
+
+    /// Whether nothing is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Sets what differs. Nothing is synced; a crash leaves any of it.
+    ///
+    /// Owner, extended attributes, mode, times, in this order: a change of owner clears the set-id bits, and an ACL
+    /// changes the bits of the group.
+    ///
+    /// # Errors
+    /// Any error of the disk; what was set before it stays set.
+    pub fn set(&self, disk: &dyn Disk, at: &Dir, name: &OsStr) -> io::Result<()> {
+        let meta = disk.stat(at, name)?;
+        if let Some(owner) = self.owner.filter(|owner| (owner.uid, owner.gid) != (meta.uid, meta.gid)) {
+            disk.set_owner(at, name, owner.uid, owner.gid)?;
+        }
+        self.set_xattrs(disk, at, name)?;
+        if let Some(mode) = self.mode.filter(|_| meta.kind != Kind::Symlink) {
+            if disk.stat(at, name)?.mode != mode {
+                disk.set_mode(at, name, mode)?;
+            }
+        }
+        match self.times {
+            Some(times) if (times.accessed, times.modified) != (meta.accessed, meta.modified) => {
+                disk.set_times(at, name, times.accessed, times.modified)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn set_xattrs(&self, disk: &dyn Disk, at: &Dir, name: &OsStr) -> io::Result<()> {
+        if self.xattrs.is_empty() {
+            return Ok(());
+        }
+        let there = disk.xattrs(at, name)?;
+        for (key, value) in &self.xattrs {
+            let found = there.iter().find(|(other, _)| other == key).map(|(_, found)| found);
+            match value {
+                Some(value) if found != Some(value) => disk.set_xattr(at, name, key, value)?,
+                None if found.is_some() => disk.remove_xattr(at, name, key)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! Publishing: something prepared takes the place of what is there, in one exchange.
+
+use std::io;
+use std::path::Path;
+
+use treewal_recovery::home::DIR_NAME;
+use treewal_vfs::{Kind, RelPath};
+
+use super::adopt::Adopted;
+use super::overlay::{NodeId, Origin};
+use super::{Expectation, Transaction};
+use crate::{Error, Result};
+
+/// How [`Transaction::publish_with`] publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Publish {
+    keep_unmanaged: bool,
+}
+
+impl Publish {
+    /// What is published replaces all that is there.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether what the prepared directory does not have stays: each entry of the old directory whose name is free in the
+    /// new one comes along, and so in the directories that both have.
+    ///
+    /// Kept files come into the prepared directory as hard links, before it takes its place, so they are never missing;
+    /// kept directories are made anew there. Where the prepared directory stands in the tree itself, or the transaction has
+    /// changed the old one, they move instead, right after the exchange.
+    #[must_use]
+    pub fn keep_unmanaged(mut self, keep: bool) -> Self {
+        self.keep_unmanaged = keep;
+        self
+    }
+}
+
+impl Transaction {
+    /// Puts something prepared, a file or a directory with all that is in it, in the place of what stands at `dest`, or
+    /// where nothing does. Readers find the old or the new, whole, and never nothing: it is one exchange, whatever the
+    /// number of files.
+    ///
+    /// A relative `source` is a path of the tree, an absolute one can be anywhere; it is gone from there once the
+    /// transaction is committed. From the same file system it is moved: at once into the stage, where the transaction can
+    /// work on it, and back where the transaction is rolled back. (A process that is killed before its commit leaves it in
+    /// `.treewal/quarantine`.) From another file system it is copied, and the original stays.
+    ///
+    /// The commit makes the contents durable, which takes long only as far as nobody has synced them before. A file takes
+    /// mode, owner and extended attributes of the file it replaces; everything else keeps its own.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// # let tree = treewal::Tree::open("site")?;
+    /// tree.transaction(|tx| {
+    ///     tx.publish("/srv/build/site", "public")?;
+    ///     tx.write("public/version", "17")
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As `std::fs::rename`, but that a directory need not be empty to be replaced.
+    pub fn publish(&mut self, source: impl AsRef<Path>, dest: impl AsRef<Path>) -> Result<()> {
+        self.publish_with(Publish::new(), source, dest)
+    }
+
+    /// As [`publish`](Self::publish), with options.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn publish_with(&mut self, how: Publish, source: impl AsRef<Path>, dest: impl AsRef<Path>) -> Result<()> {
+        let dest = Self::path(dest)?;
+        let source = source.as_ref();
+        let inside = if source.is_absolute() { self.path_in_tree(source)? } else { Some(Self::path(source)?) };
+        match inside {
+            Some(source) => self.publish_inside(how, &source, &dest),
+            None => self.publish_outside(how, source, &dest),
+        }
+    }
+
+    fn publish_inside(&mut self, how: Publish, source: &RelPath, dest: &RelPath) -> Result<()> {
+        let verb = "publish";
+        let (node, from_dir, from_name) = self.existing(verb, source)?;
+        let (to_dir, to_name) = self.parent(verb, dest)?;
+        if source == dest {
+            return Ok(());
+        }
+        if dest.starts_with(source) {
+            return Err(Error::kinded(verb, dest, io::ErrorKind::InvalidInput));
+        }
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        self.may_replace(dest, self.overlay.kind(node), target)?;
+        self.overlay.put(&self.base, verb, (from_dir, &from_name), None)?;
+        if let Some(old) = target {
+            self.carry_over(how, old, node, dest)?;
+        }
+        self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(node))
+    }
+
+    fn publish_outside(&mut self, how: Publish, source: &Path, dest: &RelPath) -> Result<()> {
+        let verb = "publish";
+        let (to_dir, to_name) = self.parent(verb, dest)?;
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        let stage = self.stage()?;
+        let mut adopted = Adopted::find(stage, source)?;
+        self.may_replace(dest, adopted.kind(), target)?;
+        adopted.take(self.engine.root_meta())?;
+        let placed = self.place(how, &mut adopted, target, dest);
+        let placed = placed.and_then(|node| self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(node)));
+        if placed.is_err() {
+            adopted.give_back();
+        } else {
+            self.adopted.push(adopted);
+        }
+        placed
+    }
+
+    /// The node of what was taken into the stage: an entry that is there, if not where anybody sees it.
+    fn place(&mut self, how: Publish, adopted: &mut Adopted, target: Option<NodeId>, dest: &RelPath) -> Result<NodeId> {
+        let base = adopted.path();
+        let meta = self.base.stat("publish", &base)?;
+        let meta = meta.ok_or_else(|| Error::kinded("publish", dest, io::ErrorKind::NotFound))?;
+        let node = self.overlay.add(Origin::Disk { base, meta });
+        let Some(old) = target else { return Ok(node) };
+        match self.overlay.base(old).cloned() {
+            Some(stands) if how.keep_unmanaged && meta.kind == Kind::Dir && !self.overlay.is_touched(old) => {
+                let seen = adopted.keep_unmanaged(&self.base, &stands)?;
+                // What is linked to here is compared at the commit like what is replaced.
+                let seen = seen.into_iter().map(|(path, identity)| Expectation { path, identity: Some(identity) });
+                self.expectations.extend(seen);
+            }
+            _ => self.carry_over(how, old, node, dest)?,
+        }
+        Ok(node)
+    }
+
+    /// As for a rename, but that a directory may be full.
+    fn may_replace(&self, dest: &RelPath, kind: Kind, target: Option<NodeId>) -> Result<()> {
+        match (kind, target.map(|target| self.overlay.kind(target))) {
+            (Kind::Dir, None | Some(Kind::Dir)) => Ok(()),
+            (Kind::Dir, Some(_)) => Err(Error::kinded("publish", dest, io::ErrorKind::NotADirectory)),
+            (_, Some(Kind::Dir)) => Err(Error::kinded("publish", dest, io::ErrorKind::IsADirectory)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the old entry leaves to the new one: a file its attributes, a directory what is not managed.
+    fn carry_over(&mut self, how: Publish, old: NodeId, new: NodeId, dest: &RelPath) -> Result<()> {
+        match (self.overlay.kind(old), self.overlay.kind(new)) {
+            (Kind::Dir, Kind::Dir) if how.keep_unmanaged => self.merge(old, new),
+            (Kind::File, Kind::File) => self.inherit(old, new, dest),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves what only the old directory has into the new one.
+    fn merge(&mut self, old: NodeId, new: NodeId) -> Result<()> {
+        let verb = "publish";
+        let mut dirs = vec![(old, new)];
+        while let Some((old, new)) = dirs.pop() {
+            for name in self.overlay.names(&self.base, verb, old)? {
+                let Some(kept) = self.overlay.slot(&self.base, verb, old, &name)?.now else { continue };
+                let there = self.overlay.slot(&self.base, verb, new, &name)?.now;
+                match there {
+                    None => {
+                        self.overlay.put(&self.base, verb, (old, &name), None)?;
+                        self.overlay.put(&self.base, verb, (new, &name), Some(kept))?;
+                    }
+                    Some(managed)
+                        if self.overlay.kind(kept) == Kind::Dir && self.overlay.kind(managed) == Kind::Dir =>
+                    {
+                        dirs.push((kept, managed));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where an absolute path lies in the tree; `None` where it lies outside of it.
+    fn path_in_tree(&self, source: &Path) -> Result<Option<RelPath>> {
+        let root = self.engine.root_meta();
+        for above in source.ancestors() {
+            let Ok(dir) = self.base.disk().open_root(above) else { continue };
+            let meta = self.base.disk().stat_dir(&dir);
+            let meta = meta.map_err(|error| Error::from_os("publish", above.to_owned(), error))?;
+            if (meta.dev, meta.ino) == (root.dev, root.ino) {
+                return Self::path(source.strip_prefix(above).unwrap_or(source)).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a path of the disk is one of treewal's own.
+pub(crate) fn is_own(path: &RelPath) -> bool {
+    path.components().next().is_some_and(|first| first == DIR_NAME)
+}
