@@ -8,9 +8,11 @@ use treewal_recovery::make::open_bits;
 use treewal_recovery::plan::{Ground, Place, Step};
 use treewal_vfs::{Identity, RelPath};
 
+use super::check;
 use super::flight::pairs;
-use super::steps::{Plan, direct, general};
+use super::steps::{Plan, direct, general, place_after};
 use crate::engine::Stage;
+use crate::transaction::Emptied;
 use crate::{Error, Result};
 
 /// Up to this many directories are synced one by one; beyond it, one sync of the file system is cheaper.
@@ -59,12 +61,17 @@ impl Applied {
     }
 
     /// Takes all steps, up to the first that fails.
-    pub(super) fn take(&mut self, ground: &mut Ground<'_>) -> Result<()> {
+    ///
+    /// What others put into a directory before it goes is only seen for good when it is gone from where they find it.
+    pub(super) fn take(&mut self, ground: &mut Ground<'_>, emptied: &[Emptied]) -> Result<()> {
         for step in &self.steps {
             let mut done = false;
             let taken = ground.take(step, &|entity| self.identities[entity.0], &mut done);
             self.steps_taken += usize::from(done);
             taken.map_err(Error::from_recovery)?;
+        }
+        for dir in emptied {
+            check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir)?;
         }
         for (path, change) in &self.looks {
             // Counted first: of several attributes, some may be set where it fails.

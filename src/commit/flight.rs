@@ -12,7 +12,7 @@ use super::apply::Applied;
 use super::materialize::Material;
 use super::{Receipt, check};
 use crate::engine::{Claim, Core, Hold, Stage};
-use crate::transaction::{Base, Difference, Expectation};
+use crate::transaction::{Base, Difference, Expectations};
 use crate::{Durability, Error, Result};
 
 /// A commit whose new entries stand in the stage. Its stages are called in the order in which they stand here, from within
@@ -23,7 +23,7 @@ pub(super) struct Flight<'a> {
     intents: Vec<Record>,
     slots: Vec<u64>,
     claim: Arc<Claim>,
-    expectations: &'a [Expectation],
+    expectations: &'a Expectations,
     batch: Batch,
     barrier: bool,
     ground: Ground<'a>,
@@ -38,12 +38,12 @@ impl<'a> Flight<'a> {
         engine: &'a Core,
         base: &Base,
         difference: Vec<Difference>,
-        expectations: &'a [Expectation],
+        expectations: &'a Expectations,
     ) -> Result<Self> {
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
             Material::make(&stage, base, difference, engine.options().durability)?;
-        let relies = expectations.iter().map(|expected| expected.path.clone()).collect();
+        let relies = expectations.entries.iter().map(|expected| expected.path.clone()).collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());
         ground.add_stage(stage.name(), stage.dir().clone());
         let claim = Arc::new(Claim::new(paths, relies));
@@ -94,7 +94,7 @@ impl<'a> Flight<'a> {
         let _span = tracing::debug_span!("apply").entered();
         let mut hold = self.hold.take().ok_or(Error::Poisoned)?;
         let mut applied = Applied::plan(&self.stage, self.claim.changes(), all(&self.intents));
-        if let Err(error) = applied.take(&mut self.ground) {
+        if let Err(error) = applied.take(&mut self.ground, &self.expectations.emptied) {
             return Err(put_back(&mut hold, &mut self.ground, &applied, txn, error));
         }
         if self.engine.options().durability == Durability::Tree {

@@ -20,7 +20,7 @@ use treewal_recovery::plan::Ground;
 
 use crate::Result;
 use crate::engine::Core;
-use crate::transaction::{Base, Difference, Expectation};
+use crate::transaction::{Base, Difference, Expectations};
 use flight::Flight;
 pub use interleave::interleave;
 pub(crate) use materialize::SYNCS_MAX;
@@ -43,7 +43,7 @@ impl Core {
         &self,
         base: &Base,
         difference: Vec<Difference>,
-        expectations: &[Expectation],
+        expectations: &Expectations,
     ) -> Result<Receipt> {
         let _span = tracing::debug_span!("commit", changes = difference.len()).entered();
         if difference.is_empty() {

@@ -144,6 +144,22 @@ pub(super) fn general<'a>(
     Plan { steps, identities: picture.identities, displaced }
 }
 
+/// Where what stood at a place stands once the steps are taken.
+pub(super) fn place_after(steps: &[Step], mut place: Place) -> Place {
+    let moved = |place: &Place, from: &Place, to: &Place| {
+        let tail = place.path.strip_prefix(&from.path).filter(|_| place.area == from.area)?;
+        Some(Place { area: to.area.clone(), path: to.path.join_path(&tail) })
+    };
+    for step in steps {
+        let after = match step {
+            Step::Move { from, to, .. } => moved(&place, from, to),
+            Step::Exchange { from, to, .. } => moved(&place, from, to).or_else(|| moved(&place, to, from)),
+        };
+        place = after.unwrap_or(place);
+    }
+    place
+}
+
 fn slot_of(place: &Place) -> Option<u64> {
     match place.area {
         Area::Tree => None,

@@ -7,6 +7,7 @@ mod base;
 mod change;
 mod content;
 mod diff;
+mod emptied;
 mod expect;
 mod file;
 mod fill;
@@ -25,6 +26,7 @@ pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};
 pub use diff::{How, PathChange};
+pub(crate) use emptied::Emptied;
 pub use expect::Expect;
 pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
@@ -64,12 +66,19 @@ pub(crate) struct Expectation {
     pub(crate) identity: Option<Identity>,
 }
 
+/// All that must still hold at the commit.
+#[derive(Default)]
+pub(crate) struct Expectations {
+    pub(crate) entries: Vec<Expectation>,
+    pub(crate) emptied: Vec<Emptied>,
+}
+
 /// What a commit is made of.
 pub(crate) struct Parts<'a> {
     pub(crate) base: &'a Base,
     pub(crate) engine: Arc<Engine>,
     pub(crate) difference: Vec<Difference>,
-    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) expectations: Expectations,
 }
 
 impl Transaction {
@@ -108,13 +117,19 @@ impl Transaction {
     /// What a commit is made of, taken out of the transaction.
     pub(crate) fn take_parts(&mut self) -> Parts<'_> {
         let difference = self.difference();
-        let mut expectations = std::mem::take(&mut self.expectations);
+        let emptied = self.overlay.emptied();
+        let mut entries = std::mem::take(&mut self.expectations);
         // What is linked to is not replaced: nothing else compares it with what the transaction saw.
-        expectations.extend(difference.iter().filter_map(|change| match &change.goal {
+        entries.extend(difference.iter().filter_map(|change| match &change.goal {
             Wanted::Linked { from, identity } => Some(Expectation { path: from.clone(), identity: Some(*identity) }),
             _ => None,
         }));
-        Parts { base: &self.base, engine: Arc::clone(&self.engine), difference, expectations }
+        Parts {
+            base: &self.base,
+            engine: Arc::clone(&self.engine),
+            difference,
+            expectations: Expectations { entries, emptied },
+        }
     }
 
     /// What became of it decides what becomes of what it took into the stage.
