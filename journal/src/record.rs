@@ -139,6 +139,9 @@ pub enum Goal {
     },
     /// 3: the entry that stands there already.
     Kept,
+    /// 4: nothing, where a directory stood that goes because it is empty. What the transaction took out of it has intents of
+    /// its own; what others put into it does not go along.
+    Emptied,
 }
 
 /// New attributes for an entry of the tree. What is not named stays as it is.

@@ -105,6 +105,7 @@ impl Builder<'_> {
                 change.shared || matches!(change.goal, Wanted::Moved { .. } | Wanted::Linked { .. });
             let goal = match change.goal {
                 Wanted::Absent => Goal::Absent,
+                Wanted::Emptied => Goal::Emptied,
                 Wanted::Kept => Goal::Kept,
                 Wanted::Moved { from, identity } => {
                     // What was taken into the stage has contents that no record holds.

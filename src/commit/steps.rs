@@ -1,6 +1,6 @@
 //! From intents to renames. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use treewal_journal::record::{Goal, Intent};
 use treewal_recovery::plan::{Area, Entity, Goals, Model, Place, Step, plan};
@@ -44,7 +44,7 @@ pub(super) fn direct<'a>(
             Goal::New(new) if !new.inner.0.is_empty() => continue,
             Goal::Kept => continue,
             Goal::New(new) => Some(new),
-            Goal::Absent => None,
+            Goal::Absent | Goal::Emptied => None,
         };
         if intent.base.as_ref() != Some(&intent.path) || above.is_some_and(|above| path.starts_with(above)) {
             return None;
@@ -63,7 +63,7 @@ pub(super) fn direct<'a>(
         out.steps.push(step);
     }
     for (path, intent) in intents {
-        if let (Goal::Absent, Some(prior)) = (&intent.goal, intent.prior) {
+        if let (Goal::Absent | Goal::Emptied, Some(prior)) = (&intent.goal, intent.prior) {
             let slot = spare();
             let entity = out.entity(prior);
             out.displaced.push(slot);
@@ -114,7 +114,7 @@ pub(super) fn general<'a>(
     }
     for (path, intent) in intents {
         let goal = match &intent.goal {
-            Goal::Absent => None,
+            Goal::Absent | Goal::Emptied => None,
             Goal::Kept => continue,
             Goal::Moved { from, identity } => {
                 let from = from.to_path().unwrap_or_default();
@@ -140,7 +140,8 @@ pub(super) fn general<'a>(
             steps.push(Step::Move { entity, from, to });
         }
     }
-    let displaced = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
+    let displaced: BTreeSet<u64> = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
+    let displaced = displaced.into_iter().collect();
     Plan { steps, identities: picture.identities, displaced }
 }
 

@@ -1,9 +1,11 @@
 //! Directories that go because the transaction found them empty, or took all that was in them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use treewal_vfs::{Identity, RelPath};
 
+use super::diff::Changed;
 use super::overlay::{NodeId, Overlay};
 
 /// Such a directory. What somebody else puts there before it goes was never meant to go with it.
@@ -29,5 +31,34 @@ impl Overlay {
             Some(Emptied { path, held })
         };
         self.emptied.iter().filter_map(of).collect()
+    }
+
+    /// Adds what was in the directories that go: recovery must know it from what others put there.
+    pub(super) fn take_apart(&self, changed: &mut Vec<Changed>) {
+        let emptied: BTreeMap<&RelPath, NodeId> =
+            self.emptied.iter().filter_map(|dir| Some((self.base(*dir)?, *dir))).collect();
+        if emptied.is_empty() {
+            return;
+        }
+        let mut next = 0;
+        while let Some(dir) = changed.get_mut(next) {
+            next += 1;
+            let node = dir.base.as_ref().and_then(|base| emptied.get(base));
+            let (Some(node), None, Some(base)) = (node, dir.now, dir.base.clone()) else { continue };
+            dir.emptied = true;
+            let path = dir.path.clone();
+            for (name, slot) in self.node(*node).children.iter().filter(|(_, slot)| slot.prior.is_some()) {
+                changed.push(Changed {
+                    path: path.join(name),
+                    base: Some(base.join(name)),
+                    prior: slot.prior,
+                    now: None,
+                    inside: false,
+                    second: false,
+                    emptied: false,
+                });
+            }
+        }
+        changed.sort_by(|a, b| a.path.cmp(&b.path));
     }
 }

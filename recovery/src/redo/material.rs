@@ -32,8 +32,8 @@ impl Redo<'_> {
             (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. }) => true,
             (Seen::Wanted(_), Goal::New(_)) => true,
             (Seen::Foreign(_), Goal::New(new)) => !is_begun(&mut self.ground, site, new)?,
-            (Seen::Foreign(_), Goal::Absent) => true,
-            (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent) => false,
+            (Seen::Foreign(_), Goal::Absent | Goal::Emptied) => true,
+            (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent | Goal::Emptied) => false,
         };
         if stays {
             return Ok(seen);

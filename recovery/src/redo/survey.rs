@@ -32,7 +32,7 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     let Some(meta) = ground.stat(place).map_err(io("look at"))? else { return Ok(Seen::Nothing) };
     let found = meta.identity();
     let wanted = match &wish.goal {
-        Goal::Absent => None,
+        Goal::Absent | Goal::Emptied => None,
         Goal::New(new) => judge_new(ground, place, &meta, new)?,
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
