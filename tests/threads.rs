@@ -120,6 +120,40 @@ fn stopped() -> Stopped {
     Stopped { dir, tree, gate }
 }
 
+/// What moves entries, gives them other names, takes them in from elsewhere or sets attributes that several names have.
+#[test]
+fn what_no_record_holds_stands_alone_among_commits() {
+    type Barrier = fn(&mut treewal::Transaction, &Path) -> treewal::Result<()>;
+    let barriers: [Barrier; 4] = [
+        |tx, _| tx.rename("b", "c"),
+        |tx, _| tx.hard_link("b", "c"),
+        |tx, outside| tx.publish(outside, "c"),
+        |tx, _| tx.set_xattr("e/one", "user.x", "value"),
+    ];
+    for (n, barrier) in barriers.into_iter().enumerate() {
+        let Stopped { dir, tree, gate } = stopped();
+        fs::write(dir.path().join("e/one"), "two names").unwrap();
+        fs::hard_link(dir.path().join("e/one"), dir.path().join("e/two")).unwrap();
+        let outside = tempfile::tempdir_in(dir.path().parent().unwrap()).unwrap();
+        let prepared = outside.path().join("prepared");
+        fs::write(&prepared, "prepared").unwrap();
+        let mut alone = tree.begin();
+        barrier(&mut alone, &prepared).unwrap();
+        std::thread::scope(|scope| {
+            let stopped = LetGo(&gate);
+            gate.arm();
+            let first = scope.spawn(|| write(&tree, "a", "first"));
+            gate.wait_for_somebody();
+            let (tell, told) = mpsc::channel();
+            scope.spawn(move || tell.send(alone.commit()).unwrap());
+            assert!(told.recv_timeout(A_WHILE).is_err(), "barrier {n} went on beside another commit");
+            drop(stopped);
+            first.join().unwrap().unwrap();
+            told.recv().unwrap().unwrap();
+        });
+    }
+}
+
 #[test]
 fn a_commit_between_two_renames_keeps_only_those_waiting_that_meet_it() {
     let Stopped { dir, tree, gate } = stopped();

@@ -4,6 +4,7 @@
 use treewal::{Durability, Outcome, interleave};
 use treewal_vfs::sim::{Profile, SimDisk};
 
+use crate::entries::long_gone;
 use crate::judge::{Dump, Expected, dump};
 use crate::rig::{Count, Plan, judge_all, prepare};
 use crate::workloads::{Body, tree_of_files};
@@ -18,7 +19,7 @@ const SCHEDULES: [(&str, &[usize]); 5] = [
 ];
 
 /// Transactions that do not meet.
-const PAIRS: [(&str, [Body; 2]); 3] = [
+const PAIRS: [(&str, [Body; 2]); 5] = [
     ("replace beside replace", [|tx| tx.write("a", "new a"), |tx| tx.write("b", "new b")]),
     (
         "in one directory",
@@ -43,6 +44,37 @@ const PAIRS: [(&str, [Body; 2]); 3] = [
             |tx| {
                 tx.write("large", vec![b'N'; 9001])?;
                 tx.write("log", "tomorrow")
+            },
+        ],
+    ),
+    (
+        "attributes beside attributes",
+        [
+            |tx| {
+                tx.set_times("a", long_gone(1))?;
+                tx.set_xattr("d/x", "user.x", "value")?;
+                tx.create_dir("n")?;
+                tx.write("n/1", "one")?;
+                tx.set_times("n", long_gone(2))
+            },
+            |tx| {
+                tx.chown("b", Some(7), Some(8))?;
+                tx.set_times("d/y", long_gone(3))?;
+                tx.set_times("e", long_gone(4))
+            },
+        ],
+    ),
+    (
+        "two names of a new file beside a directory that is taken apart",
+        [
+            |tx| {
+                tx.write("n", "new")?;
+                tx.hard_link("n", "e/n")
+            },
+            |tx| {
+                tx.remove_file("d/x")?;
+                tx.remove_file("d/y")?;
+                tx.remove_dir("d")
             },
         ],
     ),

@@ -166,6 +166,44 @@ pub(crate) fn directories() -> Vec<Workload> {
     ]
 }
 
+/// Directories whose entries go before they do.
+pub(crate) fn taken_apart() -> Vec<Workload> {
+    vec![
+        sequence(
+            "a directory is filled, and taken apart",
+            &[
+                |tx| {
+                    tx.write("d/x", "new x")?;
+                    tx.create_dir("d/sub")?;
+                    tx.write("d/sub/z", "z")
+                },
+                |tx| tx.write("d/sub/z", "new z"),
+                |tx| {
+                    tx.remove_file("d/x")?;
+                    tx.remove_file("d/y")?;
+                    tx.remove_file("d/sub/z")?;
+                    tx.remove_dir("d/sub")?;
+                    tx.remove_dir("d")
+                },
+                |tx| tx.create_dir("d"),
+                |tx| tx.write("d/y", "newest y"),
+            ],
+        ),
+        sequence(
+            "a directory is taken apart, and its entries move",
+            &[
+                |tx| tx.write("d/x", "new x"),
+                |tx| {
+                    tx.rename("d/x", "x")?;
+                    tx.remove_file("d/y")?;
+                    tx.remove_dir("d")
+                },
+                |tx| tx.write("d", "a file"),
+            ],
+        ),
+    ]
+}
+
 /// Several transactions, one after another, before a checkpoint settles any of them.
 pub(crate) fn sequences() -> Vec<Workload> {
     vec![
