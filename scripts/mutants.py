@@ -16,7 +16,7 @@ import tempfile
 MUTANTS = [
     ("promise-unsynced", "src/commit/flight.rs", "self.hold.as_mut().ok_or(Error::Poisoned)?.sync(lsn)", "let _unused = lsn; Ok(())"),
     ("checkpoint-unsynced", "src/engine/checkpoint.rs", "let synced = self.home.disk.sync_all(&self.home.root);", "let synced: std::io::Result<()> = Ok(());"),
-    ("large-unsynced", "src/commit/materialize.rs", "if self.large.is_empty() && !all {", "if !all {"),
+    ("large-unsynced", "src/commit/materialize.rs", "if self.large.is_empty() && !self.nested && !all {", "if !self.nested && !all {"),
     ("stage-name-unsynced", "src/commit/materialize.rs", "        self.stage.sync_names().map_err(io)", "        Ok(())"),
     ("tree-contents-unsynced", "src/commit/materialize.rs", "let all = durability == Durability::Tree && !self.material.slots.is_empty();", "let all = false; let _unused = durability;"),
     ("tree-names-unsynced", "src/commit/flight.rs", "if self.engine.options().durability == Durability::Tree {", "if false {"),
@@ -29,8 +29,8 @@ MUTANTS = [
     ("move-replaces", "recovery/src/plan/ground.rs", "self.rename(from, to, Rename::NoReplace)?;", "self.rename(from, to, Rename::Replace)?;"),
     ("no-filling-first", "recovery/src/plan/mod.rs", "while self.must_fill_first(&source, wanted) &&", "while false && self.must_fill_first(&source, wanted) &&"),
     ("displaced-directories-unsearched", "recovery/src/redo/scene.rs", "moves.entry(base.clone()).or_insert((*identity, &wish.path));", ""),
-    ("parked-not-kept", "recovery/src/redo/mod.rs", "mover.filter(|(place, _)| place.area != Area::Tree).map(|(place, _)| Contents::Staged(place.clone()))", "mover.and(None)"),
-    ("recovery-makes-unsynced", "recovery/src/redo/mod.rs", "if self.made_again {", "if false {"),
+    ("parked-not-kept", "recovery/src/redo/carry.rs", "place.cloned().map(Contents::Staged).or(lost.contents.take());", "place.and(None).or(lost.contents.take());"),
+    ("recovery-makes-unsynced", "recovery/src/redo/carry.rs", "if self.made_again {", "if false {"),
     ("recovery-checkpoint-unsynced", "recovery/src/recover.rs", 'self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;', ""),
     ("torn-is-wanted", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "Ok(torn.then_some(Seen::Wanted(*meta)))"),
     ("torn-is-foreign", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "let _unused = torn; Ok(None)"),
@@ -52,7 +52,12 @@ MUTANTS = [
     ("guard-commit-unsynced", "src/guard.rs", "let synced = self.engine.disk().sync_all(self.engine.root());", "let synced: std::io::Result<()> = Ok(());"),
     ("guard-without-checkpoint", "src/guard.rs", "if hold.is_unsettled() {", "if false {"),
     ("snapshot-unsynced", "snapshot/src/take.rs", "disk.sync_all(into)", "Ok::<(), std::io::Error>(())"),
-    ("resume-unsynced", "journal/src/resume.rs", "        let file = self.open(last)?;\n        self.sync(&file, last)?;\n        self.sync_dir()?;", "        let file = self.open(last)?;"),
+    ("resume-unsynced", "journal/src/write/resume.rs", "        self.sync(&files[0], last)?;\n        self.sync_dir()?;\n", ""),
+    ("barriers-among-others", "src/commit/materialize.rs", "self.material.is_barrier |=", "self.material.is_barrier &="),
+    ("emptied-unchecked", "src/commit/check.rs", "emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir))", "let _unused = emptied; Ok(())"),
+    ("emptied-unproved", "src/commit/apply.rs", "check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir)?;", "let _unused = place_after(&self.steps, Place::of(&dir.path));"),
+    ("emptied-takes-theirs", "recovery/src/redo/mod.rs", "&& !self.is_emptied(", "&& false && !self.is_emptied("),
+    ("composing-beneath-emptied", "recovery/src/redo/compose.rs", "Goal::Kept | Goal::Emptied) {\n                drop", "Goal::Kept) {\n                drop"),
     # Not here, because nothing can notice it: the syncs of a new `.treewal` and of its identity. The model makes the name
     # of a new directory durable with the first sync inside it, and the identity stands in the journal as well.
 ]
@@ -61,6 +66,7 @@ MUTANTS = [
 TESTS = [
     ["-p", "treewal-recovery", "--lib"],
     ["-p", "treewal", "--test", "transaction"],
+    ["-p", "treewal", "--test", "operations"],
     ["-p", "treewal", "--test", "threads"],
     ["-p", "treewal", "--test", "hand_over"],
     ["-p", "treewal", "--test", "checkpoints"],
