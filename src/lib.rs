@@ -55,13 +55,15 @@ mod tree;
 
 pub use changeset::{Change, ChangeSet, Expectation};
 pub use commit::Receipt;
+#[doc(hidden)]
+pub use commit::interleave;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
 pub use inspect::{
     Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
     status, verify,
 };
-pub use options::{Durability, OnDamage, Options};
+pub use options::{Checkpoints, Durability, OnDamage, Options};
 pub use retry::RetryPolicy;
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;

@@ -34,6 +34,17 @@ pub enum OnDamage {
     Refuse,
 }
 
+/// Who makes the checkpoints that become due while a tree is open; see [`Tree::checkpoint`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Checkpoints {
+    /// The commit after which one is due, before it returns. No thread is started.
+    #[default]
+    Inline,
+    /// A thread of the handle, while commits go on. Only where it does not keep up, commits wait for it.
+    Beside,
+}
+
 /// Options for opening a tree.
 ///
 /// ```no_run
@@ -50,6 +61,9 @@ pub struct Options {
     pub(crate) attempts_max: u32,
     pub(crate) inline_max: u64,
     pub(crate) segment_bytes: u64,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) checkpoint_bytes: Option<u64>,
+    pub(crate) checkpoint_age: Option<Duration>,
 }
 
 impl Default for Options {
@@ -61,6 +75,9 @@ impl Default for Options {
             attempts_max: 5,
             inline_max: 64 << 10,
             segment_bytes: 8 << 20,
+            checkpoints: Checkpoints::default(),
+            checkpoint_bytes: None,
+            checkpoint_age: None,
         }
     }
 }
@@ -114,6 +131,29 @@ impl Options {
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes;
+        self
+    }
+
+    /// Who makes checkpoints; [`Checkpoints::Inline`] by default.
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.checkpoints = checkpoints;
+        self
+    }
+
+    /// How many bytes of the journal make a checkpoint due; by default, as many as a segment has. Less keeps recovery
+    /// short, more makes checkpoints rare.
+    #[must_use]
+    pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {
+        self.checkpoint_bytes = Some(bytes);
+        self
+    }
+
+    /// How old the oldest commit that no checkpoint covers may become; not limited by default. With
+    /// [`Checkpoints::Inline`] only a commit looks at the clock, so a tree that rests keeps what it has.
+    #[must_use]
+    pub fn checkpoint_age(mut self, age: Duration) -> Self {
+        self.checkpoint_age = Some(age);
         self
     }
 

@@ -107,6 +107,13 @@ impl Tree {
     pub fn checkpoint(&self) -> Result<()> {
         self.engine.checkpoint()
     }
+
+    /// What the thread of [`Checkpoints::Beside`](crate::Checkpoints::Beside) does, in this thread: for tests, which
+    /// choose the moment. Says whether there was anything to settle.
+    #[doc(hidden)]
+    pub fn checkpoint_beside(&self) -> Result<bool> {
+        self.engine.checkpoint_beside()
+    }
 }
 
 impl fmt::Debug for Tree {

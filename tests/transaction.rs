@@ -245,6 +245,31 @@ fn a_commit_of_many_small_files_makes_one_data_sync() {
 }
 
 #[test]
+fn replacing_a_file_costs_a_known_number_of_calls() {
+    for (files, dirs) in [(1, 1), (10, 10), (100, 4)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |n: usize| format!("d{}/f{n}", n % dirs);
+        (0..dirs).for_each(|d| fs::create_dir(dir.path().join(format!("d{d}"))).unwrap());
+        (0..files).for_each(|n| fs::write(dir.path().join(path(n)), "old").unwrap());
+        let disk = Arc::new(RecordingDisk::new(Arc::new(RealDisk)));
+        let tree = Options::new().open_on(disk.clone(), dir.path()).unwrap();
+        tree.transaction(|tx| tx.write("warm", "up")).unwrap();
+        disk.take();
+        tree.transaction(|tx| (0..files).try_for_each(|n| tx.write(path(n), vec![b'x'; 4096]))).unwrap();
+        let of = |verb| disk.count(verb);
+        // Each file: looked at and its attributes read when it is written, made in the stage and asked for its identity,
+        // looked at once more before the promise, and what came out of the tree after the rename.
+        assert_eq!(of(Verb::Stat), 3 * files + dirs + 1, "and each directory, and the name of the lock file");
+        assert_eq!((of(Verb::Xattrs), of(Verb::Create), of(Verb::StatFile)), (files, files, files));
+        assert_eq!((of(Verb::Rename), of(Verb::WriteAt)), (files, files + 1), "and the journal");
+        assert_eq!(of(Verb::OpenDir), 2 * dirs, "to look, and again when the paths are claimed");
+        assert_eq!((of(Verb::TryLock), of(Verb::ReadAt), of(Verb::Unlock)), (2, 1, 2), "the lock and its queue");
+        assert_eq!(of(Verb::SyncData), 1);
+        assert_eq!(disk.calls().len(), 8 * files + 3 * dirs + 8);
+    }
+}
+
+#[test]
 fn durability_tree_syncs_contents_before_the_promise_and_names_after_it() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Arc::new(RecordingDisk::new(Arc::new(RealDisk)));

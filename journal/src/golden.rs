@@ -150,6 +150,7 @@ fn records() -> Vec<(&'static str, Record)> {
     vec![
         ("begin", Record::Begin(Begin { txn: 250, stage: "s-1".to_owned(), barrier: true })),
         ("intent-absent", intent(Goal::Absent)),
+        ("intent-emptied", intent(Goal::Emptied)),
         ("intent-new-dir", intent(new_entry(Body::Dir))),
         ("intent-new-inline", intent(new_entry(Body::Inline(b"hello".to_vec())))),
         ("intent-new-staged", intent(new_entry(Body::Staged))),

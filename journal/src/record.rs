@@ -139,6 +139,9 @@ pub enum Goal {
     },
     /// 3: the entry that stands there already.
     Kept,
+    /// 4: nothing, where a directory stood that goes because it is empty. What the transaction took out of it has intents of
+    /// its own; what others put into it does not go along.
+    Emptied,
 }
 
 /// New attributes for an entry of the tree. What is not named stays as it is.
@@ -257,6 +260,14 @@ impl Record {
     /// [`CodecError::TooLarge`].
     pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
         codec::encode(self)
+    }
+
+    /// The same, behind what `out` holds already.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLarge`]; `out` is then as it was.
+    pub fn encode_into(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        codec::encode_into(self, out)
     }
 
     /// The record that a frame carries.

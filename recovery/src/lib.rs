@@ -11,6 +11,7 @@
 //! * [`history`] reads the journal as a history, [`mod@decide`] is the table that says what is to be done, [`mod@redo`] and
 //!   [`mod@undo`] do it, and [`mod@recover`] is all of that in order.
 
+mod batch;
 pub mod decide;
 mod error;
 pub mod history;
@@ -24,6 +25,7 @@ pub mod redo;
 mod report;
 pub mod undo;
 
+pub use batch::{Batch, append};
 pub use error::{Error, Result, journal_kind, snapshot_kind};
 pub use recover::{Config, Recovered, recover};
 pub use report::{RecoveryReport, TransactionReport};

@@ -18,6 +18,7 @@ use treewal_journal::record::{Guard, Record};
 use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
 use treewal_vfs::{RelPath, remove_tree};
 
+use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
 use crate::home::{Home, sweep};
@@ -321,17 +322,6 @@ impl Recovery<'_> {
         }
         Ok(())
     }
-}
-
-/// Appends records as one batch, and gives the LSN of the last. Nothing is synced.
-///
-/// # Errors
-/// That a record is too large; any error of the log.
-pub fn append(log: &Log, records: &[Record]) -> Result<Lsn> {
-    let payloads = records.iter().map(Record::encode).collect::<Result<Vec<_>, _>>().map_err(Error::Codec)?;
-    let frames: Vec<(u8, &[u8])> =
-        records.iter().zip(&payloads).map(|(record, payload)| (record.kind(), payload.as_slice())).collect();
-    Ok(log.append(&frames)?)
 }
 
 fn part(txn: u64, told: &Told) -> Option<Part<'_>> {

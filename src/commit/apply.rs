@@ -1,14 +1,18 @@
 //! Applying: the renames that bring the staged entries into the tree, and their mirror images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use treewal_journal::record::{Body, Goal, Intent, LookChange, New};
 use treewal_recovery::look::Attributes;
 use treewal_recovery::make::open_bits;
-use treewal_recovery::plan::{Area, Entity, Goals, Ground, Model, Place, Step, plan};
+use treewal_recovery::plan::{Ground, Place, Step};
 use treewal_vfs::{Identity, RelPath};
 
+use super::check;
+use super::flight::pairs;
+use super::steps::{Plan, direct, general, place_after};
 use crate::engine::Stage;
+use crate::transaction::Emptied;
 use crate::{Error, Result};
 
 /// Up to this many directories are synced one by one; beyond it, one sync of the file system is cheaper.
@@ -22,102 +26,52 @@ pub(super) struct Applied {
     /// Attributes of new directories that they can only have once they are filled.
     late: Vec<(RelPath, Attributes)>,
     identities: Vec<Identity>,
-    displaced: BTreeSet<u64>,
+    displaced: Vec<u64>,
     steps_taken: usize,
     looks_taken: usize,
 }
 
-#[derive(Default)]
-struct Picture {
-    model: Model,
-    identities: Vec<Identity>,
-    by_base: BTreeMap<RelPath, Entity>,
-}
-
-impl Picture {
-    fn add(&mut self, place: Place, identity: Identity) -> Entity {
-        let entity = Entity(self.identities.len());
-        self.identities.push(identity);
-        self.model.put(place, entity);
-        entity
-    }
-
-    fn standing(&mut self, base: RelPath, identity: Identity) -> Entity {
-        if let Some(entity) = self.by_base.get(&base) {
-            return *entity;
-        }
-        let entity = self.add(Place::of(&base), identity);
-        self.by_base.insert(base, entity);
-        entity
-    }
-}
-
 impl Applied {
     /// Works out the steps, from the tree as the check has just found it.
-    pub(super) fn plan<'a>(stage: &Stage, intents: impl Iterator<Item = &'a Intent> + Clone) -> Self {
-        let mut picture = Picture::default();
-        let mut goals = Goals::new();
-        let mut adopted = Vec::new();
+    ///
+    /// Attributes are set when all steps are taken, whichever way those were found.
+    pub(super) fn plan<'a>(
+        stage: &Stage,
+        paths: &'a [RelPath],
+        intents: impl Iterator<Item = &'a Intent> + Clone,
+    ) -> Self {
+        let mut spare = || stage.slot();
+        let intents = pairs(paths, intents);
+        let Plan { steps, identities, displaced } = direct(stage.name(), intents.clone(), &mut spare)
+            .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));
         let (mut looks, mut late) = (Vec::new(), Vec::new());
-        for intent in intents.clone() {
-            if let (Some(base), Some(prior)) = (&intent.base, intent.prior) {
-                picture.standing(base.to_path().unwrap_or_default(), prior);
-            }
-        }
-        for intent in intents {
-            let path = super::path_of(intent);
-            let goal = match &intent.goal {
-                Goal::Absent => Some(None),
-                Goal::Kept => None,
-                Goal::Moved { from, identity } => {
-                    let place = Place::of(&from.to_path().unwrap_or_default());
-                    if place.area != Area::Tree && slot_of(&place).is_none() {
-                        adopted.push(place);
-                    }
-                    Some(Some(picture.standing(from.to_path().unwrap_or_default(), *identity)))
-                }
-                // What is inside a new directory comes along with it.
-                Goal::New(new) if !new.inner.0.is_empty() => None,
-                Goal::New(new) => {
-                    Some(Some(picture.add(Place::slot(stage.name(), new.slot, &RelPath::root()), new.identity)))
-                }
-            };
+        for (path, intent) in intents {
             if let Some(change) = &intent.look {
                 looks.push((path.clone(), change.clone()));
             }
             if let Goal::New(new @ New { body: Body::Dir, .. }) = &intent.goal {
                 late.push((path.clone(), at_last(new)));
             }
-            if let Some(goal) = goal {
-                goals.insert(path, goal);
-            }
         }
-        let mut spare = || Place::slot(stage.name(), stage.slot(), &RelPath::root());
-        let steps = plan(&mut picture.model, &goals, &mut spare);
-        let mut steps = steps;
-        for place in adopted {
-            // What it displaced is removed like anything else that was; under this name it would be kept.
-            if let Some(entity) = picture.model.at(&place) {
-                let to = spare();
-                picture.model.rename(&place, &to);
-                steps.push(Step::Move { entity, from: place, to });
-            }
-        }
-        let displaced = picture.model.iter().filter_map(|(place, _)| slot_of(place)).collect();
         late.retain(|(_, attributes)| !attributes.is_empty());
         // Bits that close a directory come after all that is in it.
         looks.reverse();
         late.reverse();
-        Self { steps, looks, late, identities: picture.identities, displaced, steps_taken: 0, looks_taken: 0 }
+        Self { steps, looks, late, identities, displaced, steps_taken: 0, looks_taken: 0 }
     }
 
     /// Takes all steps, up to the first that fails.
-    pub(super) fn take(&mut self, ground: &mut Ground<'_>) -> Result<()> {
+    ///
+    /// What others put into a directory before it goes is only seen for good when it is gone from where they find it.
+    pub(super) fn take(&mut self, ground: &mut Ground<'_>, emptied: &[Emptied]) -> Result<()> {
         for step in &self.steps {
             let mut done = false;
             let taken = ground.take(step, &|entity| self.identities[entity.0], &mut done);
             self.steps_taken += usize::from(done);
             taken.map_err(Error::from_recovery)?;
+        }
+        for dir in emptied {
+            check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir)?;
         }
         for (path, change) in &self.looks {
             // Counted first: of several attributes, some may be set where it fails.
@@ -169,13 +123,6 @@ impl Applied {
     }
 }
 
-fn slot_of(place: &Place) -> Option<u64> {
-    match place.area {
-        Area::Tree => None,
-        Area::Stage(_) => place.path.components().next()?.to_str()?.parse().ok(),
-    }
-}
-
 /// What a new directory was not given in the stage.
 fn at_last(new: &New) -> Attributes {
     Attributes {
@@ -187,6 +134,6 @@ fn at_last(new: &New) -> Attributes {
 
 fn set(ground: &mut Ground<'_>, path: &RelPath, attributes: &Attributes) -> Result<()> {
     let set =
-        ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| attributes.set(ground.disk(), &dir, &name));
+        ground.split(&Place::tree(path.clone())).and_then(|(dir, name)| attributes.set(ground.disk(), &dir, name));
     set.map_err(Error::io("set attributes of", path))
 }

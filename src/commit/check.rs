@@ -4,23 +4,58 @@ use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
 use treewal_vfs::{Identity, RelPath};
 
-use crate::transaction::Expectation;
+use super::flight::pairs;
+use crate::transaction::{Emptied, Expectations};
 use crate::{Error, Result};
 
-/// Every entry that an intent replaces, removes or moves. Reads only, under the tree's lock.
-pub(super) fn priors<'a>(ground: &mut Ground<'_>, intents: impl Iterator<Item = &'a Intent>) -> Result<()> {
-    for intent in intents {
+/// Every entry that an intent replaces, removes or moves. Reads only, while the paths are claimed.
+///
+/// Each look is owed: without it, what a foreign program did since the transaction looked would be noticed only after the
+/// promise, and a crash there would leave the transaction in part.
+pub(super) fn priors<'a>(
+    ground: &mut Ground<'_>,
+    paths: &'a [RelPath],
+    intents: impl Iterator<Item = &'a Intent> + Clone,
+) -> Result<()> {
+    for (path, intent) in pairs(paths, intents) {
         let Some(base) = &intent.base else { continue };
-        let base =
-            base.to_path().map_err(|source| Error::InvalidPath { path: super::path_of(intent).to_path(), source })?;
+        if *base == intent.path {
+            same(ground, path, intent.prior)?;
+            continue;
+        }
+        let base = base.to_path().map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
         same(ground, &base, intent.prior)?;
     }
     Ok(())
 }
 
-/// Everything the transaction was told to expect.
-pub(super) fn expectations(ground: &mut Ground<'_>, expectations: &[Expectation]) -> Result<()> {
-    expectations.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity))
+/// Everything the transaction was told to expect, and that what goes as an empty directory is one.
+pub(super) fn expectations(ground: &mut Ground<'_>, expectations: &Expectations) -> Result<()> {
+    let Expectations { entries, emptied } = expectations;
+    entries.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity))?;
+    emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir))
+}
+
+/// That a directory, which stands at `place` now, holds nothing that the transaction did not take.
+///
+/// Its identity says nothing of what is in it: its time of modification changes with everybody's work.
+pub(super) fn holds_no_more(ground: &mut Ground<'_>, place: &Place, dir: &Emptied) -> Result<()> {
+    let list = ground.dir(place).and_then(|handle| ground.disk().list(&handle));
+    let list = match list {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        list => list.map_err(Error::io("look into", &dir.path))?,
+    };
+    for entry in list {
+        let at = Place { area: place.area.clone(), path: place.path.join(&entry.name) };
+        let path = dir.path.join(&entry.name);
+        let found = ground.stat(&at).map_err(Error::io("look at", &path))?.map(|meta| meta.identity());
+        let known = dir.held.binary_search_by(|(name, _)| name.cmp(&entry.name)).ok().map(|index| dir.held[index].1);
+        if found.is_some() && found != known {
+            let detail = "it is in a directory that is to go, and was not when the transaction looked".to_owned();
+            return Err(Error::Conflict { path: path.to_path(), detail });
+        }
+    }
+    Ok(())
 }
 
 fn same(ground: &mut Ground<'_>, path: &RelPath, expected: Option<Identity>) -> Result<()> {

@@ -18,9 +18,12 @@ pub(crate) const SYNCS_MAX: usize = 4;
 
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
-    /// The records of the intents, as they go to the journal: contents travel from here, and are not copied before.
-    pub(super) records: Vec<Record>,
-    slots: Vec<u64>,
+    /// The records of the intents, as they go to the journal; parents before what is in them.
+    pub(super) intents: Vec<Record>,
+    /// The path of each intent.
+    pub(super) paths: Vec<RelPath>,
+    /// The slots of the stage that it takes.
+    pub(super) slots: Vec<u64>,
     /// Whether no record holds all that the transaction changes: entries of the tree move, get other names, or get
     /// attributes that more names than one have.
     pub(super) is_barrier: bool,
@@ -56,8 +59,9 @@ impl Material {
         difference: Vec<Difference>,
         durability: Durability,
     ) -> Result<Self> {
-        // Room for the two records that go around them.
-        let material = Self { records: Vec::with_capacity(difference.len() + 2), slots: Vec::new(), is_barrier: false };
+        let count = difference.len();
+        let (intents, paths) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let material = Self { intents, paths, slots: Vec::new(), is_barrier: false };
         let mut builder = Builder {
             stage,
             sites: HashMap::new(),
@@ -78,16 +82,8 @@ impl Material {
         }
     }
 
-    /// The intents, parents before what is in them.
-    pub(super) fn intents(&self) -> impl Iterator<Item = &Intent> + Clone {
-        self.records.iter().filter_map(|record| match record {
-            Record::Intent(intent) => Some(intent),
-            _ => None,
-        })
-    }
-
     /// Removes what stands in the stage.
-    pub(super) fn discard(&self, stage: &Stage) {
+    fn discard(&self, stage: &Stage) {
         for slot in &self.slots {
             stage.discard(*slot);
         }
@@ -109,6 +105,7 @@ impl Builder<'_> {
                 change.shared || matches!(change.goal, Wanted::Moved { .. } | Wanted::Linked { .. });
             let goal = match change.goal {
                 Wanted::Absent => Goal::Absent,
+                Wanted::Emptied => Goal::Emptied,
                 Wanted::Kept => Goal::Kept,
                 Wanted::Moved { from, identity } => {
                     // What was taken into the stage has contents that no record holds.
@@ -122,19 +119,20 @@ impl Builder<'_> {
                 }
                 Wanted::New(fresh) => {
                     if fresh.has_twins {
-                        self.twins.insert(change.path.clone(), self.material.records.len());
+                        self.twins.insert(change.path.clone(), self.material.intents.len());
                     }
                     let made = self.entry(&change.path, fresh);
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
             };
-            self.material.records.push(Record::Intent(Intent {
+            self.material.intents.push(Record::Intent(Intent {
                 path: PathBytes::from(&change.path),
                 base: change.base.as_ref().map(PathBytes::from),
                 prior: change.prior,
                 goal,
                 look: change.look,
             }));
+            self.material.paths.push(change.path);
         }
         Ok(())
     }

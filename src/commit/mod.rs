@@ -10,21 +10,19 @@
 
 mod apply;
 mod check;
+mod flight;
+mod interleave;
 mod materialize;
 mod names;
+mod steps;
 
-use std::sync::Arc;
-
-use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Intent, Record};
 use treewal_recovery::plan::Ground;
-use treewal_vfs::Time;
 
-use crate::engine::{Engine, Hold, Stage};
-use crate::transaction::{Base, Difference, Expectation};
-use crate::{Durability, Error, Result};
-use apply::Applied;
-use materialize::Material;
+use crate::Result;
+use crate::engine::Core;
+use crate::transaction::{Base, Difference, Expectations};
+use flight::Flight;
+pub use interleave::interleave;
 pub(crate) use materialize::SYNCS_MAX;
 
 /// What a commit gives back.
@@ -39,13 +37,13 @@ pub struct Receipt {
     pub changes: usize,
 }
 
-impl Engine {
+impl Core {
     /// Commits a difference; see the table above.
     pub(crate) fn commit(
         &self,
         base: &Base,
         difference: Vec<Difference>,
-        expectations: &[Expectation],
+        expectations: &Expectations,
     ) -> Result<Receipt> {
         let _span = tracing::debug_span!("commit", changes = difference.len()).entered();
         if difference.is_empty() {
@@ -53,89 +51,14 @@ impl Engine {
             check::expectations(&mut ground, expectations)?;
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }
-        let stage = self.stage()?;
-        let mut material = Material::make(&stage, base, difference, self.options().durability)?;
-        let result = self.promise_and_apply(&stage, &mut material, expectations);
-        // Whatever is undecided may still be needed from the stage; anything else that failed will never be.
-        if result.as_ref().is_err_and(|error| error.outcome() != crate::Outcome::Undecided) {
-            material.discard(&stage);
-        }
+        let flight = Flight::prepare(self, base, difference, expectations)?;
+        let result = flight.end(|flight| {
+            flight.check()?;
+            let promise = flight.append()?;
+            flight.sync(promise)?;
+            flight.apply(promise)
+        });
+        self.checkpoint_if_due();
         result
     }
-
-    fn promise_and_apply(
-        &self,
-        stage: &Arc<Stage>,
-        material: &mut Material,
-        expectations: &[Expectation],
-    ) -> Result<Receipt> {
-        let mut hold = self.hold()?;
-        let mut ground = Ground::new(&**self.disk(), self.root().clone());
-        ground.add_stage(stage.name(), stage.dir().clone());
-        check::expectations(&mut ground, expectations)?;
-        check::priors(&mut ground, material.intents())?;
-
-        let barrier = material.is_barrier;
-        if barrier && hold.is_unsettled() {
-            hold.checkpoint()?;
-        }
-        let txn = hold.next_txn()?;
-        let lsn = promise(&mut hold, stage, material, txn, barrier)?;
-
-        let _span = tracing::debug_span!("apply").entered();
-        let mut applied = Applied::plan(stage, material.intents());
-        if let Err(error) = applied.take(&mut ground) {
-            return Err(put_back(&mut hold, &mut ground, &applied, txn, error));
-        }
-        if self.options().durability == Durability::Tree {
-            applied.sync(&mut ground).map_err(|error| undecided(&mut hold, error))?;
-        }
-        hold.note_commit(lsn, applied.displaced());
-        if barrier {
-            hold.checkpoint().map_err(|error| undecided(&mut hold, error))?;
-        } else if let Err(error) = hold.checkpoint_if_due() {
-            // The transaction is committed all the same; the handle says so itself when it is used again.
-            tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed");
-        }
-        Ok(Receipt { id: txn, lsn: lsn.0, changes: material.intents().count() })
-    }
-}
-
-/// The commit point: one append, one sync.
-fn promise(hold: &mut Hold<'_>, stage: &Stage, material: &mut Material, txn: u64, barrier: bool) -> Result<Lsn> {
-    let _span = tracing::debug_span!("promise", txn).entered();
-    let changes = material.records.len();
-    let intents =
-        u32::try_from(changes).map_err(|_| Error::Input(format!("a transaction of {changes} changes is too large")))?;
-    material.records.insert(0, Record::Begin(Begin { txn, stage: stage.name().to_owned(), barrier }));
-    material.records.push(Record::Commit { txn, intents, at: Time::now() });
-    let lsn = hold.append(&material.records)?;
-    hold.sync(lsn)?;
-    Ok(lsn)
-}
-
-/// Undoes what was applied, makes that durable, and records it: then the transaction never happened.
-///
-/// Crash argument: until the rollback record is durable, recovery redoes the transaction, whose outcome nobody has been
-/// told; after it, the tree was synced before it, and there is nothing to do.
-fn put_back(hold: &mut Hold<'_>, ground: &mut Ground<'_>, applied: &Applied, txn: u64, error: Error) -> Error {
-    let path = error.path().map_or_else(|| ".".into(), ToOwned::to_owned);
-    let undone = applied.undo(ground).and_then(|()| hold.settle(vec![Record::Rollback { txn }]));
-    match undone {
-        Ok(()) => Error::RolledBack { path, source: Box::new(error) },
-        Err(later) => {
-            tracing::error!(error = &later as &dyn std::error::Error, "putting a failed commit back failed too");
-            undecided(hold, error)
-        }
-    }
-}
-
-fn undecided(hold: &mut Hold<'_>, error: Error) -> Error {
-    hold.poison();
-    Error::Undecided { source: Box::new(error) }
-}
-
-/// The paths that intents are about, for people.
-pub(crate) fn path_of(intent: &Intent) -> treewal_vfs::RelPath {
-    intent.path.to_path().unwrap_or_default()
 }

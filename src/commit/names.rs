@@ -32,7 +32,7 @@ impl Builder<'_> {
     /// Another name of a new entry: its record has all that the first one has, as any of the names may be all that a later
     /// transaction leaves.
     pub(super) fn twin(&mut self, path: &RelPath, of: &RelPath, inside: bool) -> io::Result<New> {
-        let first = self.twins.get(of).and_then(|index| self.material.records.get(*index));
+        let first = self.twins.get(of).and_then(|index| self.material.intents.get(*index));
         let Some(Record::Intent(Intent { goal: Goal::New(first), .. })) = first else {
             return Err(io::ErrorKind::NotFound.into());
         };

@@ -1,25 +1,69 @@
 //! Checkpoints: the tree is made durable itself, and the journal may forget.
 
-use treewal_journal::Lsn;
 use treewal_journal::record::Record;
-use treewal_recovery::recover::append;
+use treewal_journal::{Log, Lsn};
+use treewal_recovery::append;
 
-use super::{Engine, State};
-use crate::{Error, Result};
+use super::{Core, State};
+use crate::{Checkpoints, Error, Result};
 
-/// A checkpoint is due when this many displaced versions wait for removal ..
+/// A checkpoint is due when this many displaced versions wait for removal.
 const GARBAGE_MAX: usize = 8192;
+/// Where the helper does not keep up, commits wait for a checkpoint when so many times of what makes one due is there.
+const OVERDUE: u64 = 4;
 
-impl Engine {
+/// Whether a checkpoint is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    Not,
+    Now,
+    /// Even where a helper is there for it.
+    Overdue,
+}
+
+impl Core {
     /// Makes every committed transaction durable in the tree itself, and lets the journal forget them.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.hold()?.checkpoint()
     }
 
-    /// .. or when the records that it would settle fill a segment of the journal.
-    pub(super) fn is_checkpoint_due(&self, state: &State) -> bool {
-        let bytes = state.log.as_ref().map_or(0, |log| log.bytes());
-        state.garbage.len() > GARBAGE_MAX || bytes.saturating_sub(state.settled_bytes) > self.options.segment_bytes
+    /// After a commit: a checkpoint where one is due, or word to the helper. The commit is committed whatever becomes of
+    /// it.
+    pub(crate) fn checkpoint_if_due(&self) {
+        let due = self.due(&self.state.lock());
+        match (due, self.options.checkpoints) {
+            (Due::Not, _) => return,
+            (Due::Now, Checkpoints::Beside) => {
+                self.wanted.notify_one();
+                return;
+            }
+            // The helper does not keep up: whoever writes helps, so that journal and stage stay bounded.
+            (Due::Overdue, Checkpoints::Beside) | (_, Checkpoints::Inline) => {}
+        }
+        let settled = self.hold().and_then(|mut hold| {
+            // Somebody else may have been faster.
+            let still = self.due(&self.state.lock());
+            if still < due { Ok(()) } else { hold.checkpoint() }
+        });
+        match settled {
+            // Another process is at work: it is still due after the next commit.
+            Err(Error::Locked { .. }) | Ok(()) => {}
+            // The handle says so itself when it is used again.
+            Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed"),
+        }
+    }
+
+    /// By the records that it would settle, by the displaced versions that wait for removal, and by age.
+    pub(super) fn due(&self, state: &State) -> Due {
+        let (Some(log), Some(since)) = (&state.log, state.unsettled_since) else { return Due::Not };
+        let options = &self.options;
+        let bytes = log.bytes().saturating_sub(state.settled_bytes);
+        let most = options.checkpoint_bytes.unwrap_or(options.segment_bytes);
+        if bytes > most.saturating_mul(OVERDUE) || state.garbage.len() > GARBAGE_MAX * 4 {
+            return Due::Overdue;
+        }
+        let old = options.checkpoint_age.is_some_and(|age| since.elapsed() >= age);
+        if old || bytes > most || state.garbage.len() > GARBAGE_MAX { Due::Now } else { Due::Not }
     }
 
     /// The checkpoint itself, under the tree's lock.
@@ -62,20 +106,40 @@ impl Engine {
             return Err(error);
         }
         state.unsettled = None;
+        state.unsettled_since = None;
+        state.settled = upto;
         let truncated = log.truncate(upto).map_err(Error::Journal);
         state.settled_bytes = log.bytes();
+        if !state.closing {
+            self.prepare(&log);
+        }
         truncated
     }
 
+    /// Makes the next segment of the journal ready where the one at hand is half full, so that no commit has to. While
+    /// the tree's lock is held: another process would not expect it.
+    pub(super) fn prepare(&self, log: &Log) {
+        if log.room() >= self.options.segment_bytes / 2 {
+            return;
+        }
+        if let Err(error) = log.prepare() {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the next commit makes a segment itself");
+        }
+    }
+
     /// Settles what is left when the last handle goes: a checkpoint, and the stage is given back.
-    pub(super) fn close(&mut self) -> Result<()> {
-        let trusted = self.state.get_mut().log.is_some();
-        if trusted && self.state.get_mut().unsettled.is_some() {
+    pub(super) fn close(&self) -> Result<()> {
+        self.state.lock().closing = true;
+        let look = || {
+            let state = self.state.lock();
+            (state.log.is_some(), state.unsettled.is_some())
+        };
+        if look() == (true, true) {
             self.checkpoint()?;
         }
         // Without a checkpoint the journal still needs what is staged: the next open sweeps it then.
-        if trusted && self.state.get_mut().unsettled.is_none() {
-            if let Some(stage) = self.stage.get_mut().take().and_then(std::sync::Arc::into_inner) {
+        if look() == (true, false) {
+            if let Some(stage) = self.stage.lock().take().and_then(std::sync::Arc::into_inner) {
                 stage.remove(&self.home)?;
             }
         }

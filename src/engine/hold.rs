@@ -1,46 +1,159 @@
-//! Holding the tree: the time in which this handle alone may commit.
+//! Holding the tree: the time in which commits of this handle may go on, and nobody else's.
+//!
+//! A hold is *alone*, for a checkpoint, a guard or a commit that moves entries, or it is *shared* by commits whose
+//! [claims](Claim) do not meet. Holds that are shared at the same time are a *batch*: its first takes the lock of the tree,
+//! its last gives it back. Who wants to be alone, and who meets the claim of one under way, waits; nobody joins a batch
+//! while somebody waits to be alone, nor one that has gone on for long, so that other processes get their turn.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::MutexGuard;
-use treewal_journal::record::Record;
+use treewal_journal::record::{Begin, Record};
 use treewal_journal::{Log, Lsn};
-use treewal_recovery::recover::append;
+use treewal_recovery::home::Taken;
+use treewal_recovery::{Batch, append};
 
-use super::{Engine, State};
+use super::{Claim, Core, State};
 use crate::{Error, Result};
 
-/// A hold on the tree: the lock of its directory, and the engine's state. Dropping it gives both back.
+/// After so many commits a batch takes in no more.
+const BATCH_MAX: u32 = 128;
+
+/// A hold on the tree. Dropping it gives it back.
 pub(crate) struct Hold<'a> {
-    engine: &'a Engine,
-    state: MutexGuard<'a, State>,
-    keep: bool,
+    engine: &'a Core,
+    /// Which place of the batch; `None` where it is alone.
+    seat: Option<u64>,
 }
 
-impl<'a> Hold<'a> {
-    pub(super) fn new(engine: &'a Engine, state: MutexGuard<'a, State>) -> Self {
-        Self { engine, state, keep: false }
+impl Core {
+    /// Takes the tree for this one piece of work: nothing else is under way until the hold is dropped.
+    ///
+    /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
+    /// that no work ever meets an unfinished transaction, whoever left it.
+    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
+        let mut state = self.state.lock();
+        state.waiting_alone += 1;
+        while state.guard.is_none() && state.is_busy() {
+            self.changed.wait(&mut state);
+        }
+        state.waiting_alone -= 1;
+        // Whoever waits because this one did is free to go on where it fails, and waits for it where it does not.
+        self.changed.notify_all();
+        self.enter(&mut state)?;
+        state.alone = true;
+        Ok(Hold { engine: self, seat: None })
     }
 
-    pub(super) fn state(&mut self) -> &mut State {
-        &mut self.state
+    /// Takes the tree together with others whose claims do not meet this one.
+    pub(crate) fn join(&self, claim: &Arc<Claim>) -> Result<Hold<'_>> {
+        let mut state = self.state.lock();
+        while state.guard.is_none() && state.keeps_out(claim) {
+            self.changed.wait(&mut state);
+        }
+        if state.is_busy() {
+            state.may_go_on()?;
+        } else {
+            self.enter(&mut state)?;
+        }
+        if state.seats.is_empty() {
+            state.batch_commits = 0;
+            state.batch_floor = state.log.as_ref().map_or(Lsn::ZERO, |log| log.last());
+        }
+        state.seats_taken += 1;
+        let seat = state.seats_taken;
+        state.seats.push((seat, Arc::clone(claim)));
+        state.batch_commits += 1;
+        Ok(Hold { engine: self, seat: Some(seat) })
     }
 
-    pub(super) fn read_anew(&mut self) -> Result<()> {
-        self.engine.read_anew(&mut self.state)
+    /// Takes the lock of the tree, when none of this handle's work is under way.
+    pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
+        if state.guard.is_some() {
+            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
+            return Err(Error::Locked { holder });
+        }
+        let taken = self.lock.take(&self.home, self.options.lock_wait);
+        // Where the taking failed half way, the lock file may already say that this handle had it last.
+        state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
+        let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
+        let entered = self.catch_up(state, taken).and_then(|()| state.may_go_on());
+        if entered.is_err() {
+            self.give_back();
+        }
+        entered
     }
 
+    fn catch_up(&self, state: &mut State, taken: Taken) -> Result<()> {
+        let stale = taken == Taken::Changed || state.in_doubt;
+        if stale && state.log.is_some() {
+            self.read_anew(state)?;
+            state.in_doubt = false;
+        }
+        Ok(())
+    }
+
+    /// Gives the lock of the tree back, unless something is under way for which it must be kept.
+    pub(super) fn leave(&self, state: &State) {
+        if state.guard.is_none() && !state.is_busy() {
+            self.give_back();
+        }
+        self.changed.notify_all();
+    }
+
+    fn give_back(&self) {
+        if let Err(error) = self.lock.release(&self.home) {
+            // The kernel gives it back with the handle at the latest; until then others wait.
+            tracing::error!(%error, "the tree's lock could not be given back");
+        }
+    }
+
+    /// Takes the hold back from the guard that kept it, to end it: the directory's lock is held already.
+    pub(crate) fn resume(&self) -> Hold<'_> {
+        let mut state = self.state.lock();
+        state.guard = None;
+        state.alone = true;
+        Hold { engine: self, seat: None }
+    }
+}
+
+impl State {
+    /// Whether any work of this handle is under way, for which it has the lock of the tree. A guard has it, too, and is none.
+    pub(super) fn is_busy(&self) -> bool {
+        self.alone || self.beside || !self.seats.is_empty()
+    }
+
+    /// Whether a commit with this claim has to wait.
+    fn keeps_out(&self, claim: &Claim) -> bool {
+        self.alone
+            || self.waiting_alone > 0
+            || !self.seats.is_empty() && self.batch_commits >= BATCH_MAX
+            || self.seats.iter().any(|(_, other)| other.meets(claim))
+    }
+
+    pub(super) fn may_go_on(&self) -> Result<()> {
+        if self.log.is_none() {
+            return Err(Error::Poisoned);
+        }
+        match self.pending.first() {
+            Some(txn) => Err(Error::Pending { txn: *txn }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Hold<'_> {
     /// Keeps the lock of the directory beyond this hold, for a guard.
-    pub(crate) fn keep_for_guard(mut self, txn: u64) {
-        self.state.guard = Some(txn);
-        self.keep = true;
+    pub(crate) fn keep_for_guard(self, txn: u64) {
+        self.engine.state.lock().guard = Some(txn);
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {
-        self.state.log.clone().ok_or(Error::Poisoned)
+        self.engine.state.lock().log.clone().ok_or(Error::Poisoned)
     }
 
-    /// The number that the next transaction gets: the LSN of its first record.
+    /// The number that the next transaction gets, where this hold is alone: the LSN of its first record.
     pub(crate) fn next_txn(&self) -> Result<u64> {
         Ok(self.log()?.last().0 + 1)
     }
@@ -50,17 +163,42 @@ impl<'a> Hold<'a> {
     /// An error here is undecided only where the log says so: it may have been written in part.
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<Lsn> {
         let log = self.log()?;
+        let _order = self.engine.appending.lock();
         append(&log, records).map_err(|error| self.judge(error))
     }
 
-    /// Makes everything appended durable.
+    /// Appends a staged transaction: its beginning, its intents and its commit record. Gives its number, which is the LSN
+    /// of its first record, and that of its last.
+    ///
+    /// The number must be known before the records are written, and nobody may take it meanwhile: hence the mutex, which
+    /// is held while bytes are copied and written, and never during a sync.
+    pub(crate) fn append_staged(
+        &mut self,
+        begin: Begin,
+        intents: &Batch,
+        commit: impl FnOnce(u64) -> Record,
+    ) -> Result<(u64, Lsn)> {
+        let log = self.log()?;
+        let _order = self.engine.appending.lock();
+        let txn = log.last().0 + 1;
+        let mut ends = Batch::default();
+        let appended = ends.extend(&[Record::Begin(Begin { txn, ..begin }), commit(txn)]).and_then(|()| {
+            let mut frames: Vec<(u8, &[u8])> = ends.frames().take(1).collect();
+            frames.extend(intents.frames());
+            frames.extend(ends.frames().skip(1));
+            Ok(log.append(&frames)?)
+        });
+        appended.map(|lsn| (txn, lsn)).map_err(|error| self.judge(error))
+    }
+
+    /// Makes everything appended durable. Who syncs at the same time shares one sync.
     pub(crate) fn sync(&mut self, upto: Lsn) -> Result<()> {
         let log = self.log()?;
         log.sync_to(upto).map_err(|error| self.judge(treewal_recovery::Error::Journal(error)))
     }
 
     /// An error of the log, and what it means for the handle: a log that is poisoned is not used again.
-    fn judge(&mut self, error: treewal_recovery::Error) -> Error {
+    fn judge(&self, error: treewal_recovery::Error) -> Error {
         let poisoned = matches!(&error, treewal_recovery::Error::Journal(treewal_journal::Error::Poisoned { .. }));
         let error = Error::from_recovery(error);
         if !poisoned {
@@ -71,51 +209,65 @@ impl<'a> Hold<'a> {
     }
 
     /// Stops this handle from trusting its journal: only opening the tree again decides what is on the disk.
-    pub(crate) fn poison(&mut self) {
-        self.state.log = None;
+    ///
+    /// Commits of the same batch that are past their commit point go on: their records are durable, and each applies
+    /// what nobody else touches.
+    pub(crate) fn poison(&self) {
+        self.engine.state.lock().log = None;
     }
 
     pub(crate) fn is_unsettled(&self) -> bool {
-        self.state.unsettled.is_some()
+        self.engine.state.lock().unsettled.is_some()
     }
 
     /// Notes a commit that no checkpoint covers yet, and the slots of what it displaced.
     pub(crate) fn note_commit(&mut self, lsn: Lsn, displaced: impl IntoIterator<Item = u64>) {
-        self.state.unsettled = Some(lsn);
-        self.state.garbage.extend(displaced);
+        let mut state = self.engine.state.lock();
+        state.unsettled = state.unsettled.max(Some(lsn));
+        if state.unsettled_since.is_none() {
+            state.unsettled_since = Some(Instant::now());
+            if self.engine.options.checkpoint_age.is_some() {
+                // The helper looks at the clock from now on.
+                self.engine.wanted.notify_one();
+            }
+        }
+        state.garbage.extend(displaced);
     }
 
+    /// A checkpoint, by a hold that is alone.
     pub(crate) fn checkpoint(&mut self) -> Result<()> {
-        self.engine.checkpoint_held(&mut self.state)
+        debug_assert!(self.seat.is_none());
+        self.engine.checkpoint_held(&mut self.engine.state.lock())
     }
 
-    /// Syncs the tree, then records how transactions ended, and that the journal may forget all there is in it.
+    /// Syncs the tree, then records how transactions ended, and that the journal may forget all there is in it. By a hold
+    /// that is alone.
     pub(crate) fn settle(&mut self, ends: Vec<Record>) -> Result<()> {
-        self.engine.settle(&mut self.state, ends)
+        debug_assert!(self.seat.is_none());
+        self.engine.settle(&mut self.engine.state.lock(), ends)
     }
 
-    pub(crate) fn checkpoint_if_due(&mut self) -> Result<()> {
-        if self.engine.is_checkpoint_due(&self.state) { self.checkpoint() } else { Ok(()) }
+    /// Syncs the tree, then records that a staged transaction was undone.
+    ///
+    /// Its record must not reach the disk before what it says is true. Others of the batch may be between their commit
+    /// point and their renames, so nothing is said about them: no checkpoint.
+    pub(crate) fn record_undone(&mut self, txn: u64) -> Result<()> {
+        let root = &self.engine.home.root;
+        self.engine.home.disk.sync_all(root).map_err(|source| Error::from_os("sync", ".".into(), source))?;
+        let lsn = self.append(&[Record::Rollback { txn }])?;
+        self.sync(lsn)?;
+        self.note_commit(lsn, []);
+        Ok(())
     }
 }
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        if self.keep {
-            return;
+        let mut state = self.engine.state.lock();
+        match self.seat {
+            Some(seat) => state.seats.retain(|(taken, _)| *taken != seat),
+            None => state.alone = false,
         }
-        if let Err(error) = self.engine.lock.release(&self.engine.home) {
-            // The kernel gives it back with the handle at the latest; until then others wait.
-            tracing::error!(%error, "the tree's lock could not be given back");
-        }
-    }
-}
-
-impl Engine {
-    /// Takes the hold back from the guard that kept it, to end it: the directory's lock is held already.
-    pub(crate) fn resume(&self) -> Hold<'_> {
-        let mut state = self.state.lock();
-        state.guard = None;
-        Hold::new(self, state)
+        self.engine.leave(&state);
     }
 }

@@ -1,40 +1,64 @@
 //! The engine behind the handles of one open tree: its lock, its journal, its stage, and what it has yet to settle.
 
 mod checkpoint;
+mod claim;
+mod helper;
 mod hold;
 mod stage;
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
-use treewal_recovery::home::{Holder, Home, Taken, TreeLock, read_identity, write_identity};
-use treewal_recovery::{Config, Recovered, RecoveryReport, recover};
+use treewal_recovery::home::{Holder, Home, TreeLock, read_identity, write_identity};
+use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
 use treewal_vfs::{Dir, Disk, Meta, RelPath, Time, random};
 
+pub(crate) use claim::Claim;
+use helper::Helper;
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};
 
-use crate::{Error, OnDamage, Options, Result};
+use crate::{Checkpoints, Error, OnDamage, Options, Result};
 
-/// One open tree. All its handles share it.
+/// One open tree. All its handles share it; the last of them settles what is left.
 pub(crate) struct Engine {
+    core: Arc<Core>,
+    /// Makes checkpoints beside the commits, where the options say so.
+    helper: Option<Helper>,
+}
+
+/// What handles and helper share.
+pub(crate) struct Core {
     home: Home,
     options: Options,
     tree: TreeId,
     lock: TreeLock,
+    /// Taken for moments, but by a checkpoint, and while the tree's lock is waited for.
     state: Mutex<State>,
+    /// Something that a hold may wait for has changed.
+    changed: Condvar,
+    /// There may be something to do for the helper.
+    wanted: Condvar,
+    /// Held while records are appended; taken before `state` where both are, and never the other way round.
+    appending: Mutex<()>,
+    /// A buffer for records, to be used again.
+    batch: Mutex<Batch>,
     stage: Mutex<Option<Arc<Stage>>>,
     recovery: RecoveryReport,
 }
 
-/// What only the holder of the lock may touch.
+/// What this handle knows of the tree, and who of its users is at work.
 pub(crate) struct State {
     /// The journal; `None` once an error has made it untrustworthy.
     log: Option<Arc<Log>>,
     /// The last commit that no checkpoint covers.
     unsettled: Option<Lsn>,
+    /// Up to where the last checkpoint covers it.
+    settled: Lsn,
     /// Bytes of the journal right after the last checkpoint.
     settled_bytes: u64,
     /// Slots that hold displaced versions, to be removed after the next checkpoint.
@@ -45,11 +69,29 @@ pub(crate) struct State {
     pending: Vec<u64>,
     /// The guard that holds the tree.
     guard: Option<u64>,
+    /// A hold is alone at work.
+    alone: bool,
+    /// How many wait to be.
+    waiting_alone: u32,
+    /// The holds of the batch that is under way, with what they claim.
+    seats: Vec<(u64, Arc<Claim>)>,
+    /// How many seats there have been: the number of the next one.
+    seats_taken: u64,
+    /// How many commits the batch has taken in.
+    batch_commits: u32,
+    /// All up to here was applied when the batch began.
+    batch_floor: Lsn,
+    /// The helper is at a checkpoint, and keeps the tree's lock for it.
+    beside: bool,
+    /// The last handle goes: the helper shall end.
+    closing: bool,
+    /// When the oldest commit that no checkpoint covers was noted.
+    unsettled_since: Option<Instant>,
 }
 
-impl Engine {
+impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
-    pub(crate) fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+    fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
@@ -68,13 +110,35 @@ impl Engine {
         let state = State {
             log: Some(Arc::new(log)),
             unsettled: None,
+            settled: Lsn::ZERO,
             settled_bytes,
             garbage: Vec::new(),
             in_doubt: false,
             pending: report.pending().map(|transaction| transaction.txn).collect(),
             guard: None,
+            alone: false,
+            waiting_alone: 0,
+            seats: Vec::new(),
+            seats_taken: 0,
+            batch_commits: 0,
+            batch_floor: Lsn::ZERO,
+            beside: false,
+            closing: false,
+            unsettled_since: None,
         };
-        Ok(Self { home, options, tree, lock, state: Mutex::new(state), stage: Mutex::new(None), recovery: report })
+        Ok(Self {
+            home,
+            options,
+            tree,
+            lock,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            wanted: Condvar::new(),
+            appending: Mutex::default(),
+            batch: Mutex::default(),
+            stage: Mutex::new(None),
+            recovery: report,
+        })
     }
 
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
@@ -112,34 +176,14 @@ impl Engine {
         Ok(made)
     }
 
-    /// Takes the tree for a batch of work: nobody else commits until the hold is dropped.
-    ///
-    /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
-    /// that no work ever meets an unfinished transaction, whoever left it.
-    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
-        let mut state = self.state.lock();
-        if state.guard.is_some() {
-            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
-            return Err(Error::Locked { holder });
-        }
-        let taken = self.lock.take(&self.home, self.options.lock_wait);
-        // Where the taking failed half way, the lock file may already say that this handle had it last.
-        state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
-        let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
-        // From here on the hold gives the lock back, whatever happens.
-        let mut hold = Hold::new(self, state);
-        let stale = taken == Taken::Changed || hold.state().in_doubt;
-        if stale && hold.state().log.is_some() {
-            hold.read_anew()?;
-            hold.state().in_doubt = false;
-        }
-        if hold.state().log.is_none() {
-            return Err(Error::Poisoned);
-        }
-        if let Some(txn) = hold.state().pending.first() {
-            return Err(Error::Pending { txn: *txn });
-        }
-        Ok(hold)
+    /// An empty buffer for records; see [`keep_batch`](Self::keep_batch).
+    pub(crate) fn batch(&self) -> Batch {
+        std::mem::take(&mut *self.batch.lock())
+    }
+
+    /// Takes a buffer back, to be used again.
+    pub(crate) fn keep_batch(&self, batch: Batch) {
+        *self.batch.lock() = batch.emptied();
     }
 
     fn read_anew(&self, state: &mut State) -> Result<()> {
@@ -148,6 +192,7 @@ impl Engine {
         state.settled_bytes = log.bytes();
         state.log = Some(Arc::new(log));
         state.unsettled = None;
+        state.unsettled_since = None;
         state.pending = report.pending().map(|transaction| transaction.txn).collect();
         Ok(())
     }
@@ -190,10 +235,31 @@ pub(crate) fn shown_slot(stage: &str, slot: u64) -> std::path::PathBuf {
     RelPath::root().join(treewal_recovery::home::DIR_NAME).join("stage").join(stage).join(slot.to_string()).to_path()
 }
 
+impl Engine {
+    /// Opens the tree at `path`; see [`Core::open`].
+    pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+        let beside = options.checkpoints == Checkpoints::Beside;
+        let core = Arc::new(Core::open(options, disk, path)?);
+        let helper = if beside { Helper::start(&core) } else { None };
+        Ok(Self { core, helper })
+    }
+}
+
+impl Deref for Engine {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
 impl Drop for Engine {
     /// The last handle settles what it can. Whatever fails is settled by the next open instead.
     fn drop(&mut self) {
-        if let Err(error) = self.close() {
+        if let Some(helper) = self.helper.take() {
+            helper.stop(&self.core);
+        }
+        if let Err(error) = self.core.close() {
             tracing::warn!(error = &error as &dyn std::error::Error, "closing the tree left work to its next opening");
         }
     }

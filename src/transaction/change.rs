@@ -113,7 +113,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Removes an empty directory.
+    /// Removes an empty directory. Where somebody else has put something there by the time of the commit, that is a conflict.
     ///
     /// # Errors
     /// As `std::fs::remove_dir`.
@@ -127,10 +127,11 @@ impl Transaction {
             return Err(Error::kinded("remove directory", &path, io::ErrorKind::DirectoryNotEmpty));
         }
         self.overlay.put(&self.base, "remove directory", (dir, &name), None)?;
+        self.overlay.note_emptied(node);
         Ok(())
     }
 
-    /// Removes a directory with all that is in it. A symlink is removed itself, as by `std::fs`.
+    /// Removes a directory with all that is in it, at the time of the commit. A symlink is removed itself, as by `std::fs`.
     ///
     /// # Errors
     /// As `std::fs::remove_dir_all`.

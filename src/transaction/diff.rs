@@ -28,6 +28,8 @@ pub(crate) struct Difference {
 /// What shall stand there.
 pub(crate) enum Wanted {
     Absent,
+    /// As absent: a directory that goes because it is empty. What it held comes after it.
+    Emptied,
     New(Fresh),
     Moved {
         from: RelPath,
@@ -93,14 +95,16 @@ pub enum How {
 }
 
 /// A changed name, before anything is taken out of the overlay.
-struct Changed {
-    path: RelPath,
-    base: Option<RelPath>,
-    prior: Option<Identity>,
-    now: Option<NodeId>,
-    inside: bool,
+pub(super) struct Changed {
+    pub(super) path: RelPath,
+    pub(super) base: Option<RelPath>,
+    pub(super) prior: Option<Identity>,
+    pub(super) now: Option<NodeId>,
+    pub(super) inside: bool,
     /// Whether what stands here now has a name that comes before this one.
-    second: bool,
+    pub(super) second: bool,
+    /// Whether a directory goes because it is empty.
+    pub(super) emptied: bool,
 }
 
 fn change<T: PartialEq>(to: T, prior: T) -> Option<Change<T>> {
@@ -118,7 +122,8 @@ impl Transaction {
     /// Takes the difference out of the overlay; contents go along, so that dropping the transaction no longer owns
     /// them.
     pub(super) fn difference(&mut self) -> Vec<Difference> {
-        let changed = self.overlay.changed();
+        let mut changed = self.overlay.changed();
+        self.overlay.take_apart(&mut changed);
         let mut first = HashMap::new();
         changed.into_iter().map(|changed| self.overlay.take(changed, &mut first)).collect()
     }
@@ -141,7 +146,15 @@ impl Overlay {
                     stack.push((node, path.clone()));
                 }
                 if self.differs(base.as_ref(), slot) {
-                    out.push(Changed { path, base, prior: slot.prior, now: slot.now, inside, second: false });
+                    out.push(Changed {
+                        path,
+                        base,
+                        prior: slot.prior,
+                        now: slot.now,
+                        inside,
+                        second: false,
+                        emptied: false,
+                    });
                 } else if let Some(node) = slot.now.filter(|node| self.node(*node).linked) {
                     named.insert(node);
                 }
@@ -212,7 +225,7 @@ impl Overlay {
     }
 
     fn take(&mut self, changed: Changed, first: &mut HashMap<NodeId, RelPath>) -> Difference {
-        let Changed { path, base, prior, now, inside, second } = changed;
+        let Changed { path, base, prior, now, inside, second, emptied } = changed;
         let has_twins = now.is_some_and(|id| self.node(id).linked);
         // The attributes are those of all its names.
         let look = now.filter(|_| !second).and_then(|id| self.look_change(id));
@@ -235,6 +248,7 @@ impl Overlay {
             first.insert(id, path.clone());
         }
         let goal = match now.map(|id| &mut self.node_mut(id).origin) {
+            None if emptied => Wanted::Emptied,
             None => Wanted::Absent,
             Some(Origin::Disk { base: stood, .. }) if Some(&*stood) == base.as_ref() => Wanted::Kept,
             Some(Origin::Disk { base: stood, meta }) if second => {

@@ -7,6 +7,7 @@ mod base;
 mod change;
 mod content;
 mod diff;
+mod emptied;
 mod expect;
 mod file;
 mod fill;
@@ -25,6 +26,7 @@ pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};
 pub use diff::{How, PathChange};
+pub(crate) use emptied::Emptied;
 pub use expect::Expect;
 pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
@@ -64,6 +66,21 @@ pub(crate) struct Expectation {
     pub(crate) identity: Option<Identity>,
 }
 
+/// All that must still hold at the commit.
+#[derive(Default)]
+pub(crate) struct Expectations {
+    pub(crate) entries: Vec<Expectation>,
+    pub(crate) emptied: Vec<Emptied>,
+}
+
+/// What a commit is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) base: &'a Base,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) difference: Vec<Difference>,
+    pub(crate) expectations: Expectations,
+}
+
 impl Transaction {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
         let base = Base::new(Arc::clone(engine.disk()), engine.root().clone());
@@ -90,23 +107,39 @@ impl Transaction {
     /// of the disk. [`Error::outcome`](crate::Error::outcome) tells whether the tree is untouched, was put back, or is
     /// undecided until it is opened again.
     pub fn commit(mut self) -> Result<Receipt> {
+        let Parts { base, engine, difference, expectations } = self.take_parts();
+        let receipt = engine.commit(base, difference, &expectations);
+        self.settle(&receipt);
+        drop(self);
+        receipt
+    }
+
+    /// What a commit is made of, taken out of the transaction.
+    pub(crate) fn take_parts(&mut self) -> Parts<'_> {
         let difference = self.difference();
+        let emptied = self.overlay.emptied();
+        let mut entries = std::mem::take(&mut self.expectations);
         // What is linked to is not replaced: nothing else compares it with what the transaction saw.
-        let linked = difference.iter().filter_map(|change| match &change.goal {
+        entries.extend(difference.iter().filter_map(|change| match &change.goal {
             Wanted::Linked { from, identity } => Some(Expectation { path: from.clone(), identity: Some(*identity) }),
             _ => None,
-        });
-        self.expectations.extend(linked);
-        let engine = Arc::clone(&self.engine);
-        let receipt = engine.commit(&self.base, difference, &self.expectations);
-        match &receipt {
+        }));
+        Parts {
+            base: &self.base,
+            engine: Arc::clone(&self.engine),
+            difference,
+            expectations: Expectations { entries, emptied },
+        }
+    }
+
+    /// What became of it decides what becomes of what it took into the stage.
+    pub(crate) fn settle(&mut self, receipt: &Result<Receipt>) {
+        match receipt {
             Ok(_) => self.adopted.drain(..).for_each(|adopted| adopted.forget()),
             // The next opening decides what becomes of it.
             Err(error) if error.outcome() == Outcome::Undecided => self.adopted.clear(),
             Err(_) => {}
         }
-        drop(self);
-        receipt
     }
 
     /// Gives all changes up. The tree was never touched; what was staged is removed.

@@ -75,6 +75,8 @@ pub(crate) struct Slot {
 /// All nodes of a transaction.
 pub(crate) struct Overlay {
     nodes: Vec<Node>,
+    /// Directories that were removed, or replaced, as empty ones.
+    pub(super) emptied: Vec<NodeId>,
 }
 
 /// What a path leads to.
@@ -100,7 +102,8 @@ impl Overlay {
 
     pub(crate) fn new(root: Meta) -> Self {
         let origin = Origin::Disk { base: RelPath::root(), meta: root };
-        Self { nodes: vec![Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false }] }
+        let root = Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false };
+        Self { nodes: vec![root], emptied: Vec::new() }
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {

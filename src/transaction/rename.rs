@@ -33,7 +33,9 @@ impl Transaction {
                 return Ok(());
             }
             match (self.overlay.kind(moving), self.overlay.kind(target)) {
-                (Kind::Dir, Kind::Dir) if self.overlay.is_empty(&self.base, verb, target)? => {}
+                (Kind::Dir, Kind::Dir) if self.overlay.is_empty(&self.base, verb, target)? => {
+                    self.overlay.note_emptied(target);
+                }
                 (Kind::Dir, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty)),
                 (Kind::Dir, _) => return Err(Error::kinded(verb, &to, io::ErrorKind::NotADirectory)),
                 (_, Kind::Dir) => return Err(Error::kinded(verb, &to, io::ErrorKind::IsADirectory)),

@@ -6,7 +6,7 @@ use treewal::FileTimes;
 
 use crate::workloads::{Workload, sequence, staged};
 
-fn long_gone(secs: u64) -> FileTimes {
+pub(crate) fn long_gone(secs: u64) -> FileTimes {
     FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(secs, 123_456_789))
 }
 

@@ -29,16 +29,17 @@ const LONG_GONE: i64 = 1_000_000;
 
 /// What a crash may lead to.
 pub(crate) struct Expected<'a> {
-    /// The tree before the first step, and after each.
+    /// The tree before the first step, and every state that it has on the way.
     pub(crate) states: &'a [Dump],
-    /// How many steps the workload was told are done: the tree must be as after that many, or one more.
-    pub(crate) acknowledged: usize,
+    /// Those that recovery may come to.
+    pub(crate) allowed: &'a [Dump],
 }
 
-impl Expected<'_> {
-    fn allowed(&self) -> &[Dump] {
-        let last = self.states.len().min(self.acknowledged + 2);
-        &self.states[self.acknowledged..last]
+impl<'a> Expected<'a> {
+    /// Steps one after another: the tree is as after those that the workload was told are done, or one more.
+    pub(crate) fn after(states: &'a [Dump], acknowledged: usize) -> Self {
+        let last = states.len().min(acknowledged + 2);
+        Self { states, allowed: &states[acknowledged..last] }
     }
 }
 
@@ -80,13 +81,8 @@ pub(crate) fn dump(disk: &SimDisk) -> Dump {
 /// quarantine, and nothing is left over.
 pub(crate) fn judge(disk: &SimDisk, expected: &Expected<'_>, report: &RecoveryReport, at: &dyn Fn() -> String) {
     let found = dump(disk);
-    if !expected.allowed().contains(&found) {
-        let done = expected.acknowledged;
-        panic!(
-            "{}\nnot as after {done} steps or one more:\n{}\nrecovery: {report}",
-            at(),
-            differences(&found, expected)
-        );
+    if !expected.allowed.contains(&found) {
+        panic!("{}\nnone of the allowed states:\n{}\nrecovery: {report}", at(), differences(&found, expected));
     }
     assert!(!report.found_damage(), "{}: damage reported: {report}", at());
     assert_eq!(report.pending().count(), 0, "{}: still pending: {report}", at());
@@ -133,7 +129,7 @@ fn differences(found: &Dump, expected: &Expected<'_>) -> String {
         }
     };
     let mut lines = Vec::new();
-    let allowed = expected.allowed();
+    let allowed = expected.allowed;
     let paths: std::collections::BTreeSet<&RelPath> =
         found.keys().chain(allowed.iter().flat_map(|state| state.keys())).collect();
     for path in paths {

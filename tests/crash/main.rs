@@ -11,12 +11,13 @@ mod entries;
 mod judge;
 mod publish;
 mod rig;
+mod together;
 mod workloads;
 
 use entries::{attributes, links};
 use rig::{Plan, explore};
 use treewal::Durability;
-use workloads::{Workload, directories, guards, sequences, transactions};
+use workloads::{Workload, directories, guards, sequences, taken_apart, transactions};
 
 #[test]
 fn staged_transactions_are_atomic_and_durable_under_power_loss() {
@@ -34,6 +35,12 @@ fn under_durability_tree_each_file_is_old_or_new_even_before_recovery() {
     run(&transactions(), Durability::Tree);
     run(&directories(), Durability::Tree);
     run(&sequences(), Durability::Tree);
+}
+
+#[test]
+fn directories_taken_apart_go_wholly_or_not_at_all() {
+    run(&taken_apart(), Durability::Journal);
+    run(&taken_apart(), Durability::Tree);
 }
 
 #[test]

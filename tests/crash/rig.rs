@@ -57,18 +57,23 @@ impl Plan {
         }
     }
 
+    /// For explorations that are many: fewer outcomes of each crash.
+    pub(crate) fn shallow(self) -> Self {
+        Self { exhaustive_max: self.exhaustive_max / 4, samples: self.samples / 4, ..self }
+    }
+
     fn options(self) -> Options {
         Options::new().durability(self.durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
     }
 
-    fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
+    pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
         self.options().open_on(Arc::new(disk.clone()), "/")
     }
 }
 
 /// Explores every crash of a workload.
 pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
-    let base = prepare(workload, plan);
+    let base = prepare(workload.prepare, plan);
     let states = run_whole(workload, plan, &base);
     let mut count = Count::default();
     for cut in 1.. {
@@ -79,37 +84,44 @@ pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
             break;
         }
         count.cuts += 1;
-        let expected = Expected { states: &states, acknowledged };
-        let mut seed = cut;
-        for profile in [Profile::Strict, Profile::Ordered] {
-            for (n, outcome) in outcomes(&disk, profile, plan, seed).into_iter().enumerate() {
-                count.states += 1;
-                let at = || {
-                    format!(
-                        "{}: cut before call {cut}, {profile:?} outcome {n}: {}",
-                        workload.name,
-                        disk.describe(&outcome)
-                    )
-                };
-                let crashed = disk.after(&outcome);
-                if workload.staged {
-                    judge_unrecovered(&crashed, &expected, plan.durability, &at);
-                }
-                recover_twice(&crashed.remount(), plan, &expected, &at);
-                if count.states % plan.nested_every == 0 {
-                    crash_inside(&crashed, plan, &expected, &mut count, &at);
-                }
-                seed += 1;
-            }
-        }
+        let expected = Expected::after(&states, acknowledged);
+        let name = format!("{}: cut before call {cut}", workload.name);
+        judge_all(&disk, plan, &expected, workload.staged, &mut count, cut, &name);
     }
     count
 }
 
+/// Recovers from the outcomes of a crash, and judges each.
+pub(crate) fn judge_all(
+    disk: &SimDisk,
+    plan: Plan,
+    expected: &Expected<'_>,
+    staged: bool,
+    count: &mut Count,
+    mut seed: u64,
+    name: &str,
+) {
+    for profile in [Profile::Strict, Profile::Ordered] {
+        for (n, outcome) in outcomes(disk, profile, plan, seed).into_iter().enumerate() {
+            count.states += 1;
+            let at = || format!("{name}, {profile:?} outcome {n}: {}", disk.describe(&outcome));
+            let crashed = disk.after(&outcome);
+            if staged {
+                judge_unrecovered(&crashed, expected, plan.durability, &at);
+            }
+            recover_twice(&crashed.remount(), plan, expected, &at);
+            if count.states % plan.nested_every == 0 {
+                crash_inside(&crashed, plan, expected, count, &at);
+            }
+            seed += 1;
+        }
+    }
+}
+
 /// The tree before the workload, opened once by treewal, everything durable.
-fn prepare(workload: &Workload, plan: Plan) -> SimDisk {
+pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
     let disk = SimDisk::new();
-    (workload.prepare)(&disk);
+    contents(&disk);
     drop(plan.open(&disk).unwrap());
     let root = disk.open_root("/".as_ref()).unwrap();
     disk.sync_all(&root).unwrap();

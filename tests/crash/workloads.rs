@@ -39,7 +39,7 @@ fn put(disk: &SimDisk, path: &str, contents: &[u8]) {
     write_all(disk, &file, contents, 0).unwrap();
 }
 
-fn tree_of_files(disk: &SimDisk) {
+pub(crate) fn tree_of_files(disk: &SimDisk) {
     let root = disk.open_root("/".as_ref()).unwrap();
     for dir in ["d", "e"] {
         disk.create_dir(&root, OsStr::new(dir), 0o755).unwrap();
@@ -163,6 +163,44 @@ pub(crate) fn directories() -> Vec<Workload> {
             tx.set_permissions("n/m", std::fs::Permissions::from_mode(0o2750))?;
             tx.set_permissions("n/m/x", std::fs::Permissions::from_mode(0o600))
         }),
+    ]
+}
+
+/// Directories whose entries go before they do.
+pub(crate) fn taken_apart() -> Vec<Workload> {
+    vec![
+        sequence(
+            "a directory is filled, and taken apart",
+            &[
+                |tx| {
+                    tx.write("d/x", "new x")?;
+                    tx.create_dir("d/sub")?;
+                    tx.write("d/sub/z", "z")
+                },
+                |tx| tx.write("d/sub/z", "new z"),
+                |tx| {
+                    tx.remove_file("d/x")?;
+                    tx.remove_file("d/y")?;
+                    tx.remove_file("d/sub/z")?;
+                    tx.remove_dir("d/sub")?;
+                    tx.remove_dir("d")
+                },
+                |tx| tx.create_dir("d"),
+                |tx| tx.write("d/y", "newest y"),
+            ],
+        ),
+        sequence(
+            "a directory is taken apart, and its entries move",
+            &[
+                |tx| tx.write("d/x", "new x"),
+                |tx| {
+                    tx.rename("d/x", "x")?;
+                    tx.remove_file("d/y")?;
+                    tx.remove_dir("d")
+                },
+                |tx| tx.write("d", "a file"),
+            ],
+        ),
     ]
 }
 

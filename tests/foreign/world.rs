@@ -17,7 +17,7 @@ pub(crate) const THEIRS: &[u8] = b"theirs, and nobody else's";
 
 pub(crate) type Body = fn(&mut Transaction) -> treewal::Result<()>;
 
-pub(crate) const BODIES: [(&str, Body); 6] = [
+pub(crate) const BODIES: [(&str, Body); 7] = [
     ("replace and create", |tx| {
         tx.write("a", "new a")?;
         tx.write("d/new", "new")?;
@@ -26,6 +26,11 @@ pub(crate) const BODIES: [(&str, Body); 6] = [
     ("remove", |tx| {
         tx.remove_file("a")?;
         tx.remove_file("d/x")
+    }),
+    ("remove a directory, one entry after the other", |tx| {
+        tx.remove_file("d/x")?;
+        tx.rename("d/y", "y")?;
+        tx.remove_dir("d")
     }),
     ("rename over", |tx| tx.rename("b", "a")),
     ("rotate", |tx| {

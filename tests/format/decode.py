@@ -197,7 +197,7 @@ VARIANTS = {
     "file kind": [(name, {}) for name in FILE_KINDS],
     "body": [("directory", {}), ("inline", {"bytes": "bytes"}), ("staged", {}), ("symlink", {"target": "bytes"}),
              ("link", {"from": "bytes"})],
-    "goal": [("absent", {}), ("new", NEW), ("moved", {"from": "bytes", "identity": IDENTITY}), ("kept", {})],
+    "goal": [("absent", {}), ("new", NEW), ("moved", {"from": "bytes", "identity": IDENTITY}), ("kept", {}), ("emptied", {})],
     "record": [
         ("begin", {"transaction": 64, "stage": "string", "barrier": "boolean"}),
         ("intent", {"path": "bytes", "base": ("bytes",), "prior": (IDENTITY,), "goal": "goal",

@@ -82,6 +82,7 @@ fn record(record: &Record) -> Value {
 fn intent(intent: &Intent) -> Value {
     let goal = match &intent.goal {
         Goal::Absent => json!({ "is": "absent" }),
+        Goal::Emptied => json!({ "is": "emptied" }),
         Goal::New(new) => self::new(new),
         Goal::Moved { from, identity } => {
             json!({ "is": "moved", "from": hex(&from.0), "identity": self::identity(identity) })

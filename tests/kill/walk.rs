@@ -76,7 +76,7 @@ pub(crate) fn leftovers(tree: &Path) -> (Vec<PathBuf>, usize) {
     let names = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut left: Vec<PathBuf> =
         ["stage", "guards", "quarantine"].iter().flat_map(|sub| names(own.join(sub))).collect();
-    let known = ["tree", "lock", "journal", "stage", "guards", "quarantine"].map(|name| own.join(name));
+    let known = ["tree", "lock", "queue", "journal", "stage", "guards", "quarantine"].map(|name| own.join(name));
     left.extend(names(own.clone()).filter(|path| !known.contains(path)));
     (left, names(own.join("journal")).count())
 }

@@ -7,6 +7,7 @@
 )]
 
 mod attributes;
+mod emptied;
 mod links;
 mod publish;
 mod retry;

@@ -65,7 +65,7 @@ fn a_store_of_another_user_is_refused_by_name() {
 
 #[test]
 fn links_planted_inside_the_store_lead_nowhere() {
-    for name in ["journal", "stage", "guards", "quarantine", "lock", "tree", "tree.new"] {
+    for name in ["journal", "stage", "guards", "quarantine", "lock", "queue", "tree", "tree.new"] {
         for inner in ["", "kept"] {
             let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
             let options = Options::new().segment_bytes(64 << 10);

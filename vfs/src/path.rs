@@ -1,5 +1,6 @@
 //! Relative paths that cannot leave the directory they start from, as far as a path by itself can promise that.
 
+use std::borrow::Borrow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -141,6 +142,14 @@ impl RelPath {
         Some((Self { parts: head.to_vec() }, last))
     }
 
+    /// The components of the parent and the last component, without a copy of either; `None` for the root. A map with
+    /// paths for keys can be asked for the parent.
+    #[must_use]
+    pub fn split_parts(&self) -> Option<(&[OsString], &OsStr)> {
+        let (last, head) = self.parts.split_last()?;
+        Some((head, last))
+    }
+
     /// This path with one more component, as read from a directory.
     ///
     /// `name` must be a single component; anything else gives a path that no disk will open.
@@ -175,6 +184,13 @@ impl RelPath {
     /// Every path above this one, the root first, itself not among them.
     pub fn ancestors(&self) -> impl Iterator<Item = Self> + '_ {
         (0..self.parts.len()).map(|n| Self { parts: self.parts[..n].to_vec() })
+    }
+}
+
+/// A path equals, orders and hashes as its components do: all three are derived from them alone.
+impl Borrow<[OsString]> for RelPath {
+    fn borrow(&self) -> &[OsString] {
+        &self.parts
     }
 }
 
@@ -221,6 +237,9 @@ mod tests {
         assert!(rel("a/b") < rel("a-b"));
         assert!(!rel("ab").starts_with(&rel("a")));
         assert_eq!(rel("a/b/c").strip_prefix(&rel("a")), Some(rel("b/c")));
+        let (parent, name) = (rel("a/b"), std::ffi::OsStr::new("c"));
+        assert_eq!(rel("a/b/c").split_parts(), Some((parent.parts.as_slice(), name)));
+        assert!(std::collections::HashSet::from([parent.clone()]).contains(parent.parts.as_slice()));
         assert_eq!(rel("a/b").ancestors().collect::<Vec<_>>(), [RelPath::root(), rel("a")]);
     }
 }

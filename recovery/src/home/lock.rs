@@ -5,21 +5,28 @@
 //! says who took the lock last, for people (`Locked` errors) and for one decision: whoever finds another holder's token in
 //! it knows that somebody else may have written the journal meanwhile, and reads it anew. A writer that was killed leaves
 //! its token, so the next one always looks.
+//!
+//! A handle that gives the lock up and wants it again at once would always be faster than one that waits, which looks only
+//! from time to time. So whoever wants the lock stands in a *queue* first, another lock, of which there is one place at the
+//! head: it is kept until the lock is had. Who comes back finds the place taken while somebody waits there.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use treewal_vfs::{File, Lock, Open, read_all, write_all};
+use treewal_vfs::{File, Identity, Lock, Open, read_all, write_all};
 
 use super::Home;
 use crate::{Error, Result};
 
 const NAME: &str = "lock";
+const QUEUE: &str = "queue";
 /// The length of what the file says: fixed, so that one write replaces all of it.
 const BYTES: usize = 80;
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+/// The same at the head of the queue, where one looks at a time, and nobody else can go on.
+const LONGEST_PAUSE_AT_HEAD: Duration = Duration::from_millis(1);
 
 /// Who holds the lock, as the lock file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +49,9 @@ impl fmt::Display for Holder {
 #[derive(Debug)]
 pub struct TreeLock {
     file: File,
+    queue: File,
+    /// Which file it is: asked once, as an open file stays what it is.
+    mine: Identity,
     me: Holder,
 }
 
@@ -62,7 +72,9 @@ impl TreeLock {
     pub fn open(home: &Home, me: Holder) -> Result<Self> {
         let how = Open::Create { mode: 0o600 };
         let file = home.disk.open(&home.dot, OsStr::new(NAME), how).map_err(Error::io("open", ".treewal/lock"))?;
-        Ok(Self { file, me })
+        let mine = home.disk.stat_file(&file).map_err(Error::io("look at", ".treewal/lock"))?.identity();
+        let queue = home.disk.open(&home.dot, OsStr::new(QUEUE), how).map_err(Error::io("open", ".treewal/queue"))?;
+        Ok(Self { file, queue, mine, me })
     }
 
     /// Takes the lock, waiting at most `wait` for others.
@@ -72,16 +84,15 @@ impl TreeLock {
     /// disk.
     pub fn take(&self, home: &Home, wait: Duration) -> Result<Taken> {
         let begun = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        let io = |verb| Error::io(verb, ".treewal/lock");
-        while !home.disk.try_lock(&self.file, Lock::Exclusive).map_err(io("lock"))? {
-            if begun.elapsed() >= wait {
-                return Err(Error::Locked { holder: self.holder(home)? });
-            }
-            std::thread::sleep(pause.min(wait.saturating_sub(begun.elapsed())));
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        if !try_until(home, &self.queue, begun, wait, LONGEST_PAUSE)? {
+            return Err(Error::Locked { holder: self.holder(home)? });
         }
-        let taken = self.sign(home);
+        let locked = try_until(home, &self.file, begun, wait, LONGEST_PAUSE_AT_HEAD);
+        let left = home.disk.unlock(&self.queue).map_err(Error::io("unlock", ".treewal/queue"));
+        if !locked? {
+            return Err(Error::Locked { holder: self.holder(home)? });
+        }
+        let taken = left.and_then(|()| self.sign(home));
         if taken.is_err() {
             // Whoever does not know that it holds the lock will never give it back.
             self.release(home)?;
@@ -92,20 +103,30 @@ impl TreeLock {
     /// Reads who had the lock last, and writes who has it now.
     fn sign(&self, home: &Home) -> Result<Taken> {
         self.prove_named(home)?;
-        if self.holder(home)? == self.me {
+        if self.says(home, self.me)? {
             return Ok(Taken::Undisturbed);
         }
         write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(Error::io("write", ".treewal/lock"))?;
         Ok(Taken::Changed)
     }
 
+    /// Whether the file says `holder`, to the byte. One read: what is cut short says somebody else.
+    fn says(&self, home: &Home, holder: Holder) -> Result<bool> {
+        let mut bytes = [0; BYTES + 1];
+        loop {
+            match home.disk.read_at(&self.file, &mut bytes, 0) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => return Ok(bytes[..read.map_err(Error::io("read", ".treewal/lock"))?] == encode(holder)),
+            }
+        }
+    }
+
     /// A lock file that was removed, or replaced, while this handle had it open is no lock: others make another and hold
     /// that.
     fn prove_named(&self, home: &Home) -> Result<()> {
         let io = |verb| Error::io(verb, ".treewal/lock");
-        let mine = home.disk.stat_file(&self.file).map_err(io("look at"))?.identity();
         match home.disk.stat(&home.dot, OsStr::new(NAME)) {
-            Ok(named) if named.identity().same_inode(&mine) => Ok(()),
+            Ok(named) if named.identity().same_inode(&self.mine) => Ok(()),
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("look at")(error)),
             _ => Err(Error::Store {
                 path: ".treewal/lock".into(),
@@ -161,6 +182,20 @@ impl TreeLock {
     pub fn me(&self) -> Holder {
         self.me
     }
+}
+
+/// Tries to lock a file, at least once and until `wait` is over; says whether it did.
+fn try_until(home: &Home, file: &File, begun: Instant, wait: Duration, longest: Duration) -> Result<bool> {
+    let mut pause = FIRST_PAUSE;
+    while !home.disk.try_lock(file, Lock::Exclusive).map_err(Error::io("lock", ".treewal/lock"))? {
+        let left = wait.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(longest);
+    }
+    Ok(true)
 }
 
 fn encode(holder: Holder) -> Vec<u8> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `tree` | the identity of the tree: format version and a random number |
 //! | `lock` | the lock that makes one process at a time the writer; says who holds it |
+//! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
 //! | `journal/` | the log |
 //! | `stage/<handle>/` | new and displaced versions of one open handle; `<handle>.lock` is held while the handle lives |
 //! | `guards/<id>/` | the snapshot of an active guard |

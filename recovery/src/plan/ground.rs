@@ -1,7 +1,7 @@
 //! The ground that steps are taken on: the disk beneath the places.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
@@ -22,14 +22,17 @@ pub struct Ground<'a> {
     disk: &'a dyn Disk,
     tree: Dir,
     stages: HashMap<String, Dir>,
-    dirs: HashMap<Place, Dir>,
+    /// Directories of the tree ..
+    dirs: HashMap<RelPath, Dir>,
+    /// .. and those in stages that are not slots.
+    staged: HashMap<Place, Dir>,
 }
 
 impl<'a> Ground<'a> {
     /// The ground of a tree, without any stage yet.
     #[must_use]
     pub fn new(disk: &'a dyn Disk, tree: Dir) -> Self {
-        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new() }
+        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new(), staged: HashMap::new() }
     }
 
     /// Adds a stage directory.
@@ -55,14 +58,21 @@ impl<'a> Ground<'a> {
         if place.path.is_root() {
             return Ok(root.clone());
         }
-        if let Some(dir) = self.dirs.get(place) {
+        let known = match &place.area {
+            Area::Tree => self.dirs.get(&place.path),
+            Area::Stage(_) => self.staged.get(place),
+        };
+        if let Some(dir) = known {
             return Ok(dir.clone());
         }
         let dir = self.disk.open_dir(root, &place.path)?;
-        if self.dirs.len() >= OPEN_DIRS_MAX {
-            self.dirs.clear();
+        if self.dirs.len() + self.staged.len() >= OPEN_DIRS_MAX {
+            self.forget();
         }
-        self.dirs.insert(place.clone(), dir.clone());
+        match &place.area {
+            Area::Tree => self.dirs.insert(place.path.clone(), dir.clone()),
+            Area::Stage(_) => self.staged.insert(place.clone(), dir.clone()),
+        };
         Ok(dir)
     }
 
@@ -70,11 +80,20 @@ impl<'a> Ground<'a> {
     ///
     /// # Errors
     /// As [`dir`](Self::dir).
-    pub fn split(&mut self, place: &Place) -> io::Result<(Dir, OsString)> {
-        let (parent, name) = place.path.split().ok_or(io::ErrorKind::InvalidInput)?;
-        let name = name.to_os_string();
-        let dir = self.dir(&Place { area: place.area.clone(), path: parent })?;
-        Ok((dir, name))
+    pub fn split<'p>(&mut self, place: &'p Place) -> io::Result<(Dir, &'p OsStr)> {
+        let (parent, name) = place.path.split_parts().ok_or(io::ErrorKind::InvalidInput)?;
+        // Without a copy of the path: nearly every place is in a directory that is open already.
+        let known = match &place.area {
+            Area::Tree if parent.is_empty() => Some(&self.tree),
+            Area::Tree => self.dirs.get(parent),
+            Area::Stage(stage) if parent.is_empty() => self.stages.get(stage),
+            Area::Stage(_) => None,
+        };
+        if let Some(dir) = known {
+            return Ok((dir.clone(), name));
+        }
+        let path = place.path.parent().unwrap_or_default();
+        Ok((self.dir(&Place { area: place.area.clone(), path })?, name))
     }
 
     /// What stands at a place; `None` where nothing does, also where a directory on the way is missing or is none.
@@ -82,7 +101,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// Any other error of the disk.
     pub fn stat(&mut self, place: &Place) -> io::Result<Option<Meta>> {
-        let found = self.split(place).and_then(|(dir, name)| self.disk.stat(&dir, &name));
+        let found = self.split(place).and_then(|(dir, name)| self.disk.stat(&dir, name));
         match found {
             Ok(meta) => Ok(Some(meta)),
             Err(error) => match error.raw_os_error() {
@@ -96,6 +115,7 @@ impl<'a> Ground<'a> {
     /// Forgets the directories it keeps open: one of them may now stand elsewhere.
     pub fn forget(&mut self) {
         self.dirs.clear();
+        self.staged.clear();
     }
 
     /// Takes one step, and proves that it moved what it was to move.
@@ -149,7 +169,7 @@ impl<'a> Ground<'a> {
         let (from_dir, from_name) = self.split(from).map_err(Error::io("open the directory of", shown(from)))?;
         let (to_dir, to_name) = self.split(to).map_err(Error::io("open the directory of", shown(to)))?;
         let at = if to.area == Area::Tree { to } else { from };
-        self.disk.rename(&from_dir, &from_name, &to_dir, &to_name, how).map_err(Error::io("rename", shown(at)))
+        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how).map_err(Error::io("rename", shown(at)))
     }
 
     fn prove(&mut self, at: &Place, expected: &Identity, about: &Place) -> Result<()> {

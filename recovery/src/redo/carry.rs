@@ -32,10 +32,10 @@ impl Redo<'_> {
         for (path, wanted) in &self.looks {
             let place = Place::tree(path.clone());
             let (dir, name) = self.ground.split(&place).map_err(Error::io("open the directory of", path.to_path()))?;
-            let mut set = wanted.set(self.ground.disk(), &dir, &name);
+            let mut set = wanted.set(self.ground.disk(), &dir, name);
             if wanted.owner.is_some() && set.as_ref().is_err_and(|error| error.kind() == PermissionDenied) {
                 // An owner that this process may not give away stays its own, as at the commit.
-                set = Attributes { owner: None, ..wanted.clone() }.set(self.ground.disk(), &dir, &name);
+                set = Attributes { owner: None, ..wanted.clone() }.set(self.ground.disk(), &dir, name);
             }
             set.map_err(Error::io("set attributes of", path.to_path()))?;
         }

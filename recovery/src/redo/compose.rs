@@ -50,7 +50,8 @@ pub fn compose(parts: &[Part<'_>]) -> Result<Vec<Wish>, BadPath> {
         for intent in part.intents {
             let wish = wish(part, intent)?;
             // Whatever an earlier transaction wished for beneath a path that is replaced or removed is gone with it.
-            if !matches!(wish.goal, Goal::Kept) {
+            // What was beneath an emptied directory has gone one by one, each with a wish of its own.
+            if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
                 drop_beneath(&mut wishes, &wish.path, part.txn);
             }
             outdate_times(&mut wishes, &wish);

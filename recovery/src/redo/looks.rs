@@ -198,7 +198,7 @@ impl Redo<'_> {
 
     fn xattrs(&mut self, spot: &Place) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
-        let there = self.ground.disk().xattrs(&dir, &name).map_err(Error::io("look at", shown(spot)))?;
+        let there = self.ground.disk().xattrs(&dir, name).map_err(Error::io("look at", shown(spot)))?;
         Ok(there.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)).collect())
     }
 }

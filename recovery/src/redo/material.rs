@@ -32,8 +32,8 @@ impl Redo<'_> {
             (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. }) => true,
             (Seen::Wanted(_), Goal::New(_)) => true,
             (Seen::Foreign(_), Goal::New(new)) => !is_begun(&mut self.ground, site, new)?,
-            (Seen::Foreign(_), Goal::Absent) => true,
-            (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent) => false,
+            (Seen::Foreign(_), Goal::Absent | Goal::Emptied) => true,
+            (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent | Goal::Emptied) => false,
         };
         if stays {
             return Ok(seen);
@@ -105,8 +105,8 @@ impl Redo<'_> {
         if let Some(times) = new.times.filter(|_| !is_dir) {
             let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
             let Times { accessed, modified } = times.to;
-            let set = self.ground.disk().set_times(&dir, &name, accessed, modified);
-            let meta = set.and_then(|()| self.ground.disk().stat(&dir, &name));
+            let set = self.ground.disk().set_times(&dir, name, accessed, modified);
+            let meta = set.and_then(|()| self.ground.disk().stat(&dir, name));
             self.identities[entity.0] = meta.map_err(Error::io("set the times of", shown(&place)))?.identity();
         }
         Ok(entity)
@@ -115,7 +115,7 @@ impl Redo<'_> {
     fn make(&mut self, place: Place, filling: Filling<'_>, look: Look<'_>) -> Result<Entity> {
         let (dir, name) = self.ground.split(&place).map_err(Error::io("open", shown(&place)))?;
         self.made_again = true;
-        let meta = make(self.ground.disk(), &dir, &name, filling, look).map_err(Error::io("make", shown(&place)))?;
+        let meta = make(self.ground.disk(), &dir, name, filling, look).map_err(Error::io("make", shown(&place)))?;
         Ok(self.entity(place, meta.identity()))
     }
 }

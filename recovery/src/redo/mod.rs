@@ -16,6 +16,7 @@
 
 mod carry;
 mod compose;
+mod emptied;
 mod looks;
 mod material;
 mod scene;
@@ -118,7 +119,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
     let mut twins = Twins::of(&wishes);
     for wish in &wishes {
-        redo.consider(wish, &siblings, &mut twins)?;
+        redo.consider(wish, (&wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
     redo.carry_out()
@@ -164,7 +165,12 @@ impl Redo<'_> {
     }
 
     /// Decides about one path; parents have been decided about before.
-    fn consider<'a>(&mut self, wish: &'a Wish, siblings: &[Identity], twins: &mut Twins<'a>) -> Result<()> {
+    fn consider<'a>(
+        &mut self,
+        wish: &'a Wish,
+        (wishes, siblings): (&[Wish], &[Identity]),
+        twins: &mut Twins<'a>,
+    ) -> Result<()> {
         if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
             return self.supersede(wish, "the directory that it belongs to is somebody else's now");
         }
@@ -192,7 +198,12 @@ impl Redo<'_> {
             self.entity(spot.clone(), meta.identity());
         }
         match &wish.goal {
-            Goal::Absent => self.consider_absent(wish, seen),
+            Goal::Emptied
+                if matches!(seen, Seen::Known(_)) && !self.is_emptied(wish, spot.as_ref(), (wishes, siblings))? =>
+            {
+                self.supersede(wish, "somebody put something into the directory that was to be removed")
+            }
+            Goal::Absent | Goal::Emptied => self.consider_absent(wish, seen),
             Goal::Kept => self.consider_kept(wish, seen, spot),
             Goal::New(new) => self.consider_new((wish, new), seen, (spot, site), twins),
             Goal::Moved { from, .. } => {
@@ -304,8 +315,9 @@ impl Redo<'_> {
     }
 
     fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now.
-        if !matches!(wish.goal, Goal::Kept) {
+        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now; and what
+        // was to be removed from a directory before it goes is ours to remove where it stays.
+        if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
             self.blocked.insert(wish.path.clone());
         }
         let contents = match &wish.goal {
@@ -316,7 +328,7 @@ impl Redo<'_> {
             }
             // Where it ends up is known once all steps are taken.
             Goal::Moved { .. } => None,
-            Goal::New(_) | Goal::Absent | Goal::Kept => None,
+            Goal::New(_) | Goal::Absent | Goal::Emptied | Goal::Kept => None,
         };
         let from = match &wish.goal {
             Goal::Moved { from, .. } => from.to_path().ok(),

@@ -32,7 +32,7 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     let Some(meta) = ground.stat(place).map_err(io("look at"))? else { return Ok(Seen::Nothing) };
     let found = meta.identity();
     let wanted = match &wish.goal {
-        Goal::Absent => None,
+        Goal::Absent | Goal::Emptied => None,
         Goal::New(new) => judge_new(ground, place, &meta, new)?,
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
@@ -58,7 +58,7 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
             if meta.kind != Kind::Symlink {
                 return Ok(None);
             }
-            let there = ground.split(place).and_then(|(dir, name)| ground.disk().read_link(&dir, &name));
+            let there = ground.split(place).and_then(|(dir, name)| ground.disk().read_link(&dir, name));
             let there = there.map_err(Error::io("read", crate::plan::shown(place)))?;
             Ok((there.as_encoded_bytes() == target).then_some(Seen::Wanted(*meta)))
         }
@@ -94,7 +94,7 @@ fn contents(ground: &mut Ground<'_>, place: &Place, bytes_max: u64) -> Result<Ve
     let disk = ground.disk();
     let read = ground
         .split(place)
-        .and_then(|(dir, name)| disk.open(&dir, &name, Open::Read))
+        .and_then(|(dir, name)| disk.open(&dir, name, Open::Read))
         .and_then(|file| read_all(disk, &file, bytes_max));
     read.map_err(Error::io("read", crate::plan::shown(place)))
 }

@@ -133,7 +133,7 @@ impl Redo<'_> {
         let (from_dir, from_name) = self.ground.split(from).map_err(Error::io("open", shown(from)))?;
         let (dir, name) = self.ground.split(&to).map_err(Error::io("open", shown(&to)))?;
         let disk = self.ground.disk();
-        let linked = disk.hard_link(&from_dir, &from_name, &dir, &name).and_then(|()| disk.stat(&dir, &name));
+        let linked = disk.hard_link(&from_dir, from_name, &dir, name).and_then(|()| disk.stat(&dir, name));
         let meta = linked.map_err(Error::io("link to", shown(from)))?;
         // The name goes into the tree: it is synced before, as all that recovery makes.
         self.made_again = true;

@@ -58,6 +58,7 @@ fn describe(record: &Record) -> (&'static str, String) {
 fn what(goal: &Goal) -> String {
     match goal {
         Goal::Absent => "remove".to_owned(),
+        Goal::Emptied => "remove directory".to_owned(),
         Goal::Kept => "set attributes of".to_owned(),
         Goal::Moved { from, .. } => format!("move {} to", shown(from)),
         Goal::New(new) => match &new.body {

@@ -1,4 +1,5 @@
-//! Extended attributes, of any kind of entry in one way: through `/proc/thread-self/fd/N/name`, not following `name`.
+//! Extended attributes, of any kind of entry in one way: through `/proc/thread-self/fd/N/name`, not following `name`,
+//! and by the shorter way of `/proc/self` where that is there and much is asked.
 //!
 //! Opening the entry instead would fail on symlinks, wait on devices and need read permission.
 
@@ -23,8 +24,13 @@ const BYTES_MAX: usize = 64 << 10;
 
 /// All attributes of an entry, sorted by name; none where the file system has no such thing.
 pub(super) fn xattrs(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
-    let path = proc::path_in(at, single(name)?);
-    let names = match whole(|buf| llistxattr(&path, spare_capacity(buf))) {
+    let mut path = proc::short_path_in(at, single(name)?);
+    let mut names = whole(|buf| llistxattr(&path, spare_capacity(buf)));
+    if matches!(names, Err(Errno::NOENT)) {
+        path = proc::path_in(at, name);
+        names = whole(|buf| llistxattr(&path, spare_capacity(buf)));
+    }
+    let names = match names {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         Err(errno) => return Err(explained(errno, at, name)),
         Ok(names) => names,

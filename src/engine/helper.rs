@@ -1,0 +1,171 @@
+//! Checkpoints beside the commits: a thread of the handle makes them, so that no commit waits for one.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use treewal_journal::record::Record;
+use treewal_journal::{Log, Lsn};
+use treewal_recovery::append;
+
+use super::checkpoint::Due;
+use super::{Core, State};
+use crate::{Error, Result};
+
+/// The thread. It ends with [`stop`](Self::stop).
+pub(super) struct Helper(JoinHandle<()>);
+
+/// What a checkpoint beside commits is about: fixed before it begins.
+struct Share {
+    log: Arc<Log>,
+    upto: Lsn,
+    /// Slots that hold displaced versions. Who put them there is past the point where it could need them.
+    garbage: Vec<u64>,
+}
+
+impl Helper {
+    /// Starts the thread; without one, where the system has none to give, checkpoints are made when they are overdue.
+    pub(super) fn start(core: &Arc<Core>) -> Option<Self> {
+        let shared = Arc::clone(core);
+        let started = std::thread::Builder::new().name("treewal".to_owned()).spawn(move || shared.help());
+        started.map(Self).inspect_err(|error| tracing::warn!(%error, "no thread for checkpoints")).ok()
+    }
+
+    /// Waits until the checkpoint that may be under way is done.
+    pub(super) fn stop(self, core: &Core) {
+        core.state.lock().closing = true;
+        core.wanted.notify_one();
+        core.changed.notify_all();
+        if self.0.join().is_err() {
+            tracing::error!("the thread for checkpoints panicked");
+        }
+    }
+}
+
+impl Core {
+    /// The life of the thread.
+    fn help(&self) {
+        loop {
+            {
+                let mut state = self.state.lock();
+                while !state.closing && self.due(&state) == Due::Not {
+                    let left = state.unsettled_since.zip(self.options.checkpoint_age);
+                    match left.map(|(since, age)| age.saturating_sub(since.elapsed())) {
+                        Some(left) => {
+                            self.wanted.wait_for(&mut state, left);
+                        }
+                        None => self.wanted.wait(&mut state),
+                    }
+                }
+                if state.closing {
+                    return;
+                }
+            }
+            match self.checkpoint_beside() {
+                Ok(true) => {}
+                // Nothing could be settled yet, or somebody else is at work: when the next commit is done.
+                Ok(false) | Err(Error::Locked { .. }) => self.rest(),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a checkpoint failed");
+                    self.rest();
+                }
+            }
+        }
+    }
+
+    fn rest(&self) {
+        let mut state = self.state.lock();
+        if !state.closing {
+            self.wanted.wait(&mut state);
+        }
+    }
+
+    /// A checkpoint while commits go on. Says whether there was anything to settle.
+    ///
+    /// Crash argument: `upto` is fixed first, under the state's mutex: where nobody is under way, it is the end of the
+    /// log, else the end of the log when the batch began. So every transaction up to it is applied, or undone, and its
+    /// renames are among what the sync of the tree makes durable. What is appended meanwhile lies behind `upto`, and
+    /// recovery redoes it as if there had been no checkpoint. The record is written after the sync of the tree and is
+    /// durable before the journal gives anything back, as in every checkpoint.
+    ///
+    /// The tree's lock is kept for its time: no other process appends to the journal meanwhile.
+    pub(crate) fn checkpoint_beside(&self) -> Result<bool> {
+        let Some(Share { log, upto, garbage }) = self.begin_beside()? else { return Ok(false) };
+        let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
+        let root = &self.home.root;
+        let settled =
+            self.home.disk.sync_all(root).map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
+                let appended = {
+                    let _order = self.appending.lock();
+                    append(&log, &[Record::Checkpoint { upto: upto.0 }])
+                };
+                let lsn = appended.map_err(Error::from_recovery)?;
+                log.sync_to(lsn).map_err(Error::Journal)
+            });
+        let settled = settled.map(|()| {
+            let truncated = log.truncate(upto).map_err(Error::Journal);
+            // Before the rest: what is appended from here on counts towards the next checkpoint.
+            self.state.lock().settled_upto(upto, log.bytes());
+            self.prepare(&log);
+            let stage = self.stage.lock().clone();
+            if let Some(stage) = stage {
+                garbage.iter().for_each(|slot| stage.discard(*slot));
+            }
+            truncated
+        });
+        let mut state = self.state.lock();
+        state.beside = false;
+        if settled.is_err() {
+            // As with any checkpoint: the tree is in doubt, and the next open decides.
+            state.log = None;
+        }
+        self.leave(&state);
+        drop(state);
+        settled.and_then(|truncated| truncated).map(|()| true)
+    }
+
+    /// Takes part in the batch that is under way, or takes the lock of the tree.
+    fn begin_beside(&self) -> Result<Option<Share>> {
+        let mut state = self.state.lock();
+        while !state.closing && (state.alone || state.waiting_alone > 0) {
+            self.changed.wait(&mut state);
+        }
+        // A guard settles when it ends; and who closes the tree settles it then.
+        if state.closing || state.guard.is_some() {
+            return Ok(None);
+        }
+        if state.is_busy() {
+            state.may_go_on()?;
+        } else {
+            self.enter(&mut state)?;
+        }
+        let share = self.share(&mut state);
+        match &share {
+            Some(_) => state.beside = true,
+            None => self.leave(&state),
+        }
+        Ok(share)
+    }
+
+    fn share(&self, state: &mut State) -> Option<Share> {
+        let log = state.log.clone()?;
+        let upto = if state.seats.is_empty() { log.last() } else { state.batch_floor };
+        // To settle what is settled frees nothing. A batch ends soon, and then there is more.
+        if state.unsettled.is_none() || upto <= state.settled {
+            return None;
+        }
+        Some(Share { log, upto, garbage: std::mem::take(&mut state.garbage) })
+    }
+}
+
+impl State {
+    fn settled_upto(&mut self, upto: Lsn, bytes: u64) {
+        self.settled = upto;
+        self.settled_bytes = bytes;
+        if self.unsettled <= Some(upto) {
+            self.unsettled = None;
+            self.unsettled_since = None;
+        } else {
+            self.unsettled_since = Some(std::time::Instant::now());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Checkpoints: when they come, who makes them, what they cost, and that journal and stage stay bounded.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test looks at the tree as any program does")]
+
+#[path = "shared/hooked.rs"]
+mod hooked;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use hooked::Hooked;
+use treewal::{Checkpoints, Options, Tree};
+use treewal_vfs::{RealDisk, Verb};
+
+/// Who synced the file system, in order.
+#[derive(Clone, Default)]
+struct Syncs(Arc<Mutex<Vec<ThreadId>>>);
+
+impl Syncs {
+    fn open(&self, options: &Options, dir: &Path) -> Tree {
+        let syncs = self.clone();
+        let after = move |verb| {
+            if verb == Verb::SyncAll {
+                syncs.0.lock().unwrap().push(std::thread::current().id());
+            }
+        };
+        options.open_on(Arc::new(Hooked { inner: RealDisk, after }), dir).unwrap()
+    }
+
+    fn take(&self) -> Vec<ThreadId> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn wait_for_one(&self) {
+        let begun = Instant::now();
+        while self.0.lock().unwrap().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "no checkpoint came");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Commits of ten files each over a hundred files, and what `.treewal` took at most meanwhile, in bytes and in entries of
+/// the stage.
+fn sustained(tree: &Tree, dir: &Path, commits: usize) -> (u64, usize) {
+    let (mut bytes_most, mut entries_most) = (0, 0);
+    for n in 0..commits {
+        let contents = vec![u8::try_from(n % 251).unwrap(); 4096];
+        tree.transaction(|tx| (0..10).try_for_each(|k| tx.write(format!("f{}", (10 * n + k) % 100), &contents)))
+            .unwrap();
+        if n % 20 == 0 {
+            let journal = fs::read_dir(dir.join(".treewal/journal")).unwrap();
+            bytes_most =
+                bytes_most.max(journal.map(|entry| entry.unwrap().metadata().map_or(0, |meta| meta.len())).sum());
+            let stages = fs::read_dir(dir.join(".treewal/stage")).unwrap();
+            let entries =
+                stages.filter_map(|stage| fs::read_dir(stage.unwrap().path()).ok()).map(Iterator::count).sum();
+            entries_most = entries_most.max(entries);
+        }
+    }
+    (bytes_most, entries_most)
+}
+
+#[test]
+fn under_a_writer_that_never_pauses_journal_and_stage_stay_bounded_and_checkpoints_rare() {
+    const COMMITS: usize = 600;
+    for checkpoints in [Checkpoints::Inline, Checkpoints::Beside] {
+        let dir = tempfile::tempdir().unwrap();
+        let (syncs, segment) = (Syncs::default(), 1 << 20);
+        let options = Options::new().segment_bytes(segment).checkpoint_bytes(segment).checkpoints(checkpoints);
+        let tree = syncs.open(&options, dir.path());
+        syncs.take();
+        let (bytes, entries) = sustained(&tree, dir.path(), COMMITS);
+        let made = syncs.take().len();
+        assert!(made > 0, "{checkpoints:?}");
+        assert!(made * 16 <= COMMITS, "{checkpoints:?}: {made} checkpoints");
+        // What makes a checkpoint overdue, what is written while it is made, the segment at hand and a spare.
+        assert!(bytes <= 12 * segment, "{checkpoints:?}: the journal took {bytes} bytes");
+        // A commit of ten files takes 42 KB.
+        assert!(entries <= 12 * 25 * 10, "{checkpoints:?}: the stage held {entries} entries");
+        drop(tree);
+        assert!(Tree::open(dir.path()).unwrap().recovery().is_clean());
+    }
+}
+
+#[test]
+fn beside_commits_no_commit_makes_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let syncs = Syncs::default();
+    let options = Options::new().checkpoint_bytes(64 << 10).checkpoints(Checkpoints::Beside);
+    let tree = syncs.open(&options, dir.path());
+    syncs.take();
+    sustained(&tree, dir.path(), 4);
+    syncs.wait_for_one();
+    assert!(!syncs.take().contains(&std::thread::current().id()));
+}
+
+#[test]
+fn inline_the_commit_makes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let syncs = Syncs::default();
+    let tree = syncs.open(&Options::new().checkpoint_bytes(64 << 10), dir.path());
+    syncs.take();
+    sustained(&tree, dir.path(), 1);
+    assert!(syncs.take().is_empty());
+    sustained(&tree, dir.path(), 3);
+    assert!(syncs.take().contains(&std::thread::current().id()));
+}
+
+#[test]
+fn age_makes_one_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let syncs = Syncs::default();
+    let options = Options::new().checkpoint_age(Duration::from_millis(50));
+    let tree = syncs.open(&options.clone().checkpoints(Checkpoints::Beside), dir.path());
+    syncs.take();
+    tree.transaction(|tx| tx.write("a", "1")).unwrap();
+    // Nothing else happens: the thread looks at the clock.
+    syncs.wait_for_one();
+    drop(tree);
+    let tree = syncs.open(&options, dir.path());
+    syncs.take();
+    tree.transaction(|tx| tx.write("a", "2")).unwrap();
+    assert!(syncs.take().is_empty());
+    std::thread::sleep(Duration::from_millis(60));
+    tree.transaction(|tx| tx.write("a", "3")).unwrap();
+    assert_eq!(syncs.take().len(), 1);
+}
+
+#[test]
+fn closing_waits_for_the_thread_and_leaves_nothing() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new().checkpoint_bytes(1).checkpoints(Checkpoints::Beside).lock_wait(Duration::ZERO);
+        let tree = options.open(dir.path()).unwrap();
+        for n in 0..3 {
+            tree.transaction(|tx| tx.write("a", n.to_string())).unwrap();
+        }
+        drop(tree);
+        let again = options.open(dir.path()).unwrap();
+        assert!(again.recovery().is_clean());
+        assert_eq!(fs::read_dir(dir.path().join(".treewal/stage")).unwrap().count(), 0);
+    }
+}
