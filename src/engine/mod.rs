@@ -15,7 +15,7 @@ use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
 use treewal_recovery::home::{Holder, Home, TreeLock, read_identity, write_identity};
 use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
-use treewal_vfs::{Dir, Disk, Meta, RelPath, Time, random};
+use treewal_vfs::{Dir, Disk, Meta, PowerLoss, RelPath, Time, random};
 
 pub(crate) use claim::Claim;
 use helper::Helper;
@@ -89,10 +89,18 @@ pub(crate) struct State {
     unsettled_since: Option<Instant>,
 }
 
+/// Nothing that is done here can make up for a file system that loses what it synced.
+fn warn_of_power_loss(disk: &dyn Disk, root: &Dir, path: &Path) {
+    if let Ok(PowerLoss::Loses(reason)) = disk.power_loss(root) {
+        tracing::warn!(path = %path.display(), reason, "what is committed here survives a kill, but no power loss");
+    }
+}
+
 impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
     fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
+        warn_of_power_loss(&*disk, &root, path);
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
             pid: std::process::id(),

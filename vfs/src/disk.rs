@@ -40,6 +40,17 @@ pub enum Rename {
     Exchange,
 }
 
+/// What [`Disk::power_loss`] knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerLoss {
+    /// The file system keeps what it synced, and changes of names whole.
+    Survives,
+    /// It does not, for this reason.
+    Loses(&'static str),
+    /// Nothing is known of it.
+    Unknown,
+}
+
 /// A kernel lock on an open file. It ends with [`Disk::unlock`], or with the last clone of the handle, whatever ended the
 /// process.
 ///
@@ -134,6 +145,12 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
+
+    /// Whether what is synced on the file system of `dir` is there after a power loss, as far as the system tells.
+    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
+        let _ = dir;
+        Ok(PowerLoss::Unknown)
+    }
 
     /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.
     fn boot_id(&self) -> String;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FaultDisk, Verdict};
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb};
 
 impl Disk for FaultDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -61,6 +61,10 @@ impl Disk for FaultDisk {
     }
 
     /// Not counted: it asks the machine, not the disk, and cannot fail.
+    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
+        self.inner.power_loss(dir)
+    }
+
     fn boot_id(&self) -> String {
         self.inner.boot_id()
     }

@@ -17,6 +17,7 @@ mod map;
 mod name;
 mod names;
 mod open;
+mod power;
 mod proc;
 mod process;
 mod resolve;
@@ -32,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::handle::Handle;
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time};
 
 pub(crate) use process::kill_self;
 
@@ -103,6 +104,10 @@ impl Disk for RealDisk {
 
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         system::space(fd(&dir.0)?)
+    }
+
+    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
+        power::power_loss(fd(&dir.0)?)
     }
 
     fn boot_id(&self) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::{Call, RecordingDisk};
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb};
 
 impl Disk for RecordingDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -58,6 +58,10 @@ impl Disk for RecordingDisk {
 
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.handle(Verb::Space).space(dir)
+    }
+
+    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
+        self.inner.power_loss(dir)
     }
 
     fn boot_id(&self) -> String {

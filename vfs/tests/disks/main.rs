@@ -6,6 +6,7 @@
 mod copy;
 mod fault;
 mod mapping;
+mod power;
 mod real_contents;
 mod real_metadata;
 mod real_names;
