@@ -10,6 +10,8 @@ use treewal_journal::record::{Begin, Guard, Intent, Record};
 pub struct History {
     /// The transactions, by number, oldest first.
     pub transactions: BTreeMap<u64, Told>,
+    /// Up to where the latest checkpoint has settled everything; zero without one.
+    pub settled: Lsn,
     open: Option<u64>,
 }
 
@@ -72,7 +74,10 @@ impl History {
                 self.update(txn, lsn, |told| told.attempts = told.attempts.max(number));
             }
             Record::Quarantine { txn, .. } => self.update(txn, lsn, |told| told.quarantined = true),
-            Record::Checkpoint { upto } => self.transactions.retain(|_, told| told.last > Lsn(upto)),
+            Record::Checkpoint { upto } => {
+                self.settled = Lsn(upto);
+                self.transactions.retain(|_, told| told.last > Lsn(upto));
+            }
         }
     }
 

@@ -146,6 +146,9 @@ impl Recovery<'_> {
         }
         if !history.transactions.is_empty() {
             self.checkpoint()?;
+        } else if let Err(error) = self.log.truncate(history.settled) {
+            // Whoever made the last checkpoint may have died before it gave the segments back.
+            tracing::warn!(error = &error as &dyn std::error::Error, "segments could not be given back");
         }
         // Housekeeping: what cannot be removed now is removed by a later opening, and keeps no tree shut.
         if let Err(error) = self.sweep() {

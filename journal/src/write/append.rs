@@ -120,7 +120,7 @@ impl Writer {
             from = *gap;
         }
         parts.push(IoSlice::new(&chunk.bytes[from..]));
-        write_all_vectored(&*self.disk, &chunk.files[0], &mut parts, chunk.offset as u64)
+        write_all_vectored(&*self.disk, &chunk.file, &mut parts, chunk.offset as u64)
             .fatal("write", &name::segment(chunk.seq))
             .map_err(|failure| self.raise(failure))
     }

@@ -6,7 +6,6 @@ use std::ffi::OsStr;
 
 use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, write_all};
 
-use super::tail::FLIGHTS;
 use super::writer::Reserved;
 use crate::error::{Attempt, Failure};
 use crate::header::ReservedHeader;
@@ -127,25 +126,24 @@ pub(crate) fn reserve(
     write_all(disk, &file, &header.encode(), 0).plain("write", &spare)?;
     disk.sync_file(&file).fatal("sync", &spare)?;
     *slot = None;
-    let files = Prepared { spare, seq }.place(disk, dir, Rename::NoReplace)?;
-    Ok(Reserved { seq, files })
+    let file = Prepared { spare, seq }.place(disk, dir, Rename::NoReplace)?;
+    Ok(Reserved { seq, file })
 }
 
 impl Prepared {
     /// Gives the segment its name. From its return on the segment survives a power loss; before, it is there wholly or
     /// not at all.
-    pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<[File; FLIGHTS], Failure> {
+    pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<File, Failure> {
         let name = name::segment(self.seq);
         disk.rename(dir, OsStr::new(&self.spare), dir, OsStr::new(&name), how).fatal("name", &name)?;
         disk.sync_dir(dir).fatal("sync", name::DIR)?;
-        open_all(disk, dir, &name).fatal("open", &name)
+        open(disk, dir, &name).fatal("open", &name)
     }
 }
 
-/// Opens a segment as often as syncs of it may be under way.
-pub(crate) fn open_all(disk: &dyn Disk, dir: &Dir, name: &str) -> std::io::Result<[File; FLIGHTS]> {
-    let open = || disk.open(dir, OsStr::new(name), Open::ReadWrite);
-    Ok([open()?, open()?])
+/// Opens a segment to write it.
+pub(crate) fn open(disk: &dyn Disk, dir: &Dir, name: &str) -> std::io::Result<File> {
+    disk.open(dir, OsStr::new(name), Open::ReadWrite)
 }
 
 /// Removes a file, if there is one.

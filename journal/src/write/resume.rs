@@ -8,7 +8,7 @@ use treewal_vfs::{Dir, Disk, File, Rename};
 
 use super::log::LogOptions;
 use super::make;
-use super::tail::{FLIGHTS, Tail as End};
+use super::tail::Tail as End;
 use super::writer::{Files, Reserved, Sealed, Writer};
 use crate::error::{Attempt, Error, Failure};
 use crate::frame::{Label, Seal, encode};
@@ -86,7 +86,7 @@ impl Job<'_> {
         let Some(seq) = scan.reserved else { return Ok(None) };
         let name = name::segment(seq);
         if goes_on && make::is_reusable(self.disk, self.dir, &name, self.options.segment_bytes)? {
-            return Ok(Some(Reserved { seq, files: self.open_all(&name)? }));
+            return Ok(Some(Reserved { seq, file: self.reopen(&name)? }));
         }
         make::remove_if_there(self.disk, self.dir, &name)?;
         if goes_on {
@@ -138,28 +138,28 @@ impl Job<'_> {
     /// The first segment of a log that has none.
     fn first(&self, spare: Option<String>) -> Result<End, Error> {
         let header = self.header(1, Lsn::ZERO, 0);
-        let files = self.make(spare, &header, &[])?;
-        Ok(End::resumed(files, &header, Lsn::ZERO, 0, HEADER_BYTES))
+        let file = self.make(spare, &header, &[])?;
+        Ok(End::resumed(file, &header, Lsn::ZERO, 0, HEADER_BYTES))
     }
 
     /// A clean log goes on in its last segment, once that and its name are durable.
     fn go_on(&self, last: &SegmentInfo, scan: &Scan) -> Result<End, Error> {
-        let files = self.open(last)?;
-        self.sync(&files[0], last)?;
+        let file = self.open(last)?;
+        self.sync(&file, last)?;
         self.sync_dir()?;
         let offset = usize::try_from(last.end).map_err(|_| changed(last))?;
-        Ok(End::resumed(files, &last.header, scan.last, scan.chain, offset))
+        Ok(End::resumed(file, &last.header, scan.last, scan.chain, offset))
     }
 
     /// A torn log goes on in a new segment, which says from where: what is left of the torn batch lies beyond that for
     /// ever, whatever the disk makes of it later.
     fn cut(&self, last: &SegmentInfo, scan: &Scan, highest: u64, spare: Option<String>) -> Result<End, Error> {
-        let [file, _] = self.open(last)?;
+        let file = self.open(last)?;
         self.sync(&file, last)?;
         let seq = highest.checked_add(1).ok_or(Error::Exhausted)?;
         let header = self.header(seq, scan.last, scan.chain);
-        let files = self.make(spare, &header, &[])?;
-        Ok(End::resumed(files, &header, scan.last, scan.chain, HEADER_BYTES))
+        let file = self.make(spare, &header, &[])?;
+        Ok(End::resumed(file, &header, scan.last, scan.chain, HEADER_BYTES))
     }
 
     /// After a failed sync nothing tells whether the disk holds what the page cache shows, and the kernel does not try
@@ -167,7 +167,7 @@ impl Job<'_> {
     /// a new one that continues from the same record: from then on the old one does not count, whether the disk knows
     /// its name and its bytes or not.
     fn write_anew(&self, last: &SegmentInfo, highest: u64) -> Result<End, Error> {
-        let [file, _] = self.open(last)?;
+        let file = self.open(last)?;
         let mut bytes = Vec::new();
         let old = name::segment(last.header.seq);
         contents::read(self.disk, &file, SEGMENT_BYTES_MAX, &mut bytes).plain("read", &old)?;
@@ -185,32 +185,32 @@ impl Job<'_> {
         if cursor.expected.before() != last.last {
             return Err(changed(last));
         }
-        let files = self.make(None, &header, &frames)?;
+        let file = self.make(None, &header, &frames)?;
         make::remove_if_there(self.disk, self.dir, &old)?;
-        Ok(End::resumed(files, &header, last.last, chain, HEADER_BYTES + frames.len()))
+        Ok(End::resumed(file, &header, last.last, chain, HEADER_BYTES + frames.len()))
     }
 
     /// Opens a segment and makes sure that it is the one that was scanned.
-    fn open(&self, segment: &SegmentInfo) -> Result<[File; FLIGHTS], Error> {
+    fn open(&self, segment: &SegmentInfo) -> Result<File, Error> {
         let name = name::segment(segment.header.seq);
-        let files = self.open_all(&name)?;
+        let file = self.reopen(&name)?;
         let mut block = Vec::new();
-        contents::read(self.disk, &files[0], HEADER_BYTES as u64, &mut block).plain("read", &name)?;
+        contents::read(self.disk, &file, HEADER_BYTES as u64, &mut block).plain("read", &name)?;
         match SegmentHeader::decode(&block) {
-            Parsed::Header(header) if header == segment.header => Ok(files),
+            Parsed::Header(header) if header == segment.header => Ok(file),
             _ => Err(changed(segment)),
         }
     }
 
-    fn open_all(&self, name: &str) -> Result<[File; FLIGHTS], Failure> {
-        make::open_all(self.disk, self.dir, name).plain("open", name)
+    fn reopen(&self, name: &str) -> Result<File, Failure> {
+        make::open(self.disk, self.dir, name).plain("open", name)
     }
 
     fn header(&self, seq: u64, prev: Lsn, prev_crc: u32) -> SegmentHeader {
         make::header(stamp::boot(&self.disk.boot_id()), &self.options, seq, prev, prev_crc)
     }
 
-    fn make(&self, mut spare: Option<String>, header: &SegmentHeader, frames: &[u8]) -> Result<[File; FLIGHTS], Error> {
+    fn make(&self, mut spare: Option<String>, header: &SegmentHeader, frames: &[u8]) -> Result<File, Error> {
         let made = make::prepare(self.disk, self.dir, &mut spare, header, frames)
             .and_then(|segment| segment.place(self.disk, self.dir, Rename::NoReplace));
         self.settle(made)

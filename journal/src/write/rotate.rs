@@ -77,7 +77,7 @@ impl Writer {
         let mut tail = self.tail.lock();
         let header = make::header(self.boot, &self.options, next.seq, tail.last, tail.chain);
         files.sealed.push_back(Sealed { seq: tail.seq, last: tail.last, bytes: tail.end() as u64 });
-        tail.begin(next.files, &header);
+        tail.begin(next.file, &header);
         Ok(())
     }
 

@@ -9,14 +9,10 @@ use crate::{Lsn, SegmentHeader};
 /// A larger buffer is given back after the write that needed it, in bytes.
 const BUFFER_KEPT_BYTES: usize = 1 << 20;
 
-/// How many syncs of a segment can be under way at once. Each has an open file of its own: the kernel tells each open
-/// file once of a page that it could not write, so that no two of them share one report.
-pub(crate) const FLIGHTS: usize = 2;
-
 /// Where the log is appended to.
 #[derive(Debug)]
 pub(crate) struct Tail {
-    pub(crate) files: [File; FLIGHTS],
+    pub(crate) file: File,
     pub(crate) seq: u64,
     seal: Seal,
     /// Where in the segment the buffer will stand.
@@ -40,7 +36,7 @@ pub(crate) struct Tail {
 /// What one write hands to the disk.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    pub(crate) files: [File; FLIGHTS],
+    pub(crate) file: File,
     pub(crate) seq: u64,
     pub(crate) offset: usize,
     /// Frames, and the zeros that end them where there is room.
@@ -57,15 +53,9 @@ pub(crate) struct Direct {
 
 impl Tail {
     /// The end of a segment that holds `offset` bytes.
-    pub(crate) fn resumed(
-        files: [File; FLIGHTS],
-        header: &SegmentHeader,
-        last: Lsn,
-        chain: u32,
-        offset: usize,
-    ) -> Self {
+    pub(crate) fn resumed(file: File, header: &SegmentHeader, last: Lsn, chain: u32, offset: usize) -> Self {
         Self {
-            files,
+            file,
             seq: header.seq,
             seal: Seal::new(header.seed),
             start: offset,
@@ -81,10 +71,10 @@ impl Tail {
 
     /// Goes on in a segment that is reserved on the disk: its header is the first that is written to it, together with
     /// its first frames.
-    pub(crate) fn begin(&mut self, files: [File; FLIGHTS], header: &SegmentHeader) {
+    pub(crate) fn begin(&mut self, file: File, header: &SegmentHeader) {
         debug_assert!(self.buffer.is_empty());
         let buffer = std::mem::take(&mut self.buffer);
-        let next = Self::resumed(files, header, self.last, self.chain, BEGUN_AT);
+        let next = Self::resumed(file, header, self.last, self.chain, BEGUN_AT);
         *self = Self { buffer, begun_after: Some(next.last), sealed: self.sealed, ..next };
         self.buffer.extend_from_slice(&header.encode_begun());
     }
@@ -149,7 +139,7 @@ impl Tail {
         if !bytes.is_empty() && self.limit.saturating_sub(end) >= FRAME_HEADER_BYTES {
             bytes.resize(bytes.len() + FRAME_HEADER_BYTES, 0);
         }
-        Chunk { files: self.files.clone(), seq: self.seq, offset, bytes }
+        Chunk { file: self.file.clone(), seq: self.seq, offset, bytes }
     }
 }
 

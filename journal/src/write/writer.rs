@@ -8,7 +8,7 @@ use treewal_vfs::{Dir, Disk, File, write_all};
 use super::group::{Group, Medium};
 use super::make;
 use super::sync::{AtomicBool, Mutex, Ordering};
-use super::tail::{Chunk, FLIGHTS, Tail, emptied};
+use super::tail::{Chunk, Tail, emptied};
 use crate::error::{Attempt, Error, Failure};
 use crate::{LogOptions, Lsn, name, stamp};
 
@@ -58,7 +58,7 @@ pub(crate) struct Sealed {
 #[derive(Debug)]
 pub(crate) struct Reserved {
     pub(crate) seq: u64,
-    pub(crate) files: [File; FLIGHTS],
+    pub(crate) file: File,
 }
 
 impl Writer {
@@ -128,12 +128,11 @@ impl Medium for Writer {
         if chunk.bytes.is_empty() {
             return Ok(());
         }
-        write_all(&*self.disk, &chunk.files[0], &chunk.bytes, chunk.offset as u64)
-            .fatal("write", &name::segment(chunk.seq))
+        write_all(&*self.disk, &chunk.file, &chunk.bytes, chunk.offset as u64).fatal("write", &name::segment(chunk.seq))
     }
 
-    fn sync(&self, chunk: &Chunk, slot: usize) -> Result<(), Failure> {
-        self.disk.sync_data(&chunk.files[slot]).fatal("sync", &name::segment(chunk.seq))
+    fn sync(&self, chunk: &Chunk) -> Result<(), Failure> {
+        self.disk.sync_data(&chunk.file).fatal("sync", &name::segment(chunk.seq))
     }
 
     fn give_back(&self, chunk: Chunk) {

@@ -2,14 +2,13 @@
 //!
 //! Records gather in a buffer. Whoever needs one durable and finds nobody at work takes the buffer, writes it with one
 //! call and syncs: a *flight*. Who comes while that is under way waits for the next one: the first of them is its
-//! *heir*, the others follow. When a flight lands, the heir is woken before those who were served, so that the next
-//! sync is already under way while they wake up.
+//! *heir*, the others follow. When a flight lands, the heir is woken before those who were served. But whoever comes by
+//! before it is awake takes the batch along: waking up takes as long as a good part of a sync, and the disk is idle
+//! meanwhile.
 //!
-//! Writes go one after another, in the order of the log. Of syncs, a second may begin before the first is back while
-//! both are small: with two or three threads that hides the latency of a sync behind the other. With more it would only
-//! cut groups in two. Each of the two syncs has an open file of its own, so that each is told of any page
-//! that could not be written, and the success of either one proves that all that was written before it began is
-//! durable. Once any write or sync has failed, no success of a later one counts.
+//! There is never a second sync at the same time. On the disks it was tried on, two small ones took longer than one
+//! after the other. And the kernel tells an open file of a page that it could not write once, so that of two syncs one
+//! would not hear of it. Once any write or sync has failed, no success of a later one counts.
 //!
 //! The scheme is the one of group commit in DeWitt et al., "Implementation Techniques for Main Memory Database Systems"
 //! (1984), with the hand-over of leadership that database logs use today.
@@ -27,8 +26,8 @@ use gate::Gate;
 use state::{Calls, State};
 pub(crate) use turn::Turn;
 
-/// At most two flights and the batch after them have followers at a time.
-const GATES: u64 = 4;
+/// A flight and the batch after it have followers at a time.
+const GATES: u64 = 2;
 
 /// What is written and synced, as far as the group has to know.
 pub(crate) trait Medium {
@@ -38,8 +37,8 @@ pub(crate) trait Medium {
     /// Takes everything that is appended and not taken yet; gives it with the number of the last record.
     fn take(&self) -> (Self::Chunk, Lsn);
     fn write(&self, chunk: &Self::Chunk) -> Result<(), Failure>;
-    /// Makes what was written so far durable, through the open file of this slot.
-    fn sync(&self, chunk: &Self::Chunk, slot: usize) -> Result<(), Failure>;
+    /// Makes what was written so far durable.
+    fn sync(&self, chunk: &Self::Chunk) -> Result<(), Failure>;
     fn give_back(&self, chunk: Self::Chunk);
 }
 
@@ -51,7 +50,7 @@ pub(crate) struct Group {
     /// For the heir, and for a leader who waits for company.
     heir: Condvar,
     /// For those who follow: by the number of their batch.
-    gates: [Gate; 4],
+    gates: [Gate; 2],
     /// Copies of what stands in the state, to be read without it.
     durable: AtomicU64,
     closed: AtomicBool,
@@ -123,15 +122,16 @@ impl Group {
             let batch = if let Some(flight) = state.carrier(wanted) {
                 flight.members += 1;
                 flight.batch
+            } else if state.may_lead() {
+                self.lead(state, medium);
+                state = self.state.lock();
+                continue;
             } else if state.has_heir {
                 state.followers += 1;
-                if state.gathering && state.followers + 1 >= state.company {
-                    self.heir.notify_one();
-                }
+                self.meet(&state);
                 state.batch
             } else {
-                self.inherit(state, medium, wanted);
-                state = self.state.lock();
+                state = self.inherit(state, wanted);
                 continue;
             };
             let gate = self.gate(batch);
@@ -142,29 +142,37 @@ impl Group {
         }
     }
 
-    /// Leads the batch that gathers as soon as it may go.
-    fn inherit<'a, M: Medium>(&'a self, mut state: MutexGuard<'a, State>, medium: &M, wanted: Lsn) {
+    /// Waits until the batch that gathers may go. It may go with somebody else who comes at the right moment: what is
+    /// on the processor already is faster than what is just being woken.
+    fn inherit<'a>(&self, mut state: MutexGuard<'a, State>, wanted: Lsn) -> MutexGuard<'a, State> {
+        let batch = state.batch;
         state.has_heir = true;
-        while state.poison.is_none() && state.durable < wanted && !state.may_lead() {
+        state.heirs += 1;
+        self.meet(&state);
+        while state.poison.is_none() && state.batch == batch && state.durable < wanted && !state.may_lead() {
             state = self.heir.wait(state);
         }
-        if state.poison.is_some() {
-            return;
-        }
-        if state.durable >= wanted {
-            // Somebody else made it durable on the way to the next segment. Those who came since look for a new heir.
-            let batch = state.batch;
+        state.heirs -= 1;
+        if state.batch == batch {
             state.has_heir = false;
-            state.followers = 0;
-            state.batch += 1;
-            drop(state);
-            self.gate(batch).open();
-            return;
+            if state.durable >= wanted {
+                // It was made durable on the way to the next segment. Those who came since look for a new heir.
+                state.followers = 0;
+                state.batch += 1;
+                self.gate(batch).open();
+            }
         }
-        if !self.patience.is_zero() && state.followers + 1 < state.company {
+        state
+    }
+
+    /// Takes the batch that gathers, and everybody with it.
+    fn lead<M: Medium>(&self, mut state: MutexGuard<'_, State>, medium: &M) {
+        if !self.patience.is_zero() && state.present() < state.company {
             state = self.gather(state);
         }
-        self.begin(state).fly(medium);
+        if state.poison.is_none() {
+            self.begin(state).fly(medium);
+        }
     }
 
     /// Waits for as many as came last time, but not for long.
@@ -173,6 +181,13 @@ impl Group {
         state = self.heir.wait_for(state, self.patience);
         (state.writing, state.gathering) = (false, false);
         state
+    }
+
+    /// A leader who waits for company looks again when it is complete.
+    fn meet(&self, state: &State) {
+        if state.gathering && state.present() >= state.company {
+            self.heir.notify_all();
+        }
     }
 
     fn gate(&self, batch: u64) -> &Gate {
@@ -184,7 +199,7 @@ impl Group {
     /// the turn ends.
     pub(crate) fn take_turn(&self, alone: bool) -> Result<Turn<'_>, Error> {
         let mut state = self.state.lock();
-        while state.poison.is_none() && (state.writing || (alone && state.in_flight() > 0)) {
+        while state.poison.is_none() && (state.writing || (alone && state.flight.is_some())) {
             state.waiting += 1;
             state.waiting_alone += u32::from(alone);
             state = self.turn.wait(state);
@@ -209,7 +224,7 @@ impl Group {
 
     fn call(&self, calls: Calls) {
         if calls.heir {
-            self.heir.notify_one();
+            self.heir.notify_all();
         }
         if calls.turn {
             self.turn.notify_all();

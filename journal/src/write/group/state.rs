@@ -5,10 +5,6 @@ use std::sync::Arc;
 
 use crate::Lsn;
 use crate::error::{Error, Failure};
-use crate::write::tail::FLIGHTS;
-
-/// A second sync may begin while flights have no more members than this.
-const SMALL: u32 = 2;
 
 /// Whom to wake once the state is given back.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,11 +18,13 @@ pub(super) struct State {
     pub(super) durable: Lsn,
     /// Somebody writes, or keeps others from it.
     pub(super) writing: bool,
-    pub(super) flights: [Option<Flight>; FLIGHTS],
+    pub(super) flight: Option<Flight>,
     /// Number of the batch that gathers.
     pub(super) batch: u64,
     /// Somebody waits to lead it.
     pub(super) has_heir: bool,
+    /// How many wait to lead, those among them whose batch has gone without them.
+    pub(super) heirs: u32,
     /// How many follow it.
     pub(super) followers: u32,
     /// How many members the last flight that landed had, and whether the next waits for as many.
@@ -59,9 +57,10 @@ impl State {
         Self {
             durable,
             writing: false,
-            flights: [None; FLIGHTS],
+            flight: None,
             batch: 0,
             has_heir: false,
+            heirs: 0,
             followers: 0,
             company: 0,
             gathering: false,
@@ -84,23 +83,24 @@ impl State {
         }
     }
 
-    pub(super) fn in_flight(&self) -> usize {
-        self.flights.iter().flatten().count()
+    /// How many there are to go with a leader, itself counted.
+    pub(super) fn present(&self) -> u32 {
+        1 + self.followers + u32::from(self.has_heir)
     }
 
     /// The flight that makes `wanted` durable.
     pub(super) fn carrier(&mut self, wanted: Lsn) -> Option<&mut Flight> {
-        self.flights.iter_mut().flatten().filter(|flight| flight.target >= wanted).min_by_key(|flight| flight.target)
+        self.flight.as_mut().filter(|flight| flight.target >= wanted)
     }
 
     /// Who can go on now that something has ended.
     pub(super) fn calls(&self) -> Calls {
-        Calls { turn: self.waiting > 0, heir: self.has_heir && self.may_lead() }
+        let left_behind = self.heirs > u32::from(self.has_heir);
+        Calls { turn: self.waiting > 0, heir: left_behind || (self.has_heir && self.may_lead()) }
     }
 
     /// Whether the batch that gathers may go now.
     pub(super) fn may_lead(&self) -> bool {
-        let small = || self.followers < SMALL && self.flights.iter().flatten().all(|flight| flight.members <= SMALL);
-        !self.writing && self.waiting_alone == 0 && (self.in_flight() == 0 || (self.in_flight() < FLIGHTS && small()))
+        !self.writing && self.waiting_alone == 0 && self.flight.is_none()
     }
 }

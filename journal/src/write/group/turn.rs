@@ -19,7 +19,7 @@ impl<'a> Turn<'a> {
         Self { group, ended: false }
     }
 
-    /// Leads the batch that gathers: writes, lets others write, syncs. How it went stands in the state.
+    /// Leads the batch that gathers: writes, lets others flush, syncs. How it went stands in the state.
     pub(super) fn fly<M: Medium>(self, medium: &M) {
         let (chunk, flight) = self.depart(medium, true);
         let written = medium.write(&chunk);
@@ -28,7 +28,7 @@ impl<'a> Turn<'a> {
             return self.end();
         }
         self.end();
-        let synced = medium.sync(&chunk, flight.slot);
+        let synced = medium.sync(&chunk);
         medium.give_back(chunk);
         flight.land(synced);
     }
@@ -36,7 +36,7 @@ impl<'a> Turn<'a> {
     /// Makes everything that is appended durable, and keeps the turn.
     pub(crate) fn sync<M: Medium>(&self, medium: &M) -> Result<(), Error> {
         let (chunk, flight) = self.depart(medium, false);
-        let synced = medium.write(&chunk).and_then(|()| medium.sync(&chunk, flight.slot));
+        let synced = medium.write(&chunk).and_then(|()| medium.sync(&chunk));
         medium.give_back(chunk);
         flight.land(synced);
         self.group.check().map(drop)
@@ -60,9 +60,8 @@ impl<'a> Turn<'a> {
             state.has_heir = false;
             state.batch += 1;
         }
-        let slot = usize::from(state.flights[0].is_some());
-        state.flights[slot] = Some(flight);
-        (chunk, Airborne { group: self.group, slot, landed: false })
+        state.flight = Some(flight);
+        (chunk, Airborne { group: self.group, landed: false })
     }
 
     pub(crate) fn end(mut self) {
@@ -86,7 +85,6 @@ impl Drop for Turn<'_> {
 /// A flight under way. However it ends, nobody waits for ever.
 struct Airborne<'a> {
     group: &'a Group,
-    slot: usize,
     landed: bool,
 }
 
@@ -99,14 +97,14 @@ impl Airborne<'_> {
     fn finish(&self, outcome: Result<(), Failure>) {
         let group = self.group;
         let mut state = group.state.lock();
-        let Some(flight) = state.flights[self.slot].take() else { return };
+        let Some(flight) = state.flight.take() else { return };
         match outcome {
             Ok(()) if state.poison.is_none() => {
-                state.durable = state.durable.max(flight.target);
+                state.durable = flight.target;
                 state.company = flight.members;
                 group.durable.store(state.durable.0, Ordering::Release);
             }
-            // What a sync says after another one failed proves nothing.
+            // What a sync says after something else failed proves nothing.
             Ok(()) => {}
             Err(failure) => group.close(&mut state, failure),
         }
@@ -164,7 +162,7 @@ mod tests {
             Ok(())
         }
 
-        fn sync(&self, (): &(), _slot: usize) -> Result<(), Failure> {
+        fn sync(&self, (): &()) -> Result<(), Failure> {
             (self.sync)();
             Ok(())
         }

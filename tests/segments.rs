@@ -1,0 +1,61 @@
+//! Segments of the journal go when nobody needs them any more, whatever died in between.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use treewal::{Options, Tree};
+use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::{Disk, Open, RelPath, write_all};
+
+fn try_open(disk: &SimDisk) -> treewal::Result<Tree> {
+    Options::new()
+        .segment_bytes(64 << 10)
+        .inline_max(64 << 10)
+        .lock_wait(Duration::ZERO)
+        .open_on(Arc::new(disk.clone()), "/")
+}
+
+fn open(disk: &SimDisk) -> Tree {
+    try_open(disk).unwrap()
+}
+
+/// A recovery whose checkpoint is durable, and which dies before it gives the segments back, leaves that to the next.
+#[test]
+fn segments_that_a_dead_recovery_no_longer_needed_are_given_back_by_the_next() {
+    let segments = |disk: &SimDisk| {
+        let own = RelPath::new(".treewal/journal").unwrap();
+        disk.dump().keys().filter(|path| path.starts_with(&own) && **path != own).count()
+    };
+    let disk = SimDisk::new();
+    let tree = open(&disk);
+    let fill = |name: &str, files: usize| {
+        tree.transaction(|tx| (0..files).try_for_each(|n| tx.write(format!("{name}{n}"), vec![b'x'; 1_000]))).unwrap();
+    };
+    fill("settled", 50);
+    tree.checkpoint().unwrap();
+    fill("a", 4);
+    fill("b", 25);
+    std::mem::forget(tree);
+    let killed = disk.kill();
+    // The last batch was not written whole: recovery goes on in a third segment.
+    let journal = killed.open_root(".treewal/journal".as_ref()).unwrap();
+    let last = killed.list(&journal).unwrap().into_iter().map(|entry| entry.name).max().unwrap();
+    let file = killed.open(&journal, &last, Open::ReadWrite).unwrap();
+    write_all(&killed, &file, &[0; 512], 16 << 10).unwrap();
+    killed.sync_all(&killed.open_root("/".as_ref()).unwrap()).unwrap();
+    let mut most = 0;
+    for cut in 1.. {
+        let disk = killed.remount();
+        disk.cut_at(Some(cut));
+        drop(try_open(&disk));
+        if !disk.is_off() {
+            break;
+        }
+        let left = disk.after(&disk.outcomes(Profile::Ordered).everything()).remount();
+        most = most.max(segments(&left));
+        drop(open(&left));
+        assert!(segments(&left) <= 2, "cut before call {cut}: {} segments are left", segments(&left));
+    }
+    assert!(most > 2, "there was never more than a recovery keeps");
+}
