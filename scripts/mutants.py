@@ -24,7 +24,7 @@ MUTANTS = [
     ("no-proof", "recovery/src/plan/ground.rs", "if found.is_some_and(|meta| meta.identity() == *expected) {", "if found.is_some() || found.is_none() {"),
     ("no-undo", "src/commit/apply.rs", "for step in self.steps[..self.steps_taken].iter().rev() {", "for step in self.steps[..0].iter().rev() {"),
     ("undo-forwards", "src/commit/apply.rs", "for step in self.steps[..self.steps_taken].iter().rev() {", "for step in self.steps[..self.steps_taken].iter() {"),
-    ("no-checkpoint-before-barrier", "src/commit/flight.rs", "if self.barrier && hold.is_unsettled() {", "if false {"),
+    ("no-checkpoint-before-barrier", "src/commit/flight.rs", "} else if hold.is_unsettled() {", "} else if false {"),
     ("no-checkpoint-after-barrier", "src/commit/flight.rs", "        if self.barrier {\n            hold.checkpoint()", "        if false {\n            hold.checkpoint()"),
     ("move-replaces", "recovery/src/plan/ground.rs", "self.rename(from, to, Rename::NoReplace)?;", "self.rename(from, to, Rename::Replace)?;"),
     ("no-filling-first", "recovery/src/plan/mod.rs", "while self.must_fill_first(&source, wanted) &&", "while false && self.must_fill_first(&source, wanted) &&"),

@@ -2,7 +2,7 @@
 
 use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
-use treewal_vfs::{Identity, RelPath};
+use treewal_vfs::{Identity, Kind, RelPath};
 
 use super::flight::pairs;
 use crate::transaction::{Emptied, Expectations};
@@ -25,6 +25,20 @@ pub(super) fn priors<'a>(
         }
         let base = base.to_path().map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
         same(ground, &base, intent.prior)?;
+    }
+    Ok(())
+}
+
+/// What gets attributes has still one name. Of several, the record names one, and what a later transaction does to that name
+/// says nothing of the others: such a commit must stand alone, and this one has been counted among those that need not.
+pub(super) fn single_names<'a>(ground: &mut Ground<'_>, intents: impl Iterator<Item = &'a Intent>) -> Result<()> {
+    for base in intents.filter(|intent| intent.look.is_some()).filter_map(|intent| intent.base.as_ref()) {
+        let path = base.to_path().unwrap_or_default();
+        let found = ground.stat(&Place::tree(path.clone())).map_err(Error::io("look at", &path))?;
+        if found.is_some_and(|meta| meta.kind != Kind::Dir && meta.links > 1) {
+            let detail = "it has got another name since the transaction looked".to_owned();
+            return Err(Error::Conflict { path: path.to_path(), detail });
+        }
     }
     Ok(())
 }

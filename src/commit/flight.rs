@@ -68,7 +68,9 @@ impl<'a> Flight<'a> {
         let hold = self.hold.insert(hold);
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;
-        if self.barrier && hold.is_unsettled() {
+        if !self.barrier {
+            check::single_names(&mut self.ground, all(&self.intents))?;
+        } else if hold.is_unsettled() {
             hold.checkpoint()?;
         }
         Ok(())

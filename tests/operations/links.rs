@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use treewal::How;
+use treewal::{Error, How};
 
 use crate::world::World;
 
@@ -98,5 +98,20 @@ fn an_update_changes_a_part_and_leaves_the_rest() {
     wanted[150_000..150_004].copy_from_slice(b"part");
     assert_eq!(fs::read(world.at("large")).unwrap(), wanted);
     assert_eq!(fs::read_to_string(world.at("small")).unwrap(), "0123!");
+    world.close();
+}
+
+#[test]
+fn attributes_of_what_has_got_another_name_meanwhile_are_a_conflict() {
+    let world = World::new();
+    fs::write(world.at("one"), "one").unwrap();
+    let mut tx = world.tree.begin();
+    tx.set_permissions("one", fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(world.at("one"), world.at("two")).unwrap();
+    let error = tx.commit().unwrap_err();
+    assert!(matches!(error, Error::Conflict { .. }), "{error}");
+    // Who looks again sees both names.
+    world.tree.transaction(|tx| tx.set_permissions("one", fs::Permissions::from_mode(0o600))).unwrap();
+    assert_eq!(fs::metadata(world.at("two")).unwrap().mode() & 0o777, 0o600);
     world.close();
 }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use treewal_journal::record::{Body, New, PathBytes};
+use treewal_journal::record::{Body, Change, LookChange, New, PathBytes};
 use treewal_vfs::{Kind, Time};
 
 use super::*;
@@ -13,16 +13,29 @@ fn rel(path: &str) -> RelPath {
 }
 
 fn new(slot: u64, inner: &str) -> Goal {
+    entry(slot, inner, Body::Dir, 1000 + slot)
+}
+
+fn link(from: &str) -> Body {
+    Body::Link { from: PathBytes::from(&rel(from)) }
+}
+
+fn with_look((path, intent): (RelPath, Intent)) -> (RelPath, Intent) {
+    let mode = Some(Change { to: 0o600, prior: 0o644 });
+    (path, Intent { look: Some(LookChange { mode, ..LookChange::default() }), ..intent })
+}
+
+fn entry(slot: u64, inner: &str, body: Body, ino: u64) -> Goal {
     Goal::New(New {
         slot,
         inner: PathBytes::from(&rel(inner)),
-        identity: identity(1000 + slot),
+        identity: identity(ino),
         mode: 0o644,
         uid: 0,
         gid: 0,
         xattrs: Vec::new(),
         times: None,
-        body: Body::Dir,
+        body,
     })
 }
 
@@ -78,10 +91,24 @@ fn what_is_inside_a_new_directory_comes_along() {
     assert_eq!(direct.unwrap().steps.len(), 1);
 }
 
+#[test]
+fn where_things_stand_in_the_end_follows_every_rename_above_them() {
+    let (tree, slot) = (|path: &str| Place::tree(rel(path)), |n| Place::slot("s", n, &RelPath::root()));
+    let entity = Entity(0);
+    let steps = [
+        Step::Move { entity, from: tree("p"), to: tree("q") },
+        Step::Exchange { entity, displaced: entity, from: slot(1), to: tree("q/d") },
+        Step::Move { entity, from: slot(1), to: slot(2) },
+    ];
+    assert_eq!(place_after(&steps, tree("p/d/x")), Place::slot("s", 2, &rel("x")));
+    assert_eq!(place_after(&steps, tree("p/other")), tree("q/other"));
+    assert_eq!(place_after(&steps[..2], slot(1)), tree("q/d"));
+}
+
 proptest! {
     #[test]
     fn both_ways_give_the_same_steps(
-        choices in proptest::collection::vec((any::<bool>(), 0u8..4), 1..12),
+        choices in proptest::collection::vec((any::<bool>(), 0u8..8), 1..12),
     ) {
         let names = ["a", "a-b", "b/a", "b/b", "b/c/d", "c", "d/x", "d/y", "d/z", "e", "f", "g"];
         let mut intents: Vec<(RelPath, Intent)> = Vec::new();
@@ -91,6 +118,11 @@ proptest! {
                 (0 | 1, _) => intents.push(intent(names[n], prior, new(number, ""))),
                 (2, true) => intents.push(intent(names[n], prior, Goal::Absent)),
                 (3, true) => intents.push(intent(names[n], prior, Goal::Kept)),
+                (4, true) => intents.push(intent(names[n], prior, Goal::Emptied)),
+                (5, true) => intents.push(with_look(intent(names[n], prior, Goal::Kept))),
+                // Another name of an entry of the tree, and several of a new one: as many entries as names.
+                (6, _) => intents.push(intent(names[n], prior, entry(number, "", link("c"), 2000))),
+                (7, _) => intents.push(intent(names[n], prior, entry(number, "", Body::Staged, 3000))),
                 _ => {}
             }
         }
