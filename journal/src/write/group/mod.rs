@@ -160,6 +160,7 @@ impl Group {
                 state.followers = 0;
                 state.batch += 1;
                 self.gate(batch).open();
+                self.call(state.calls());
             }
         }
         state
@@ -197,9 +198,11 @@ impl Group {
 
     /// Returns when nobody else writes; with `alone`, when no sync is under way either. From then on nobody does, until
     /// the turn ends.
+    ///
+    /// Who only writes lets others go first who may go now: it would be back before they are awake, again and again.
     pub(crate) fn take_turn(&self, alone: bool) -> Result<Turn<'_>, Error> {
         let mut state = self.state.lock();
-        while state.poison.is_none() && (state.writing || (alone && state.flight.is_some())) {
+        while state.poison.is_none() && (if alone { !state.is_idle() } else { state.is_taken() }) {
             state.waiting += 1;
             state.waiting_alone += u32::from(alone);
             state = self.turn.wait(state);
@@ -213,7 +216,7 @@ impl Group {
     /// A turn, if it can be had at once.
     pub(crate) fn try_turn(&self) -> Option<Turn<'_>> {
         let state = self.state.lock();
-        let free = !state.writing && state.waiting_alone == 0 && state.poison.is_none();
+        let free = !state.is_taken() && state.poison.is_none();
         free.then(|| self.begin(state))
     }
 

@@ -99,6 +99,16 @@ impl State {
         Calls { turn: self.waiting > 0, heir: left_behind || (self.has_heir && self.may_lead()) }
     }
 
+    /// Whether nobody writes, and no sync is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.writing && self.flight.is_none()
+    }
+
+    /// Whether somebody writes, or was called to do so and is only not awake yet.
+    pub(super) fn is_taken(&self) -> bool {
+        self.writing || self.waiting_alone > 0 || (self.has_heir && self.may_lead())
+    }
+
     /// Whether the batch that gathers may go now.
     pub(super) fn may_lead(&self) -> bool {
         !self.writing && self.waiting_alone == 0 && self.flight.is_none()

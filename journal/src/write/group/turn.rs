@@ -242,4 +242,49 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn who_writes_again_and_again_lets_others_come_to_their_turn() {
+        let medium = Scripted { write: Box::new(|| {}), sync: Box::new(|| {}) };
+        // One who waits for a sync, and one who wants nobody else at work.
+        for alone in [false, true] {
+            let group = Group::new(Lsn(4), Duration::ZERO);
+            let mut turn = group.take_turn(false).unwrap();
+            std::thread::scope(|scope| {
+                let (group, medium) = (&group, &medium);
+                let other = scope.spawn(move || {
+                    if alone { group.take_turn(true).map(Turn::end) } else { group.sync_to(medium, Lsn(9)) }
+                });
+                let waits = || {
+                    let state = group.state.lock();
+                    state.has_heir || state.waiting_alone > 0
+                };
+                while !waits() {
+                    std::thread::yield_now();
+                }
+                for _ in 0..3 {
+                    turn.end();
+                    turn = group.take_turn(false).unwrap();
+                }
+                assert!(!waits(), "passed by, alone: {alone}");
+                turn.end();
+                other.join().unwrap().unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn a_leader_who_waits_for_company_writes_nothing_once_the_log_is_closed() {
+        let group = Group::new(Lsn(4), Duration::from_secs(600));
+        group.state.lock().company = 2;
+        let medium = Scripted { write: Box::new(|| panic!("written")), sync: Box::new(|| {}) };
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| group.sync_to(&medium, Lsn(5)));
+            while !group.state.lock().gathering {
+                std::thread::yield_now();
+            }
+            group.raise(unwound("sync"));
+            assert!(matches!(leader.join().unwrap(), Err(Error::Poisoned { .. })));
+        });
+    }
 }
