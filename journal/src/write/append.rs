@@ -46,9 +46,7 @@ impl Writer {
         let last = self.push(&mut tail, records)?;
         let buffered = tail.buffer.len();
         drop(tail);
-        if buffered >= BUFFER_BYTES {
-            self.relieve(buffered)?;
-        }
+        self.relieve(buffered)?;
         Ok(last)
     }
 
@@ -60,7 +58,11 @@ impl Writer {
             let records = build(tail.last.next());
             let bytes = self.check(&records)?;
             if tail.takes(bytes) {
-                return self.push(&mut tail, &records);
+                let last = self.push(&mut tail, &records)?;
+                let buffered = tail.buffer.len();
+                drop(tail);
+                self.relieve(buffered)?;
+                return Ok(last);
             }
             drop(tail);
             if bytes > self.options.capacity() {
@@ -127,6 +129,9 @@ impl Writer {
 
     /// Writes a buffer that has become large. While others write, it may grow further.
     fn relieve(&self, buffered: usize) -> Result<(), Error> {
+        if buffered < BUFFER_BYTES {
+            return Ok(());
+        }
         let turn = match self.group.try_turn() {
             Some(turn) => turn,
             None if buffered < BUFFER_BYTES_MAX => return Ok(()),

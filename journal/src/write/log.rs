@@ -114,7 +114,8 @@ impl Log {
     /// The same for records that must know their own numbers: `build` is given the number of the first. It is called
     /// again where that number went to somebody else.
     ///
-    /// Nobody else appends meanwhile: build what can be built before.
+    /// Nobody else appends meanwhile: build what can be built before. `build` must not call the log, not even
+    /// [`Log::last`], which would wait for ever.
     ///
     /// # Errors
     /// As [`Log::append`], and [`Error::BatchTooLarge`] for a batch that fits in no segment.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::common::*;
 use treewal_journal::{Error, Log, LogOptions, Lsn, RECORD_BYTES_MAX, Reader, SEGMENT_BYTES_MIN, Tail, TreeId};
-use treewal_vfs::{Disk, RealDisk};
+use treewal_vfs::{Disk, RealDisk, RecordingDisk, Verb};
 
 #[test]
 fn what_is_appended_comes_back_in_order() {
@@ -248,4 +248,16 @@ fn works_on_the_real_disk_with_files_that_nobody_else_reads() {
         assert_eq!(disk.stat(&dir, &entry.name).unwrap().mode, 0o600);
     }
     Log::resume(disk, dir, options(), &scan).unwrap();
+}
+
+#[test]
+fn records_that_know_their_numbers_are_written_when_many_have_come_together() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk));
+    let log = Log::create(recording.clone(), root(&*recording), LogOptions::new(TREE)).unwrap();
+    let before = recording.count(Verb::WriteAt);
+    while recording.count(Verb::WriteAt) == before {
+        let last = log.append_with(|lsn| vec![(1, vec![u8::try_from(lsn.0 % 251).unwrap(); 1000])]).unwrap();
+        assert!(last < Lsn(300), "nothing is written, and the buffer grows");
+    }
 }
