@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 
-use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, write_all};
+use treewal_vfs::{Dir, Disk, File, Kind, Open, Rename, errno, write_all};
 
 use super::writer::Reserved;
 use crate::error::{Attempt, Failure};
@@ -25,6 +25,9 @@ const MODE: u32 = 0o600;
 pub(crate) struct Prepared {
     spare: String,
     seq: u64,
+    /// Opened before it has its name: a process that has no more files to open finds that out while nothing depends
+    /// on it.
+    file: File,
 }
 
 /// The header of segment `seq` that continues from the record `prev`, whose frame has the checksum `prev_crc`.
@@ -85,12 +88,9 @@ pub(crate) fn prepare(
         Some(spare) => spare,
         None => spare(disk, dir, header.segment_bytes)?,
     };
-    let spare = slot.insert(spare).clone();
-    let file = disk.open(dir, OsStr::new(&spare), Open::ReadWrite).plain("open", &spare)?;
-    write_all(disk, &file, &start(header, frames), 0).plain("write", &spare)?;
-    disk.sync_file(&file).fatal("sync", &spare)?;
+    let prepared = Prepared::write(disk, dir, slot.insert(spare), header.seq, &start(header, frames))?;
     *slot = None;
-    Ok(Prepared { spare, seq: header.seq })
+    Ok(prepared)
 }
 
 /// What a new segment starts with: header, frames and, where there is room, the zeros that end them.
@@ -121,24 +121,37 @@ pub(crate) fn reserve(
         Some(spare) => spare,
         None => spare(disk, dir, header.segment_bytes)?,
     };
-    let spare = slot.insert(spare).clone();
-    let file = disk.open(dir, OsStr::new(&spare), Open::ReadWrite).plain("open", &spare)?;
-    write_all(disk, &file, &header.encode(), 0).plain("write", &spare)?;
-    disk.sync_file(&file).fatal("sync", &spare)?;
+    let prepared = Prepared::write(disk, dir, slot.insert(spare), seq, &header.encode())?;
+    let file = prepared.place(disk, dir, Rename::NoReplace)?;
     *slot = None;
-    let file = Prepared { spare, seq }.place(disk, dir, Rename::NoReplace)?;
     Ok(Reserved { seq, file })
 }
 
 impl Prepared {
+    /// Makes the spare file the segment that starts with `start`, durably.
+    fn write(disk: &dyn Disk, dir: &Dir, spare: &str, seq: u64, start: &[u8]) -> Result<Self, Failure> {
+        let file = open(disk, dir, spare).plain("open", spare)?;
+        write_all(disk, &file, start, 0).plain("write", spare)?;
+        disk.sync_file(&file).fatal("sync", spare)?;
+        Ok(Self { spare: spare.to_owned(), seq, file })
+    }
+
     /// Gives the segment its name. From its return on the segment survives a power loss; before, it is there wholly or
     /// not at all.
     pub(crate) fn place(self, disk: &dyn Disk, dir: &Dir, how: Rename) -> Result<File, Failure> {
         let name = name::segment(self.seq);
-        disk.rename(dir, OsStr::new(&self.spare), dir, OsStr::new(&name), how).fatal("name", &name)?;
+        match disk.rename(dir, OsStr::new(&self.spare), dir, OsStr::new(&name), how) {
+            // Refused before anything changed.
+            Err(error) if is_full(&error) => return Err(error).plain("name", &name),
+            done => done.fatal("name", &name)?,
+        }
         disk.sync_dir(dir).fatal("sync", name::DIR)?;
-        open(disk, dir, &name).fatal("open", &name)
+        Ok(self.file)
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_some_and(|number| [errno::ENOSPC, errno::EDQUOT].contains(&number))
 }
 
 /// Opens a segment to write it.

@@ -167,3 +167,28 @@ fn every_failing_call_of_a_rotation_is_told_and_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn a_next_segment_that_cannot_be_made_for_want_of_room_or_files_leaves_the_log_open() {
+    for (verb, errno) in [(Verb::Open, errno::EMFILE), (Verb::Create, errno::EMFILE), (Verb::Rename, errno::ENOSPC)] {
+        for prepares in [true, false] {
+            let (disk, fault, log) = faulty(verb);
+            commit(&log, &[1; 50_000]);
+            fault.arm(Fault::Error { at: 1, errno });
+            let refused = if prepares { log.prepare() } else { log.append(&[(1, vec![2; 20_000])]).map(drop) };
+            assert!(
+                matches!(&refused, Err(Error::Io { source, .. }) if source.raw_os_error() == Some(errno)),
+                "{verb:?}: {refused:?}"
+            );
+            assert_eq!(commit(&log, b"fits"), Lsn(2));
+            fault.arm(Fault::None);
+            log.prepare().unwrap();
+            // Opened once, before it has its name.
+            assert!(verb != Verb::Open || fault.mutations() == 1);
+            assert_eq!(names(&*disk), [segment(1), segment(2)], "{verb:?}: the file was used");
+            assert_eq!(commit(&log, &[3; 20_000]), Lsn(3));
+            drop(log);
+            assert_eq!(open(disk).1.len(), 3);
+        }
+    }
+}
