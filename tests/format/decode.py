@@ -68,8 +68,10 @@ def walk(segment, following, records):
     """Reads one segment: why its frames end, where, and the LSN and the CRC that are expected there."""
     at, expected, chain = 4096, segment.first, segment.previous_crc
     while True:
-        if following and following.valid and (following.previous + 1, following.previous_crc) == (expected, chain):
-            return "handed over", at, expected
+        if following and following.valid and following.previous_crc == chain:
+            is_anew = at == 4096 and (following.previous, following.first) == (segment.previous, segment.first)
+            if following.previous + 1 == expected or is_anew:
+                return "handed over", at, expected
         if at + 32 > segment.bytes:
             return "full", at, expected
         head = segment.data[at:at + 32]

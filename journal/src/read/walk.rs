@@ -67,9 +67,12 @@ impl Cursor {
         Self { expected: header.first, chain: header.prev_crc, durable: header.durable, offset: HEADER_BYTES }
     }
 
-    /// Whether `next` continues from the frame just before.
-    pub(crate) fn hands_over_to(&self, next: &SegmentHeader) -> bool {
-        next.prev.next() == self.expected && next.prev_crc == self.chain
+    /// Whether `next` continues from the frame just before, or begins where this segment does. The two are not the same
+    /// where a repair left numbers out before this segment.
+    fn hands_over_to(&self, next: &SegmentHeader, header: &SegmentHeader) -> bool {
+        let is_after = next.prev.next() == self.expected;
+        let is_instead = || self.offset == HEADER_BYTES && (next.prev, next.first) == (header.prev, header.first);
+        next.prev_crc == self.chain && (is_after || is_instead())
     }
 
     /// [`walk_through`](Cursor::walk_through) a segment that is in memory as a whole.
@@ -112,7 +115,7 @@ impl Cursor {
     fn walk_part(&mut self, bytes: &[u8], is_rest: bool, rules: &Rules<'_>, visit: &mut impl FnMut(Frame<'_>)) -> Step {
         let mut bytes = bytes;
         loop {
-            if rules.next.is_some_and(|next| self.hands_over_to(next)) {
+            if rules.next.is_some_and(|next| self.hands_over_to(next, rules.header)) {
                 return Step::End(End::Handover);
             }
             if self.offset + FRAME_HEADER_BYTES > rules.limit {
@@ -224,6 +227,26 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_behind_a_repair_is_handed_over_to_another_that_begins_where_it_does() {
+        let header = SegmentHeader { prev: Lsn(5), ..header() };
+        let anew = SegmentHeader { seq: 6, ..header };
+        let end = |next: &SegmentHeader| {
+            let mut frames = vec![0; HEADER_BYTES];
+            encode(&mut frames, Seal::new(99), 1234, label(10), b"first");
+            frames.resize(limit(&header), 0);
+            Cursor::start(&header).walk(&frames, &header, Some(next), &mut |_| {})
+        };
+        assert_eq!(end(&anew), End::Handover);
+        for other in [
+            SegmentHeader { prev_crc: 1235, ..anew },
+            SegmentHeader { prev: Lsn(4), ..anew },
+            SegmentHeader { first: Lsn(11), ..anew },
+        ] {
+            assert_eq!(end(&other), End::Zero);
+        }
+    }
+
+    #[test]
     fn the_next_segment_says_where_this_one_ends() {
         let mut frames = Vec::new();
         let first = encode(&mut frames, Seal::new(99), 1234, label(10), b"first");
@@ -233,6 +256,8 @@ mod tests {
         assert_eq!((end, seen, cursor.expected), (End::Handover, vec![10], Lsn(11)));
         let at_once = SegmentHeader { prev: Lsn(9), prev_crc: 1234, ..next };
         assert_eq!((walk(&frames, Some(&at_once)).0, walk(&frames, Some(&at_once)).1.len()), (End::Handover, 0));
+        let anew = SegmentHeader { seq: 6, ..header() };
+        assert_eq!((walk(&frames, Some(&anew)).0, walk(&frames, Some(&anew)).1.len()), (End::Handover, 0));
         let unlinked = SegmentHeader { prev_crc: first ^ 1, ..next };
         assert_eq!((walk(&frames, Some(&unlinked)).0, walk(&frames, Some(&unlinked)).1.len()), (End::Zero, 2));
     }
