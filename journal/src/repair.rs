@@ -4,7 +4,7 @@
 //!
 //! 1. Every file that is cut, the damaged segment and all after it, gets a second name in the quarantine, which is
 //!    synced. Nothing has changed for a reader.
-//! 2. A new segment is placed behind all of them. It continues from the last valid record, but as long as others stand
+//! 2. The last segment that is kept is synced, and a new segment is placed behind all of them. It continues from the last valid record, but as long as others stand
 //!    between, a reader does not get there. Its records have numbers beyond any that the cut records can have had, and
 //!    its own number is new, too: nothing is ever called twice the same.
 //! 3. The names of the segments between go.
@@ -67,6 +67,9 @@ pub fn repair(
     }
     disk.sync_dir(quarantine).plain("sync", "quarantine")?;
     let next = beyond(disk, dir, options, scan, &cut)?;
+    if let Some(last) = scan.segments.last() {
+        sync_kept(disk, dir, &name::segment(last.header.seq)).inspect_err(|_| make::leave_doubt(disk, dir))?;
+    }
     let boot = stamp::boot(&disk.boot_id());
     let header = make::header(boot, options, number(scan, &cut)?, scan.last, scan.chain);
     let header = SegmentHeader { first: next, durable: next.before(), ..header };
@@ -85,6 +88,12 @@ pub fn repair(
         settle()?;
     }
     Ok(Repair { quarantined, kept: scan.last, next })
+}
+
+/// What is kept may have stood in the page cache alone, and the new segment says that it is there.
+fn sync_kept(disk: &dyn Disk, dir: &Dir, name: &str) -> Result<(), Failure> {
+    let file = disk.open(dir, OsStr::new(name), Open::ReadWrite).plain("open", name)?;
+    disk.sync_file(&file).fatal("sync", name)
 }
 
 /// A directory has no second name, and moves when its turn to go has come.

@@ -69,6 +69,7 @@ impl Job<'_> {
             }
             Some(last) if doubt => {
                 sealed = &sealed[..sealed.len() - 1];
+                self.copy_kept(&scan.segments)?;
                 self.write_anew(last, highest)?
             }
             Some(last) => self.cut(last, scan, highest, spare.take())?,
@@ -188,6 +189,32 @@ impl Job<'_> {
         let file = self.make(None, &header, &frames)?;
         make::remove_if_there(self.disk, self.dir, &old)?;
         Ok(End::resumed(file, &header, last.last, chain, HEADER_BYTES + frames.len()))
+    }
+
+    /// A repair puts a segment behind the last one that it keeps, which is then no longer the last, and as much in doubt.
+    /// It is copied into another file, which takes its name: the same frames under the same header, and nothing else.
+    fn copy_kept(&self, segments: &[SegmentInfo]) -> Result<(), Error> {
+        for pair in segments.windows(2).rev() {
+            let [kept, behind] = pair else { break };
+            if behind.header.first == behind.header.prev.next() {
+                break;
+            }
+            let file = self.open(kept)?;
+            let mut bytes = Vec::new();
+            contents::read(self.disk, &file, kept.end, &mut bytes).plain("read", &name::segment(kept.header.seq))?;
+            let end = usize::try_from(kept.end).map_err(|_| changed(kept))?;
+            // The file may end within the padding of the last frame.
+            bytes.resize(end, 0);
+            let mut cursor = Cursor::start(&kept.header);
+            cursor.walk(&bytes, &kept.header, Some(&behind.header), &mut |_| {});
+            if cursor.expected.before() != kept.last {
+                return Err(changed(kept));
+            }
+            let copied = make::prepare(self.disk, self.dir, &mut None, &kept.header, &bytes[HEADER_BYTES..])
+                .and_then(|segment| segment.place(self.disk, self.dir, Rename::Replace));
+            self.settle(copied)?;
+        }
+        Ok(())
     }
 
     /// Opens a segment and makes sure that it is the one that was scanned.

@@ -161,3 +161,85 @@ fn a_file_that_lost_its_end_held_more_numbers_than_it_shows() {
         assert!(next > Lsn(500), "{next} was given before");
     }
 }
+
+/// Two records that are written and not synced, and a third of which the file lost the end.
+fn shortened(failing: bool) -> (SimDisk, Arc<dyn Disk>) {
+    let (disk, shared) = sim();
+    let log = create(shared);
+    commit(&log, &[1; 5000]);
+    log.append(&[(1, vec![2; 5000]), (1, vec![3; 5000])]).unwrap();
+    if failing {
+        disk.fail_sync_at(Some(1));
+        log.sync().unwrap_err();
+    } else {
+        log.flush().unwrap();
+    }
+    let disk = disk.kill();
+    disk.set_len(&file(&disk, &segment(1)), 16_000).unwrap();
+    let shared = Arc::new(disk.clone());
+    (disk, shared)
+}
+
+#[test]
+fn what_a_repair_keeps_is_durable_when_the_log_goes_on() {
+    for failing in [false, true] {
+        let (disk, shared) = shortened(failing);
+        let (found, kept) = scan(&disk);
+        assert!(matches!(found.tail, Tail::Corrupt { segment: 1, .. }) && kept.len() == 2);
+        mend(&*shared, &found).unwrap();
+        assert_eq!(open(Arc::clone(&shared)).1, kept);
+        let left = disk.after(&disk.outcomes(Profile::Strict).nothing());
+        let (found, seen) = scan(&left);
+        assert!((found.tail, &seen) == (Tail::Clean, &kept), "{}, after a sync that failed: {failing}", found.tail);
+    }
+}
+
+#[test]
+fn a_log_in_doubt_that_was_repaired_is_written_anew_whatever_a_crash_leaves_of_that() {
+    let mut looked_at = 0;
+    for killed_at in 1.. {
+        let (disk, shared) = shortened(true);
+        let (found, kept) = scan(&disk);
+        mend(&*shared, &found).unwrap();
+        let dying = Arc::new(FaultDisk::new(shared, Fault::Off { at: killed_at }));
+        let (found, _) = scan(&*dying);
+        let taken_up = treewal_journal::Log::resume(dying.clone(), root(&disk), options(), &found);
+        assert_eq!(taken_up.is_err(), dying.is_off());
+        let next = disk.kill();
+        assert!(open(Arc::new(next.clone())).1 == kept, "killed at {killed_at}");
+        let outcomes = next.outcomes(Profile::Strict);
+        for outcome in [outcomes.nothing(), outcomes.everything()].into_iter().chain(outcomes.sample(killed_at, 20)) {
+            let (found, seen) = scan(&next.after(&outcome));
+            assert!((found.tail, &seen) == (Tail::Clean, &kept), "{}, killed at {killed_at}", found.tail);
+            looked_at += 1;
+        }
+        if !dying.is_off() {
+            break;
+        }
+    }
+    assert!(looked_at > 100, "{looked_at}");
+}
+
+#[test]
+fn a_sync_that_fails_in_the_segment_of_a_repair_is_no_damage_whatever_a_crash_leaves() {
+    for failing in [1, 2] {
+        let (disk, shared, _) = damaged(2, 4096 + 6432 + 99);
+        let (found, _) = scan(&disk);
+        mend(&*shared, &found).unwrap();
+        let (log, _) = open(Arc::clone(&shared));
+        disk.fail_sync_at(Some(failing));
+        for _ in 0..failing {
+            log.append(&[(1, "behind")]).unwrap();
+            log.sync().err();
+        }
+        let next = disk.kill();
+        let shared: Arc<dyn Disk> = Arc::new(next.clone());
+        let (log, kept) = open(Arc::clone(&shared));
+        let outcomes = next.outcomes(Profile::Strict);
+        for outcome in [outcomes.nothing(), outcomes.everything()].into_iter().chain(outcomes.sample(1, 20)) {
+            let (found, seen) = scan_every_way(&next.after(&outcome));
+            assert!((found.tail, &seen) == (Tail::Clean, &kept), "{}", found.tail);
+        }
+        commit(&log, b"and on");
+    }
+}
