@@ -287,3 +287,81 @@ fn a_failed_sync_is_not_trusted_by_the_next_process() {
     }
     assert!(failed > 20, "{failed}");
 }
+
+/// Does `step`, again where the disk refused it and nothing depends on that: then nothing was done.
+fn insist<T>(log: &Log, mut step: impl FnMut(&Log) -> Result<T, Error>) -> Result<T, Error> {
+    let before = log.last();
+    match step(log) {
+        Err(Error::Io { .. }) => {
+            assert_eq!(log.last(), before, "a part was appended");
+            step(log)
+        }
+        done => done,
+    }
+}
+
+fn insistent_life(log: &Log, model: &mut Model) -> Result<(), Error> {
+    for round in 0..4 {
+        insist(log, |log| model.commit(log, &[20_000, 9_000]))?;
+        insist(log, |log| model.append(log, &[40_000, 3]).map(drop))?;
+        insist(log, Log::prepare)?;
+        insist(log, |log| model.commit(log, &[10, 33_000]))?;
+        insist(log, |log| model.append(log, &[30_000, 30_000, 30_000, 8]).map(drop))?;
+        insist(log, Log::flush)?;
+        if round % 2 == 1 {
+            insist(log, |log| model.truncate(log, log.durable().0))?;
+        }
+    }
+    insist(log, Log::sync)?;
+    model.acked = log.last().0;
+    Ok(())
+}
+
+/// A call that fails once: the log goes on as if nothing had been, or is closed. Either way it can be taken up, and the
+/// power may go.
+#[test]
+fn any_call_that_fails_once_loses_nothing() {
+    let verbs = [
+        Verb::Open,
+        Verb::Create,
+        Verb::WriteAt,
+        Verb::SyncData,
+        Verb::SyncFile,
+        Verb::Rename,
+        Verb::SyncDir,
+        Verb::RemoveFile,
+        Verb::Stat,
+    ];
+    let (mut went_on, mut closed) = (0, 0);
+    for verb in verbs {
+        for at in 1.. {
+            let (disk, shared) = sim();
+            let fault = Arc::new(FaultDisk::new(shared, Fault::None).only(verb));
+            let log = create(fault.clone());
+            let mut model = Model::default();
+            fault.arm(Fault::Error { at, errno: treewal_vfs::errno::ENOSPC });
+            let end = insistent_life(&log, &mut model);
+            if fault.mutations() < at {
+                end.unwrap();
+                break;
+            }
+            match end {
+                Ok(()) => went_on += 1,
+                Err(Error::Poisoned { .. }) => closed += 1,
+                Err(error) => panic!("{verb:?} {at}: {error}"),
+            }
+            drop(log);
+            for (n, outcome) in choose(&disk.outcomes(Profile::Strict), at, 20, 10).iter().enumerate() {
+                let what = format!("{verb:?} {at}, outcome {n}");
+                let left = disk.after(outcome);
+                model.check(&left, &what);
+                go_on(&left, model.clone(), &what);
+            }
+            let what = format!("{verb:?} {at}, killed");
+            let next = disk.kill();
+            model.check(&next, &what);
+            go_on(&next, model, &what);
+        }
+    }
+    assert!(went_on > 20 && closed > 20, "{went_on} {closed}");
+}
