@@ -3,6 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use treewal_journal::{Error, Log, LogOptions, Lsn, Tail};
+use treewal_vfs::sim::Profile;
 use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk, RecordingDisk, Verb, errno};
 
 use crate::common::*;
@@ -204,4 +205,61 @@ fn zeroing_goes_in_small_writes() {
     create(recording.clone());
     let fills = recording.take().into_iter().filter(|call| call.verb == Verb::WriteAt && call.bytes == 16 << 10);
     assert_eq!(fills.count(), 4);
+}
+
+/// The power goes while threads commit, others begin segments, and one gives them back.
+#[test]
+fn the_power_goes_while_many_are_at_work() {
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    let mut looked_at = 0;
+    for cut in (5..200).step_by(3) {
+        let (disk, shared) = sim();
+        let log = Log::create(Arc::clone(&shared), root(&*shared), LogOptions { ahead: true, ..options() }).unwrap();
+        let (acked, truncated) = (AtomicU64::new(0), AtomicU64::new(0));
+        disk.cut_at(Some(cut));
+        std::thread::scope(|scope| {
+            for thread in 0..4usize {
+                let (log, acked, truncated) = (&log, &acked, &truncated);
+                scope.spawn(move || {
+                    for round in 0..200usize {
+                        let len = [200, 9_000, 33_000, 70_000][(thread + round) % 4].min(60_000);
+                        let Ok(lsn) = log.append(&[(1, vec![7; len]), (2, vec![8; 100])]) else { return };
+                        if round % 3 != 0 && log.sync_to(lsn).is_err() {
+                            return;
+                        } else if round % 3 != 0 {
+                            acked.fetch_max(lsn.0, SeqCst);
+                        }
+                        if thread == 0 {
+                            let upto = log.durable();
+                            truncated.fetch_max(upto.0, SeqCst);
+                            if log.truncate(upto).is_err() {
+                                return;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        drop(log);
+        assert!(disk.is_off());
+        let outcomes = disk.outcomes(Profile::Strict);
+        for (n, outcome) in
+            [outcomes.nothing(), outcomes.everything()].into_iter().chain(outcomes.sample(cut, 20)).enumerate()
+        {
+            let left = disk.after(&outcome);
+            let (found, seen) = scan(&left);
+            let what = format!("cut at {cut}, outcome {n}: {}", found.tail);
+            assert!(!matches!(found.tail, Tail::Corrupt { .. }), "{what}");
+            let (acked, truncated) = (acked.load(SeqCst), truncated.load(SeqCst));
+            assert!(found.last.0 >= acked, "{what}");
+            assert!(found.first.0 <= truncated + 1, "{what}");
+            assert_eq!(seen.len() as u64, found.last.0 + 1 - found.first.0, "{what}");
+            let (log, _) = open(Arc::new(left.clone()));
+            let on = commit(&log, b"on");
+            let after = left.after(&left.outcomes(Profile::Strict).nothing());
+            assert_eq!((scan(&after).0.tail, scan(&after).0.last), (Tail::Clean, on), "{what}");
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 1000, "{looked_at}");
 }
