@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
 
-use treewal_vfs::{Dir, Disk, Entry, File, Meta, Open, RelPath};
+use treewal_vfs::{Dir, Disk, Entry, File, Identity, Meta, Open, RelPath};
 
 use crate::{Error, Result};
 
@@ -16,6 +16,8 @@ pub(crate) struct Base {
     disk: Arc<dyn Disk>,
     root: Dir,
     dirs: RefCell<HashMap<RelPath, Dir>>,
+    /// What was found where, the first time that the transaction looked.
+    seen: RefCell<HashMap<RelPath, Option<Identity>>>,
 }
 
 /// How many directories a look keeps open.
@@ -23,7 +25,7 @@ const OPEN_DIRS_MAX: usize = 256;
 
 impl Base {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: Dir) -> Self {
-        Self { disk, root, dirs: RefCell::default() }
+        Self { disk, root, dirs: RefCell::default(), seen: RefCell::default() }
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {
@@ -47,8 +49,32 @@ impl Base {
         Ok(dir)
     }
 
-    /// What stands at `path`; `None` where nothing does.
+    /// What stands at `path`; `None` where nothing does. It is remembered what that was.
     pub(crate) fn stat(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
+        let meta = self.look(verb, path)?;
+        let identity = meta.map(|meta| meta.identity());
+        self.seen.borrow_mut().entry(path.clone()).or_insert(identity);
+        Ok(meta)
+    }
+
+    /// The same for what the transaction is about to change: it must still be what the transaction saw there, or else
+    /// what it read of it is no longer so.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`].
+    pub(crate) fn stat_again(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
+        let meta = self.look(verb, path)?;
+        let identity = meta.map(|meta| meta.identity());
+        match self.seen.borrow().get(path) {
+            Some(seen) if *seen != identity => {
+                let detail = "somebody changed it since this transaction looked at it".to_owned();
+                Err(Error::Conflict { path: path.to_path(), detail })
+            }
+            _ => Ok(meta),
+        }
+    }
+
+    fn look(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
         let Some((parent, name)) = path.split() else {
             return self.disk.stat_dir(&self.root).map(Some).map_err(Error::io(verb, path));
         };

@@ -198,7 +198,7 @@ impl Overlay {
         let mut fresh = Slot { prior: None, now: None };
         if !self.node(dir).children.contains_key(name) {
             if let Some(base) = self.base(dir).map(|base| base.join(name)) {
-                if let Some(meta) = disk.stat(verb, &base)? {
+                if let Some(meta) = disk.stat_again(verb, &base)? {
                     fresh.prior = Some(meta.identity());
                     fresh.now = Some(self.add(Origin::Disk { base, meta }));
                 }

@@ -32,6 +32,27 @@ fn threads_that_count_at_once_lose_no_count() {
     world.close();
 }
 
+/// What a transaction saw, it may rely on: also that there was nothing.
+#[test]
+fn what_changed_between_a_look_and_a_write_is_a_conflict() {
+    let world = World::new();
+    fs::write(world.at("count"), "0").unwrap();
+    for path in ["count", "new", "gone"] {
+        fs::write(world.at("gone"), "0").unwrap();
+        let mut tx = world.tree.begin();
+        let looked = tx.read(path);
+        assert_eq!(looked.is_err(), path == "new");
+        match path {
+            "gone" => fs::remove_file(world.at(path)).unwrap(),
+            _ => fs::write(world.at(path), "somebody's").unwrap(),
+        }
+        let written = tx.write(path, "ours").and_then(|()| tx.commit().map(drop));
+        assert!(matches!(&written, Err(Error::Conflict { path: at, .. }) if at.as_os_str() == path), "{written:?}");
+    }
+    assert_eq!(fs::read(world.at("new")).unwrap(), b"somebody's");
+    world.close();
+}
+
 #[test]
 fn tries_end_and_other_errors_end_them_at_once() {
     let world = World::new();
