@@ -79,6 +79,8 @@
 //!   it is zero: only what follows a record can vouch for it.
 //! * The oldest segments can be removed by hand without a trace: compare [`Scan::first`] with what was truncated. So can
 //!   the newest.
+//! * Where the sync of the directory fails within [`Log::truncate`], a power loss much later may bring the removed segment
+//!   back with a gap behind it. The log then reads as damaged there, and a [`repair()`] sets what follows aside.
 //! * Two writers on one directory destroy the log. The caller holds a lock.
 //! * Checksums find accidents, not forgers who can read the log.
 

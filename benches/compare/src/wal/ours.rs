@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use treewal_journal::{LogOptions, Reader, TreeId};
+use treewal_journal::{LogOptions, Reader, ScanOptions, Source, TreeId};
 use treewal_vfs::{Disk, RealDisk};
 
 use crate::Result;
@@ -58,10 +58,11 @@ impl Log for Ours {
 }
 
 /// Reads every record of the log in `dir`.
-pub(crate) fn scan(dir: &Path) -> Result<Seen> {
+pub(crate) fn scan(dir: &Path, source: Source, threads: usize) -> Result<Seen> {
     let mut seen = Seen::default();
     let dir = RealDisk.open_root(dir)?;
-    Reader::scan(&RealDisk, &dir, Some(TREE), &mut |frame| {
+    let options = ScanOptions { source, threads, ..ScanOptions::new(Some(TREE)) };
+    Reader::scan_with(&RealDisk, &dir, &options, &mut |frame| {
         seen.visit(frame.payload);
         ControlFlow::Continue(())
     })?;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use treewal_journal::Source;
+
 use crate::Result;
 use crate::contestant::{Kind, Role};
 use crate::home::Home;
@@ -30,6 +32,8 @@ impl Seen {
 pub(crate) enum Reader {
     Limit,
     Ours,
+    OursMapped,
+    OursTwo,
     Okay,
     Raft,
     RaftIndex,
@@ -37,12 +41,23 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    pub(crate) const ALL: [Self; 6] = [Self::Limit, Self::Ours, Self::Okay, Self::Raft, Self::RaftIndex, Self::WalDb];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Limit,
+        Self::OursMapped,
+        Self::OursTwo,
+        Self::Ours,
+        Self::Okay,
+        Self::Raft,
+        Self::RaftIndex,
+        Self::WalDb,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit, mapped",
-            Self::Ours => "treewal-journal, Reader::scan",
+            Self::Ours => "treewal-journal, read",
+            Self::OursMapped => "treewal-journal, mapped",
+            Self::OursTwo => "treewal-journal, mapped, two threads",
             Self::Okay => "okaywal 0.3.1, recover",
             Self::Raft => "raft-engine 0.4.2, open and fetch",
             Self::RaftIndex => "raft-engine 0.4.2, open, for an index alone",
@@ -53,7 +68,9 @@ impl Reader {
     pub(crate) fn role(self) -> Role {
         match self {
             Self::Limit => Role::Limit,
-            Self::Ours => Role::Ours,
+            // Recovery maps; who merely looks reads.
+            Self::OursMapped => Role::Ours,
+            Self::Ours | Self::OursTwo => Role::Aside,
             Self::RaftIndex => Role::Aside,
             _ => Role::Peer,
         }
@@ -63,7 +80,7 @@ impl Reader {
     fn writer(self, all: Whole) -> (Kind, u64) {
         match self {
             Self::Limit => (Kind::Framed, all.room()),
-            Self::Ours => (Kind::Ours, SEGMENT_BYTES),
+            Self::Ours | Self::OursMapped | Self::OursTwo => (Kind::Ours, SEGMENT_BYTES),
             Self::Okay => (Kind::OkayLarge, all.room()),
             Self::Raft | Self::RaftIndex => (Kind::Raft, all.room()),
             Self::WalDb => (Kind::WalDb, all.room()),
@@ -74,7 +91,9 @@ impl Reader {
     pub(crate) fn read(self, dir: &Path, all: Whole) -> Result {
         let seen = match self {
             Self::Limit => mapped::scan(dir)?,
-            Self::Ours => ours::scan(dir)?,
+            Self::Ours => ours::scan(dir, Source::Buffered, 1)?,
+            Self::OursMapped => ours::scan(dir, Source::Mapped, 1)?,
+            Self::OursTwo => ours::scan(dir, Source::Mapped, 2)?,
             Self::Okay => okay::scan(dir, all.room())?,
             Self::WalDb => waldb::scan(dir)?,
             Self::Raft => Seen { first: all.seen().first, ..raft::scan(dir)? },
