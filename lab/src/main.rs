@@ -92,7 +92,8 @@ fn one(fs: Fs, settings: &Settings, knobs: &Knobs) -> bool {
     println!("{}: {count}; {} s", fs.name(), began.elapsed().as_secs());
     let mut is_good = count.failed == 0 && count.refused == 0 && count.tried > 0;
     for (control, name, must_be_noticed) in CONTROLS {
-        let images = settings.images.div_ceil(24).max(10);
+        // Few of a file system's states show that a flush was ignored: enough of them that one does.
+        let images = settings.images.div_ceil(24).max(if must_be_noticed { 60 } else { 10 });
         let job = |n: usize| Job { workload: &WORKLOADS[n], kernel: Kernel::Plain, control, images };
         let count = explore(fs, &[job(0), job(1)], knobs);
         let Count { tried, failed, lost, .. } = count;
