@@ -155,8 +155,8 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn io(verb: &'static str, path: &RelPath) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path();
-        move |source| Self::from_os(verb, path, source)
+        let path = path.clone();
+        move |source| Self::from_os(verb, path.to_path(), source)
     }
 
     /// Turns the system's answer into ours, where it has a name of its own.

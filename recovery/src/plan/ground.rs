@@ -81,7 +81,7 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// As [`dir`](Self::dir).
     pub fn split<'p>(&mut self, place: &'p Place) -> io::Result<(Dir, &'p OsStr)> {
-        let (parent, name) = place.path.split_parts().ok_or(io::ErrorKind::InvalidInput)?;
+        let (parent, name) = place.path.split_bytes().ok_or(io::ErrorKind::InvalidInput)?;
         // Without a copy of the path: nearly every place is in a directory that is open already.
         let known = match &place.area {
             Area::Tree if parent.is_empty() => Some(&self.tree),
@@ -166,14 +166,14 @@ impl<'a> Ground<'a> {
 
     /// Renames without any proof: for what is ours alone.
     pub(crate) fn rename(&mut self, from: &Place, to: &Place, how: Rename) -> Result<()> {
-        let (from_dir, from_name) = self.split(from).map_err(Error::io("open the directory of", shown(from)))?;
-        let (to_dir, to_name) = self.split(to).map_err(Error::io("open the directory of", shown(to)))?;
+        let (from_dir, from_name) = self.split(from).map_err(failed("open the directory of", from))?;
+        let (to_dir, to_name) = self.split(to).map_err(failed("open the directory of", to))?;
         let at = if to.area == Area::Tree { to } else { from };
-        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how).map_err(Error::io("rename", shown(at)))
+        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how).map_err(failed("rename", at))
     }
 
     fn prove(&mut self, at: &Place, expected: &Identity, about: &Place) -> Result<()> {
-        let found = self.stat(at).map_err(Error::io("look at", shown(at)))?;
+        let found = self.stat(at).map_err(failed("look at", at))?;
         if found.is_some_and(|meta| meta.identity() == *expected) {
             return Ok(());
         }
@@ -185,6 +185,11 @@ impl<'a> Ground<'a> {
             self.forget();
         }
     }
+}
+
+/// An error about a place, which is only put into words where there is one.
+fn failed(verb: &'static str, at: &Place) -> impl FnOnce(io::Error) -> Error {
+    move |error| Error::io(verb, shown(at))(error)
 }
 
 /// A place as a path for people: relative to the tree.

@@ -42,7 +42,7 @@ impl Place {
         let mut parts = path.components();
         let own = [crate::home::DIR_NAME, "stage"].iter().all(|own| parts.next().is_some_and(|part| part == *own));
         match (own, parts.next().and_then(|stage| stage.to_str())) {
-            (true, Some(stage)) if parts.len() > 0 => {
+            (true, Some(stage)) if parts.clone().next().is_some() => {
                 let rest = parts.fold(RelPath::root(), |rest, part| rest.join(part));
                 Self { area: Area::Stage(stage.to_owned()), path: rest }
             }
