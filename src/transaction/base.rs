@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
@@ -49,6 +49,18 @@ impl Base {
         Ok(dir)
     }
 
+    /// The directory that `path` is in, and its name there.
+    fn at<'p>(&self, verb: &'static str, path: &'p RelPath) -> Result<(Dir, &'p OsStr)> {
+        let invalid = || Error::kinded(verb, path, io::ErrorKind::InvalidInput);
+        let (parent, name) = path.split_bytes().ok_or_else(invalid)?;
+        // Without a copy of the parent: nearly every path is in a directory that is open already.
+        if let Some(dir) = self.dirs.borrow().get(parent) {
+            return Ok((dir.clone(), name));
+        }
+        let parent = path.parent().unwrap_or_default();
+        Ok((self.dir(verb, &parent)?, name))
+    }
+
     /// What stands at `path`; `None` where nothing does. It is remembered what that was.
     pub(crate) fn stat(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
         let meta = self.look(verb, path)?;
@@ -75,10 +87,10 @@ impl Base {
     }
 
     fn look(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
-        let Some((parent, name)) = path.split() else {
+        if path.is_root() {
             return self.disk.stat_dir(&self.root).map(Some).map_err(Error::io(verb, path));
-        };
-        let dir = self.dir(verb, &parent)?;
+        }
+        let (dir, name) = self.at(verb, path)?;
         match self.disk.stat(&dir, name) {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -92,21 +104,18 @@ impl Base {
     }
 
     pub(crate) fn open(&self, verb: &'static str, path: &RelPath) -> Result<File> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.dir(verb, &parent)?;
-        self.disk.open(&dir, &name, Open::Read).map_err(Error::io(verb, path))
+        let (dir, name) = self.at(verb, path)?;
+        self.disk.open(&dir, name, Open::Read).map_err(Error::io(verb, path))
     }
 
     pub(crate) fn read_link(&self, verb: &'static str, path: &RelPath) -> Result<OsString> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.dir(verb, &parent)?;
-        self.disk.read_link(&dir, &name).map_err(Error::io(verb, path))
+        let (dir, name) = self.at(verb, path)?;
+        self.disk.read_link(&dir, name).map_err(Error::io(verb, path))
     }
 
     pub(crate) fn xattrs(&self, verb: &'static str, path: &RelPath) -> Result<Vec<(OsString, Vec<u8>)>> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.dir(verb, &parent)?;
-        self.disk.xattrs(&dir, &name).map_err(Error::io(verb, path))
+        let (dir, name) = self.at(verb, path)?;
+        self.disk.xattrs(&dir, name).map_err(Error::io(verb, path))
     }
 }
 

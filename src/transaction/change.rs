@@ -167,7 +167,7 @@ impl Transaction {
         (dir, name): (NodeId, &OsStr),
         path: &RelPath,
     ) -> Result<NodeId> {
-        let node = self.overlay.slot(&self.base, verb, dir, name)?.now;
+        let node = self.overlay.slot(&self.base, verb, dir, name)?;
         node.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))
     }
 
@@ -177,7 +177,7 @@ impl Transaction {
         }
         let (parent, name) = split(verb, path)?;
         let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
-        if self.overlay.slot(&self.base, verb, dir, &name)?.now.is_some() {
+        if self.overlay.slot(&self.base, verb, dir, &name)?.is_some() {
             return Err(Error::kinded(verb, path, io::ErrorKind::AlreadyExists));
         }
         let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));

@@ -142,7 +142,7 @@ impl Overlay {
             for (name, slot) in &self.node(dir).children {
                 let path = path.join(name);
                 let base = base.map(|base| base.join(name));
-                if let Some(node) = slot.now {
+                if let Some(node) = slot.now.filter(|node| self.is_touched(*node)) {
                     stack.push((node, path.clone()));
                 }
                 if self.differs(base.as_ref(), slot) {

@@ -1,12 +1,13 @@
 //! Filling new files: from what stands at their path, from another file, from a closure.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use treewal_vfs::{Kind, RelPath, copy_contents};
 
-use super::overlay::{Found, NewBody, NewNode, NodeId, Origin, Slot};
-use super::{Attributes, Content, StagedFile, Transaction, split};
+use super::overlay::{Found, NewBody, NewNode, NodeId, Origin};
+use super::{Attributes, Content, StagedFile, Transaction};
 use crate::{Error, Result};
 
 impl Transaction {
@@ -122,13 +123,21 @@ impl Transaction {
     }
 
     fn new_file_over(&mut self, verb: &'static str, path: &RelPath, keep: bool) -> Result<NodeId> {
-        let (parent, name) = split(verb, path)?;
-        let dir = self.overlay.dir_node(&self.base, verb, &parent)?;
-        let &mut Slot { now, .. } = self.overlay.slot(&self.base, verb, dir, &name)?;
-        let Some(node) = now else {
+        let (dir, name) = self.parent(verb, path)?;
+        self.new_file_at(verb, path, (dir, &name), keep)
+    }
+
+    fn new_file_at(
+        &mut self,
+        verb: &'static str,
+        path: &RelPath,
+        (dir, name): (NodeId, &OsStr),
+        keep: bool,
+    ) -> Result<NodeId> {
+        let Some(node) = self.overlay.slot(&self.base, verb, dir, name)? else {
             let body = NewBody::File(Content::Memory(Vec::new()));
             let node = self.overlay.add(Origin::New(NewNode { body, attributes: Attributes::default() }));
-            self.overlay.put(&self.base, verb, (dir, &name), Some(node))?;
+            self.overlay.put(&self.base, verb, (dir, name), Some(node))?;
             return Ok(node);
         };
         match self.overlay.kind(node) {
@@ -155,7 +164,7 @@ impl Transaction {
         };
         let body = NewBody::File(Content::Memory(Vec::new()));
         let fresh = self.overlay.add(Origin::New(NewNode { body, attributes }));
-        self.overlay.put(&self.base, verb, (dir, &name), Some(fresh))?;
+        self.overlay.put(&self.base, verb, (dir, name), Some(fresh))?;
         Ok(fresh)
     }
 
@@ -168,9 +177,9 @@ impl Transaction {
         fill: impl FnOnce(&mut Self, NodeId) -> Result<T>,
     ) -> Result<T> {
         let (dir, name) = self.parent(verb, path)?;
-        let before = self.overlay.slot(&self.base, verb, dir, &name)?.now;
+        let before = self.overlay.slot(&self.base, verb, dir, &name)?;
         let modified = *self.overlay.modified_mut(dir);
-        let node = self.new_file(verb, path)?;
+        let node = self.new_file_at(verb, path, (dir, &name), false)?;
         let filled = fill(self, node);
         self.rest(node);
         if filled.is_err() {

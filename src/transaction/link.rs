@@ -32,7 +32,7 @@ impl Transaction {
             return Err(Error::kinded(verb, &link, io::ErrorKind::AlreadyExists));
         }
         let (dir, name) = self.parent(verb, &link)?;
-        if self.overlay.slot(&self.base, verb, dir, &name)?.now.is_some() {
+        if self.overlay.slot(&self.base, verb, dir, &name)?.is_some() {
             return Err(Error::kinded(verb, &link, io::ErrorKind::AlreadyExists));
         }
         if self.overlay.kind(node) == Kind::Dir {

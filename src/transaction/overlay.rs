@@ -65,6 +65,7 @@ pub(crate) struct Attributes {
 }
 
 /// One changed name of a directory.
+#[derive(Clone, Copy)]
 pub(crate) struct Slot {
     /// What stood there on the disk when the transaction first touched the name.
     pub(crate) prior: Option<Identity>,
@@ -182,7 +183,7 @@ impl Overlay {
     pub(crate) fn dir_node(&mut self, disk: &Base, verb: &'static str, path: &RelPath) -> Result<NodeId> {
         let mut at = Self::ROOT;
         for (depth, name) in path.components().enumerate() {
-            let next = self.slot(disk, verb, at, name)?.now;
+            let next = self.slot(disk, verb, at, name)?;
             let next = next.ok_or_else(|| Error::kinded(verb, path, io::ErrorKind::NotFound))?;
             match self.kind(next) {
                 Kind::Dir => at = next,
@@ -193,18 +194,27 @@ impl Overlay {
         Ok(at)
     }
 
-    /// The changeable slot of a name in a directory node; what stands there on the disk becomes a node.
-    pub(crate) fn slot(&mut self, disk: &Base, verb: &'static str, dir: NodeId, name: &OsStr) -> Result<&mut Slot> {
+    /// What stands under a name of a directory node. The name gets a slot that can change; what stands there on the disk
+    /// becomes a node.
+    pub(crate) fn slot(
+        &mut self,
+        disk: &Base,
+        verb: &'static str,
+        dir: NodeId,
+        name: &OsStr,
+    ) -> Result<Option<NodeId>> {
+        if let Some(slot) = self.node(dir).children.get(name) {
+            return Ok(slot.now);
+        }
         let mut fresh = Slot { prior: None, now: None };
-        if !self.node(dir).children.contains_key(name) {
-            if let Some(base) = self.base(dir).map(|base| base.join(name)) {
-                if let Some(meta) = disk.stat_again(verb, &base)? {
-                    fresh.prior = Some(meta.identity());
-                    fresh.now = Some(self.add(Origin::Disk { base, meta }));
-                }
+        if let Some(base) = self.base(dir).map(|base| base.join(name)) {
+            if let Some(meta) = disk.stat_again(verb, &base)? {
+                fresh.prior = Some(meta.identity());
+                fresh.now = Some(self.add(Origin::Disk { base, meta }));
             }
         }
-        Ok(self.node_mut(dir).children.entry(name.to_os_string()).or_insert(fresh))
+        self.node_mut(dir).children.insert(name.to_os_string(), fresh);
+        Ok(fresh.now)
     }
 
     /// Puts an entry, or nothing, under a name of a directory, whose time of modification is then that of the commit.
@@ -215,7 +225,10 @@ impl Overlay {
         (dir, name): (NodeId, &OsStr),
         now: Option<NodeId>,
     ) -> Result<()> {
-        self.slot(disk, verb, dir, name)?.now = now;
+        self.slot(disk, verb, dir, name)?;
+        if let Some(slot) = self.node_mut(dir).children.get_mut(name) {
+            slot.now = now;
+        }
         *self.modified_mut(dir) = None;
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Transaction {
         if dest.starts_with(source) {
             return Err(Error::kinded(verb, dest, io::ErrorKind::InvalidInput));
         }
-        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?;
         self.may_replace(dest, self.overlay.kind(node), target)?;
         self.overlay.put(&self.base, verb, (from_dir, &from_name), None)?;
         if let Some(old) = target {
@@ -102,7 +102,7 @@ impl Transaction {
     fn publish_outside(&mut self, how: Publish, source: &Path, dest: &RelPath) -> Result<()> {
         let verb = "publish";
         let (to_dir, to_name) = self.parent(verb, dest)?;
-        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?;
         let stage = self.stage()?;
         let mut adopted = Adopted::find(stage, source)?;
         self.may_replace(dest, adopted.kind(), target)?;
@@ -161,8 +161,8 @@ impl Transaction {
         let mut dirs = vec![(old, new)];
         while let Some((old, new)) = dirs.pop() {
             for name in self.overlay.names(&self.base, verb, old)? {
-                let Some(kept) = self.overlay.slot(&self.base, verb, old, &name)?.now else { continue };
-                let there = self.overlay.slot(&self.base, verb, new, &name)?.now;
+                let Some(kept) = self.overlay.slot(&self.base, verb, old, &name)? else { continue };
+                let there = self.overlay.slot(&self.base, verb, new, &name)?;
                 match there {
                     None => {
                         self.overlay.put(&self.base, verb, (old, &name), None)?;

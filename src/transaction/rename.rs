@@ -27,7 +27,7 @@ impl Transaction {
         if from.starts_with(&to) && to != from {
             return Err(Error::kinded(verb, &to, io::ErrorKind::DirectoryNotEmpty));
         }
-        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?.now;
+        let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?;
         if let Some(target) = target {
             if self.same_file(target, moving) {
                 return Ok(());

@@ -20,14 +20,17 @@ const BUFFER_BYTES_MAX: usize = 4 << 20;
 /// From this on a payload goes to the disk from where it is, in bytes: copying it would cost more than a call of its
 /// own.
 const DIRECT_BYTES: usize = 32 << 10;
+/// The same for many together that would fill the buffer anyway, where each takes so much on average, in bytes.
+const DIRECT_EACH_BYTES: usize = 2 << 10;
 
 impl Writer {
     /// See [`Log::append`](crate::Log::append).
     pub(crate) fn append<P: AsRef<[u8]>>(&self, records: &[(u8, P)]) -> Result<Lsn, Error> {
         self.group.check()?;
         let bytes = self.check(records)?;
-        if records.iter().any(|(_, payload)| payload.as_ref().len() >= DIRECT_BYTES) && bytes <= self.options.capacity()
-        {
+        let is_large = records.iter().any(|(_, payload)| payload.as_ref().len() >= DIRECT_BYTES)
+            || bytes >= BUFFER_BYTES.max(records.len().saturating_mul(DIRECT_EACH_BYTES));
+        if is_large && bytes <= self.options.capacity() {
             return self.append_direct(records, bytes);
         }
         self.append_copied(records, bytes)

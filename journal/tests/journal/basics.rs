@@ -261,3 +261,25 @@ fn records_that_know_their_numbers_are_written_when_many_have_come_together() {
         assert!(last < Lsn(300), "nothing is written, and the buffer grows");
     }
 }
+
+/// More payloads than the system takes in one call, each too small to be worth a call of its own.
+#[test]
+fn many_payloads_that_would_fill_the_buffer_go_to_the_disk_in_order_and_in_few_calls() {
+    let (_, disk) = sim();
+    let recording = Arc::new(RecordingDisk::new(disk.clone()));
+    let large = LogOptions { segment_bytes: 8 << 20, ..options() };
+    let log = Log::create(recording.clone(), root(&*recording), large).unwrap();
+    log.append(&[(3, "before")]).unwrap();
+    let payloads: Vec<(u8, Vec<u8>)> = (0..1200u16).map(|n| (5, n.to_le_bytes().repeat(1200))).collect();
+    let from = recording.calls().len();
+    assert_eq!(log.append(&payloads).unwrap(), Lsn(1201));
+    assert_eq!(log.append(&[(4, "behind")]).unwrap(), Lsn(1202));
+    log.sync_to(Lsn(1202)).unwrap();
+    let calls = recording.calls().split_off(from);
+    let writes = calls.iter().filter(|call| call.verb == Verb::WriteAt).count();
+    assert!((2..=4).contains(&writes), "{calls:?}");
+    let (scan, seen) = scan_every_way(&*disk);
+    assert_eq!((scan.tail, scan.last), (Tail::Clean, Lsn(1202)));
+    assert_eq!((seen[0].2.as_slice(), seen[1201].2.as_slice()), (&b"before"[..], &b"behind"[..]));
+    assert!(seen[1..1201].iter().map(|record| &record.2).eq(payloads.iter().map(|(_, payload)| payload)));
+}
