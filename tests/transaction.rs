@@ -260,7 +260,10 @@ fn replacing_a_file_costs_a_known_number_of_calls() {
         // Each file: looked at and its attributes read when it is written, made in the stage and asked for its identity,
         // looked at once more before the promise, and what came out of the tree after the rename.
         assert_eq!(of(Verb::Stat), 3 * files + dirs + 1, "and each directory, and the name of the lock file");
-        assert_eq!((of(Verb::Xattrs), of(Verb::Create), of(Verb::StatFile)), (files, files, files));
+        assert_eq!((of(Verb::Xattrs), of(Verb::Create)), (files, files));
+        // A few get their time of modification from us, so that nobody has to ask for it.
+        let (stamped, asked) = if files <= 16 { (files, 0) } else { (0, files) };
+        assert_eq!((of(Verb::SetTimes), of(Verb::StatFile)), (stamped, asked));
         assert_eq!((of(Verb::Rename), of(Verb::WriteAt)), (files, files + 1), "and the journal");
         assert_eq!(of(Verb::OpenDir), 2 * dirs, "to look, and again when the paths are claimed");
         assert_eq!((of(Verb::TryLock), of(Verb::ReadAt), of(Verb::Unlock)), (2, 1, 2), "the lock and its queue");

@@ -16,6 +16,8 @@ pub struct Look<'a> {
     pub owner: Option<(u32, u32)>,
     /// Extended attributes.
     pub xattrs: &'a [(OsString, Vec<u8>)],
+    /// Whether the time of modification of a new file is set rather than asked for; see [`Disk::stamp`].
+    pub stamped: bool,
 }
 
 /// What is in a new entry.
@@ -56,7 +58,8 @@ pub fn make(disk: &dyn Disk, at: &Dir, name: &OsStr, filling: Filling<'_>, look:
             let mode = look.mode.map_or(0o666, |mode| mode & 0o777);
             let file = disk.open(at, name, Open::CreateNew { mode })?;
             write_all(disk, &file, bytes, 0)?;
-            finish(disk, at, name, disk.stat_file(&file)?, look)
+            let meta = if look.stamped { disk.stamp(&file, Time::now())? } else { disk.stat_file(&file)? };
+            finish(disk, at, name, meta, look)
         }
     }
 }

@@ -16,6 +16,11 @@ use crate::{Durability, Error, Result};
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
 pub(crate) const SYNCS_MAX: usize = 4;
 
+/// Up to this many changes, new files get their time of modification from us. That costs a call for each, and saves one
+/// write of an inode for the commit: the journal's own where that is all, and on a loop device that of the image, which
+/// must then be written with each sync; see [`Disk::stamp`](treewal_vfs::Disk::stamp).
+const STAMPS_MAX: usize = 16;
+
 /// The intents of a transaction, their new entries standing in the stage.
 pub(super) struct Material {
     /// The records of the intents, as they go to the journal; parents before what is in them.
@@ -49,6 +54,8 @@ pub(super) struct Builder<'a> {
     large: Vec<Staged>,
     large_count: usize,
     pub(super) nested: bool,
+    /// Whether small files get their time of modification from us; see [`STAMPS_MAX`].
+    stamps: bool,
 }
 
 impl Material {
@@ -71,6 +78,7 @@ impl Material {
             large: Vec::new(),
             large_count: 0,
             nested: false,
+            stamps: count <= STAMPS_MAX && stage.keeps_times(),
         };
         let made = builder.build(base, difference).and_then(|()| builder.sync(durability));
         match made {
@@ -140,7 +148,10 @@ impl Builder<'_> {
     fn entry(&mut self, path: &RelPath, fresh: Fresh) -> io::Result<New> {
         let Fresh { node: NewNode { body, attributes }, inside, .. } = fresh;
         let (at, name, slot, inner) = self.site(path, inside)?;
-        let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
+        let Attributes { mode, owner, .. } = attributes;
+        // Times that are set anyway are set, and asked for, later.
+        let stamped = self.stamps && attributes.accessed.is_none() && attributes.modified.is_none();
+        let look = Look { mode, owner, xattrs: &attributes.xattrs, stamped };
         let disk = self.stage.disk();
         let (meta, body) = match body {
             NewBody::Dir => {
@@ -231,7 +242,8 @@ impl Builder<'_> {
     /// A large file, written to a slot before: it gets its look, and its place inside a new directory.
     fn adopt(&mut self, mut staged: Staged, to: (&Dir, &OsString, bool), attributes: &Attributes) -> io::Result<Meta> {
         let disk = self.stage.disk();
-        let look = Look { mode: attributes.mode, owner: attributes.owner, xattrs: &attributes.xattrs };
+        let Attributes { mode, owner, .. } = *attributes;
+        let look = Look { mode, owner, xattrs: &attributes.xattrs, stamped: false };
         let own_name = slot_name(staged.slot);
         if self.large.len() < SYNCS_MAX {
             // Now: with the bits that it gets, this process may not be able to open it any more.

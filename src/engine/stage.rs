@@ -17,12 +17,20 @@ pub(crate) struct Stage {
     own: OwnStage,
     parent: Dir,
     next: AtomicU64,
+    keeps_times: bool,
 }
 
 impl Stage {
     pub(super) fn create(home: &Home) -> Result<Self> {
         let own = OwnStage::create(home, &mut random).map_err(Error::from_recovery)?;
-        Ok(Self { disk: Arc::clone(&home.disk), own, parent: home.stage.clone(), next: AtomicU64::new(1) })
+        let keeps_times = own.keeps_times(home).map_err(Error::from_recovery)?;
+        let disk = Arc::clone(&home.disk);
+        Ok(Self { disk, own, parent: home.stage.clone(), next: AtomicU64::new(1), keeps_times })
+    }
+
+    /// Whether the file system stores a time as it is set.
+    pub(crate) fn keeps_times(&self) -> bool {
+        self.keeps_times
     }
 
     pub(crate) fn disk(&self) -> &dyn Disk {

@@ -212,7 +212,7 @@ fn close_dir(disk: &dyn Disk, at: &Dir, name: &OsStr, meta: &Meta) -> io::Result
 /// and times.
 fn copy_entry(disk: &dyn Disk, from: (&Dir, &OsStr), to: (&Dir, &OsStr), meta: &Meta) -> io::Result<()> {
     let xattrs = disk.xattrs(from.0, from.1)?;
-    let look = Look { mode: Some(meta.mode), owner: Some((meta.uid, meta.gid)), xattrs: &xattrs };
+    let look = Look { mode: Some(meta.mode), owner: Some((meta.uid, meta.gid)), xattrs: &xattrs, stamped: false };
     let _made = match meta.kind {
         Kind::Dir => {
             let look = Look { mode: look.mode.map(open_bits), ..look };

@@ -115,6 +115,17 @@ pub trait Disk: Debug + Send + Sync {
     /// Describes an open file.
     fn stat_file(&self, file: &File) -> io::Result<Meta>;
 
+    /// Describes a file that this process has just written and nobody else can reach, and may set its time of last
+    /// modification to `now` for it: then the description says `now`, also where the file system stores it rounded down.
+    ///
+    /// Where the kernel keeps times finer than its tick for files that somebody has asked about (Linux 6.13 and later), to
+    /// ask for the times of a file and to rename it within the same tick moves the clock of all file systems forward, and
+    /// the next write to each file is one more change of its inode. Nothing of the times is asked for here.
+    fn stamp(&self, file: &File, now: Time) -> io::Result<Meta> {
+        let _ = now;
+        self.stat_file(file)
+    }
+
     /// The entries of a directory, in no particular order.
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>>;
 

@@ -61,7 +61,7 @@ pub enum Verb {
     SetMode,
     /// `set_owner`.
     SetOwner,
-    /// `set_times`.
+    /// `set_times`, `stamp`.
     SetTimes,
     /// `set_xattr`.
     SetXattr,

@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, Rename, errno, remove_tree};
+use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, Rename, Time, errno, remove_tree};
 
 use super::Home;
 use crate::{Error, Result};
@@ -54,6 +54,17 @@ impl OwnStage {
             let dir = disk.open_dir(&home.stage, &RelPath::root().join(&name)).map_err(io("open"))?;
             return Ok(Self { name, dir, lock });
         }
+    }
+
+    /// Whether the file system stores a time to the nanosecond, tried out on the lock of the stage.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn keeps_times(&self, home: &Home) -> Result<bool> {
+        let odd = Time { secs: Time::now().secs, nanos: 123_456_789 };
+        let io = |verb| Error::io(verb, format!(".treewal/stage/{}{LOCK_SUFFIX}", self.name));
+        let stamped = home.disk.stamp(&self.lock, odd).map_err(io("set the time of"))?;
+        Ok(home.disk.stat_file(&self.lock).map_err(io("look at"))?.modified == stamped.modified)
     }
 
     /// Removes the directory with all that is in it, and the lock after it.

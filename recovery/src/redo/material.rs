@@ -58,7 +58,8 @@ impl Redo<'_> {
                 Some(_) => return Ok(false),
                 None => {
                     let place = self.stages.spare();
-                    let entity = self.make(place, Filling::Dir, Look { mode: None, owner: None, xattrs: &[] })?;
+                    let entity =
+                        self.make(place, Filling::Dir, Look { mode: None, owner: None, xattrs: &[], stamped: false })?;
                     self.goals.insert(above, Some(entity));
                 }
             }
@@ -89,7 +90,7 @@ impl Redo<'_> {
             new.xattrs.iter().map(|(key, value)| (OsString::from_vec(key.clone()), value.clone())).collect();
         let is_dir = matches!(new.body, Body::Dir);
         let mode = if is_dir { open_bits(new.mode) } else { new.mode };
-        let look = Look { mode: Some(mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs };
+        let look = Look { mode: Some(mode), owner: Some((new.uid, new.gid)), xattrs: &xattrs, stamped: false };
         if is_dir && (mode != new.mode || new.times.is_some()) {
             // Once all that shall be in it is there.
             let times = new.times.map(|times| times.to);

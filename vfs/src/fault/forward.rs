@@ -32,6 +32,10 @@ impl Disk for FaultDisk {
         self.whole(Verb::StatFile)?.stat_file(file)
     }
 
+    fn stamp(&self, file: &File, now: Time) -> io::Result<Meta> {
+        self.whole(Verb::SetTimes)?.stamp(file, now)
+    }
+
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         self.whole(Verb::List)?.list(dir)
     }

@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chmod, chownat, openat, utimensat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmod, chownat, futimens, openat, utimensat,
+};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::name::{permissions, single};
@@ -47,6 +49,13 @@ pub(super) fn set_times(at: BorrowedFd<'_>, name: &OsStr, accessed: Time, modifi
     let name = single(name)?;
     let times = Timestamps { last_access: timespec(accessed)?, last_modification: timespec(modified)? };
     Ok(utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// The time of last modification of what is open at `fd`.
+pub(super) fn set_modified(fd: BorrowedFd<'_>, modified: Time) -> io::Result<()> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: omit, last_modification: timespec(modified)? };
+    Ok(futimens(fd, &times)?)
 }
 
 // Checked here, because some nanosecond values beyond a second mean "now" and "leave" to the kernel.

@@ -32,6 +32,10 @@ impl Disk for RecordingDisk {
         self.handle(Verb::StatFile).stat_file(file)
     }
 
+    fn stamp(&self, file: &File, now: Time) -> io::Result<Meta> {
+        self.handle(Verb::SetTimes).stamp(file, now)
+    }
+
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         self.handle(Verb::List).list(dir)
     }

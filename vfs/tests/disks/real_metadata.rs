@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use treewal_vfs::{Disk, Kind, Open, RealDisk, Rename, Time, errno};
+use treewal_vfs::{Disk, Kind, Meta, Open, RealDisk, Rename, Time, errno, write_all};
 
 use crate::scratch::{Scratch, is_root, os, rel};
 
@@ -116,6 +116,22 @@ fn times_may_lie_before_1970_and_belong_to_the_symlink() {
     // The kernel reads this value as "now".
     let now = Time { secs: 0, nanos: 0x3fff_ffff };
     assert_eq!(disk.set_times(at, os("f"), now, now).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn a_stamp_says_of_the_file_what_a_look_at_it_would() {
+    let scratch = Scratch::new();
+    let (disk, at) = (RealDisk, &scratch.root);
+    let file = disk.open(at, os("f"), Open::CreateNew { mode: 0o640 }).unwrap();
+    write_all(&disk, &file, b"twelve bytes", 0).unwrap();
+    let before = disk.stat_file(&file).unwrap();
+    let now = Time { secs: 1_000_000_000, nanos: 987_654_321 };
+    let stamped = disk.stamp(&file, now).unwrap();
+    let after = disk.stat(at, os("f")).unwrap();
+    assert_eq!((stamped.modified, after.modified, after.accessed), (now, now, before.accessed));
+    assert_eq!(Meta { changed: after.changed, ..stamped }, after);
+    let odd = Time { secs: 0, nanos: 1_000_000_000 };
+    assert_eq!(disk.stamp(&file, odd).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 #[test]
