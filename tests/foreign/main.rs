@@ -5,6 +5,7 @@
 mod between;
 #[path = "../shared/hooked.rs"]
 mod hooked;
+mod newer;
 #[path = "../shared/seen.rs"]
 mod seen;
 mod store;

@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use treewal_journal::record::{Body, Goal, New, Times};
 use treewal_vfs::{Kind, Meta, RelPath, Rename};
 
-use super::survey::{Seen, is_begun};
+use super::survey::{Seen, is_begun, judge_new};
 use super::{Redo, Wish};
 use crate::look::Attributes;
 use crate::make::{Filling, Look, make, open_bits};
@@ -80,6 +80,17 @@ impl Redo<'_> {
             }
             None => Ok(None),
         }
+    }
+
+    /// A small file that somebody wrote into once it had its name, and that the power took back into the stage: what it
+    /// holds is neither what was committed nor torn from it.
+    pub(super) fn written_since(&mut self, new: &New, wish: &Wish) -> Result<Option<(Place, Meta)>> {
+        let (Body::Inline(_), Ok(inner)) = (&new.body, new.inner.to_path()) else { return Ok(None) };
+        let place = Place::slot(&wish.stage, new.slot, &inner);
+        let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+        let Some(meta) = there.filter(|meta| meta.identity().same_inode(&new.identity)) else { return Ok(None) };
+        let is_ours = judge_new(&mut self.ground, &place, &meta, new)?.is_some();
+        Ok(Some((place, meta)).filter(|_| !is_ours))
     }
 
     /// Makes a new entry once more from what the journal holds: inside the new directory that it belongs to, or apart.

@@ -297,6 +297,11 @@ impl Redo<'_> {
             self.goals.insert(wish.path.clone(), Some(entity));
             return Ok(());
         }
+        if let Some((place, meta)) = self.written_since(new, wish)? {
+            let entity = self.entity(place, meta.identity());
+            self.goals.insert(wish.path.clone(), Some(entity));
+            return self.supersede(wish, "somebody wrote into it since");
+        }
         let entity = match self.staged_place(new, wish)? {
             Some((place, meta)) => {
                 self.compare_looks(wish, new, &place, &meta)?;

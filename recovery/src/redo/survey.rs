@@ -48,7 +48,8 @@ pub(super) fn is_untouched(known: &Identity, found: &Identity) -> bool {
     known.same_inode(found) && found.modified <= known.modified
 }
 
-fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> Result<Option<Seen>> {
+/// Whether an entry is the new one: whole, or torn; `None` where it is neither.
+pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> Result<Option<Seen>> {
     let found = meta.identity();
     let ours = new.identity.same_inode(&found);
     match &new.body {
