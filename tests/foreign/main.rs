@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod between;
+mod dying;
 #[path = "../shared/hooked.rs"]
 mod hooked;
 mod newer;

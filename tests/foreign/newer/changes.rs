@@ -61,7 +61,7 @@ const fn barrier(name: &'static str, old: Old, body: Body) -> Change {
     Change { is_barrier: true, is_held: false, ..change(name, old, body) }
 }
 
-pub(crate) const CHANGES: [Change; 17] = [
+pub(crate) const CHANGES: [Change; 18] = [
     change("a new small file", Old::Nothing, |tx| tx.write(PATH, small("ours"))),
     large_change("a new large file", Old::Nothing, |tx| tx.write(PATH, large("ours"))),
     change("a small file replaced", Old::File, |tx| tx.write(PATH, small("ours"))),
@@ -97,6 +97,7 @@ pub(crate) const CHANGES: [Change; 17] = [
     attributes("attributes of a directory", Old::Dir, |tx| tx.set_permissions(PATH, Permissions::from_mode(0o700))),
     barrier("a file moved", Old::Nothing, |tx| tx.rename(FROM, PATH)),
     barrier("a file moved over another", Old::File, |tx| tx.rename(FROM, PATH)),
+    barrier("a directory moved", Old::Dir, |tx| tx.rename(PATH, "d/r")),
     barrier("another name", Old::Nothing, |tx| tx.hard_link(FROM, PATH)),
 ];
 

@@ -9,7 +9,7 @@ use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Dir, Disk, Identity, Kind, RelPath, read_all};
 
 use super::acts::{Act, THEIR_BITS};
-use super::changes::Change;
+use super::changes::{Change, large, small};
 use crate::world::{ROOT, open};
 
 /// Everything that can be seen of an entry.
@@ -199,9 +199,12 @@ impl Case<'_> {
             let now = after.get(path);
             let is_bystander = !self.is_changed(path) || self.whose(path, before) == Whose::Theirs;
             // Where it is an inode of ours, the commit says where that stands, and what attributes it has.
-            let ours = self.new.iter().find(|(_, new)| new.identity.same_inode(&found.identity));
-            let is_placed = ours.is_some_and(|(at, _)| {
-                after.get(at).is_some_and(|now| now.identity == found.identity && same_contents(now, found))
+            let is_placed = path.ancestors().chain([path.clone()]).any(|above| {
+                let Some(dir) = before.get(&above) else { return false };
+                let ours = self.new.iter().find(|(_, new)| new.identity.same_inode(&dir.identity));
+                let Some((at, _)) = ours else { return false };
+                let at = at.join_path(&path.strip_prefix(&above).unwrap());
+                after.get(&at).is_some_and(|now| now.identity == found.identity && same_contents(now, found))
             });
             if is_bystander && now != Some(found) && !is_placed {
                 return Err(format!("{path} was theirs, {found:?}, and is {now:?}"));
@@ -211,14 +214,17 @@ impl Case<'_> {
         let passes = |contents: &Vec<u8>| {
             before.values().any(|eye| eye.contents == *contents && self.old.values().any(|old| is_it(eye, old)))
         };
-        for contents in held.tree.iter().chain(&held.stages) {
+        // What was staged and never promised.
+        let staged = |contents: &Vec<u8>| [small("ours"), large("ours")].iter().any(|ours| is_torn(contents, ours));
+        for contents in held.tree.iter().chain(&held.stages).filter(|contents| !staged(contents)) {
             let is_there = kept.tree.contains(contents) || kept.quarantine.contains(contents);
             if !is_there && !is_known(contents, self.old) && !is_known(contents, self.new) && !passes(contents) {
                 return Err(format!("{} bytes of theirs are nowhere", contents.len()));
             }
         }
         for path in after.keys().filter(|path| !before.contains_key(*path)) {
-            let is_ours = self.new.contains_key(path) || self.new.keys().any(|new| new.starts_with(path));
+            let was_there = before.values().any(|eye| eye.identity == after[path].identity);
+            let is_ours = was_there || self.new.contains_key(path) || self.new.keys().any(|new| new.starts_with(path));
             // It is in a directory of ours, whose name the power had taken back.
             if !is_ours && !held.stages.contains(&after[path].contents) {
                 return Err(format!("{path} was not there before, and is none of ours"));
@@ -237,6 +243,7 @@ impl Case<'_> {
             let mut lists = report.transactions.iter().map(|done| &done.superseded);
             lists.any(|list| list.contains(&path.to_string()))
         };
+        let is_told = |path: &RelPath| told(path) || path.ancestors().any(|above| told(&above));
         for (path, new) in self.new.iter().filter(|(path, _)| self.is_changed(path)) {
             let (found, now) = (self.whose(path, before), after.get(path));
             let bytes = new.target.as_ref().map_or(new.contents.clone(), |target| target.as_encoded_bytes().to_vec());
@@ -255,13 +262,15 @@ impl Case<'_> {
                 _ if now.is_some_and(|now| same_contents(now, new)) => self.judge_looks(path, before.get(path), now)?,
                 // Theirs is in our file, whose name the power had taken back.
                 _ if now.as_ref().is_some_and(is_same) => {}
-                _ if told(path) && (!is_owed || is_kept) => {}
+                _ if is_told(path) && (!is_owed || is_kept) => {}
                 Whose::Nothing if self.change.is_attributes => {}
+                // It would have come along with the directory that it was in.
+                Whose::Nothing if !is_owed && path.depth() > 2 => {}
                 found => return Err(format!("{path} was {found:?} and is not what was committed: {now:?}")),
             }
         }
         for path in self.old.keys().filter(|path| !self.new.contains_key(*path)) {
-            if self.whose(path, before) == Whose::Old && after.contains_key(path) && !told(path) {
+            if self.whose(path, before) == Whose::Old && after.contains_key(path) && !is_told(path) {
                 return Err(format!("{path} was removed, and is there"));
             }
         }
