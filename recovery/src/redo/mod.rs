@@ -20,6 +20,7 @@ mod emptied;
 mod looks;
 mod material;
 mod scene;
+mod supersede;
 mod survey;
 mod twins;
 
@@ -355,39 +356,13 @@ impl Redo<'_> {
                 self.compare_looks(wish, new, &place, &meta)?;
                 self.entity(place, meta.identity())
             }
-            None if matches!(new.body, Body::Staged) => {
-                return self.supersede(wish, CONTENTS_GONE);
-            }
+            None if matches!(new.body, Body::Staged) => return self.supersede_lost(wish, new),
             None => self.make_again(wish, new, site)?,
         };
         if let (Body::Dir, Some(place)) = (&new.body, self.model.place_of(entity)) {
             self.standing.insert(wish.path.clone(), place.clone());
         }
         self.goals.insert(wish.path.clone(), Some(entity));
-        Ok(())
-    }
-
-    fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now; and what
-        // was to be removed from a directory before it goes is ours to remove where it stays.
-        if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
-            self.blocked.insert(wish.path.clone());
-        }
-        let contents = match &wish.goal {
-            Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
-            Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
-            Goal::New(new @ New { body: Body::Staged, .. }) => {
-                self.staged_place(new, wish)?.map(|(place, _)| Contents::Staged(place))
-            }
-            // Where it ends up is known once all steps are taken.
-            Goal::Moved { .. } => None,
-            Goal::New(_) | Goal::Absent | Goal::Emptied | Goal::Kept => None,
-        };
-        let from = match &wish.goal {
-            Goal::Moved { from, .. } => from.to_path().ok(),
-            _ => None,
-        };
-        self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents, from });
         Ok(())
     }
 }
