@@ -152,6 +152,19 @@ fn the_disk_is_full_for_one_call_and_the_outcome_is_told_truly() {
 }
 
 #[test]
+fn the_quota_is_exceeded_for_one_call_and_the_outcome_is_told_truly() {
+    sweep(Durability::Journal, |at| Fault::Error { at, errno: errno::EDQUOT });
+}
+
+/// As a file system does that has met an error: nothing can be changed any more, and not even be put back.
+#[test]
+fn the_disk_can_only_be_read_from_some_call_on_and_the_outcome_is_told_truly() {
+    for durability in [Durability::Journal, Durability::Tree] {
+        sweep(durability, |at| Fault::ErrorFrom { at, errno: errno::EROFS });
+    }
+}
+
+#[test]
 fn the_disk_fails_for_good_and_the_outcome_is_told_truly() {
     sweep(Durability::Journal, |at| Fault::ErrorFrom { at, errno: errno::EIO });
 }

@@ -28,7 +28,7 @@ const READERS: usize = 2;
 const TIME: Duration = Duration::from_secs(4);
 
 /// What is read: a path, and the subjects that its contents may be about.
-const PATHS: [(&str, &[&str]); 13] = [
+const PATHS: [(&str, &[&str]); 15] = [
     ("small", &["small"]),
     ("dir/small", &["dir/small"]),
     ("dir/deep/small", &["dir/deep/small"]),
@@ -42,7 +42,12 @@ const PATHS: [(&str, &[&str]); 13] = [
     ("site/index", &["index"]),
     ("site/assets/style", &["style"]),
     ("mode", &["mode"]),
+    ("published/index", &["published"]),
+    ("published/deep/page", &["page"]),
 ];
+
+/// Directories that are looked at: they are replaced, or things in them are.
+const DIRS: [&str; 6] = ["dir", "dir/deep", "site", "site/assets", "published", "published/deep"];
 
 /// Contents of a generation: whoever sees a part of one, or parts of two, can tell.
 fn contents(about: &str, generation: u64) -> Vec<u8> {
@@ -72,7 +77,7 @@ fn a_part_of_a_generation_is_not_whole() {
 // --- the writer ---------------------------------------------------------------------------------------------------------
 
 fn prepare(dir: &Path) {
-    for sub in ["dir/deep", "site/assets"] {
+    for sub in DIRS {
         fs::create_dir_all(dir.join(sub)).unwrap();
     }
     for (path, about) in PATHS {
@@ -81,7 +86,7 @@ fn prepare(dir: &Path) {
 }
 
 /// The commits of one generation, one of each kind.
-fn write_generation(tree: &Tree, generation: u64) -> treewal::Result<()> {
+fn write_generation(tree: &Tree, dir: &Path, generation: u64) -> treewal::Result<()> {
     let new = |about| contents(about, generation);
     tree.transaction(|tx| {
         tx.write("small", new("small"))?;
@@ -109,7 +114,14 @@ fn write_generation(tree: &Tree, generation: u64) -> treewal::Result<()> {
         tx.write("site.next/assets/style", new("style"))?;
         tx.remove_dir_all("site")?;
         tx.rename("site.next", "site")
-    })
+    })?;
+    // Prepared by another program, in the tree.
+    let prepared = dir.join("prepared");
+    drop(fs::remove_dir_all(&prepared));
+    fs::create_dir_all(prepared.join("deep")).unwrap();
+    fs::write(prepared.join("index"), new("published")).unwrap();
+    fs::write(prepared.join("deep/page"), new("page")).unwrap();
+    tree.transaction(|tx| tx.publish("prepared", "published"))
 }
 
 fn options() -> Options {
@@ -128,7 +140,7 @@ fn writer() {
     out.write_all(format!("redone {redone}\n").as_bytes()).unwrap();
     assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
     for generation in 1.. {
-        write_generation(&tree, generation).unwrap();
+        write_generation(&tree, Path::new(&dir), generation).unwrap();
     }
 }
 
@@ -144,22 +156,35 @@ struct Reads {
 impl Reads {
     /// Reads every path in turn until it is told to stop.
     fn read_on(&self, dir: &Path, first: usize) {
-        let paths: Vec<(PathBuf, &[&str])> = PATHS.iter().map(|(path, about)| (dir.join(path), *about)).collect();
+        let files = PATHS.iter().map(|(path, about)| (dir.join(path), *about));
+        let paths: Vec<(PathBuf, &[&str])> = files.chain(DIRS.map(|path| (dir.join(path), [].as_slice()))).collect();
         for (path, about) in paths.iter().cycle().skip(first) {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
             self.made.fetch_add(1, Ordering::Relaxed);
+            if about.is_empty() {
+                // A directory: it is there, it can be entered, and it is one.
+                match fs::metadata(path).and_then(|meta| fs::read_dir(path).map(|_| meta.is_dir())) {
+                    Ok(true) => continue,
+                    other => self.note(format!("{path:?} is missing, as a directory: {other:?}, missing")),
+                }
+                continue;
+            }
             let wrong = match fs::read(path) {
                 Ok(bytes) if is_whole(&bytes, about) => continue,
                 Ok(bytes) => format!("{path:?} is torn: {} bytes", bytes.len()),
                 Err(error) if error.kind() == ErrorKind::NotFound => format!("{path:?} is missing"),
                 Err(error) => format!("{path:?}: {error}"),
             };
-            let mut all = self.wrong.lock().unwrap();
-            if all.len() < 1_000 {
-                all.push(wrong);
-            }
+            self.note(wrong);
+        }
+    }
+
+    fn note(&self, wrong: String) {
+        let mut all = self.wrong.lock().unwrap();
+        if all.len() < 1_000 {
+            all.push(wrong);
         }
     }
 
@@ -210,12 +235,12 @@ fn no_path_is_ever_missing_while_commits_run() {
         let mut generation = 0;
         while !reads.is_enough(begun) {
             generation += 1;
-            write_generation(&tree, generation).unwrap();
+            write_generation(&tree, dir.path(), generation).unwrap();
         }
         generation
     });
     assert!(generations > 3, "{generations} generations are no race");
-    reads.judge(&format!("{} commits", 5 * generations));
+    reads.judge(&format!("{} commits", 6 * generations));
 }
 
 #[test]

@@ -45,7 +45,8 @@ pub fn open_bits(mode: u32) -> u32 {
 pub fn make(disk: &dyn Disk, at: &Dir, name: &OsStr, filling: Filling<'_>, look: Look<'_>) -> io::Result<Meta> {
     match filling {
         Filling::Dir => {
-            disk.create_dir(at, name, 0o777)?;
+            // As below: never more open than it shall be.
+            disk.create_dir(at, name, look.mode.map_or(0o777, |mode| mode & 0o777))?;
             finish(disk, at, name, disk.stat(at, name)?, look)
         }
         Filling::Symlink(target) => {

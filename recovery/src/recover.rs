@@ -326,7 +326,7 @@ impl Recovery<'_> {
 
 fn part(txn: u64, told: &Told) -> Option<Part<'_>> {
     match &told.work {
-        Work::Staged(begin, intents) => Some(Part { txn, stage: &begin.stage, intents }),
+        Work::Staged(begin, intents) => Some(Part { txn, at: told.at, stage: &begin.stage, intents }),
         Work::Guarded(_) => None,
     }
 }

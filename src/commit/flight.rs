@@ -28,6 +28,8 @@ pub(super) struct Flight<'a> {
     barrier: bool,
     ground: Ground<'a>,
     hold: Option<Hold<'a>>,
+    /// When it began to look, by the clock of the disk.
+    at: Time,
 }
 
 impl<'a> Flight<'a> {
@@ -48,8 +50,19 @@ impl<'a> Flight<'a> {
         ground.add_stage(stage.name(), stage.dir().clone());
         let claim = Arc::new(Claim::new(paths, relies));
         let batch = engine.batch();
-        let mut flight =
-            Self { engine, stage, intents, slots, claim, expectations, batch, barrier, ground, hold: None };
+        let mut flight = Self {
+            engine,
+            stage,
+            intents,
+            slots,
+            claim,
+            expectations,
+            batch,
+            barrier,
+            ground,
+            hold: None,
+            at: Time::default(),
+        };
         match flight.batch.extend(&flight.intents) {
             Ok(()) => Ok(flight),
             Err(error) => {
@@ -66,6 +79,8 @@ impl<'a> Flight<'a> {
     pub(super) fn check(&mut self) -> Result<()> {
         let hold = if self.barrier { self.engine.hold()? } else { self.engine.join(&self.claim)? };
         let hold = self.hold.insert(hold);
+        // Before the looks: recovery takes what is newer for work that they did not see.
+        self.at = self.engine.disk().now();
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;
         if !self.barrier {
@@ -83,7 +98,8 @@ impl<'a> Flight<'a> {
             .map_err(|_| Error::Input(format!("a transaction of {changes} changes is too large")))?;
         let begin = Begin { txn: 0, stage: self.stage.name().to_owned(), barrier: self.barrier };
         let hold = self.hold.as_mut().ok_or(Error::Poisoned)?;
-        hold.append_staged(begin, &self.batch, |txn| Record::Commit { txn, intents, at: Time::now() })
+        let at = self.at;
+        hold.append_staged(begin, &self.batch, |txn| Record::Commit { txn, intents, at })
     }
 
     /// *Promise*, second half: **the commit point**. Who syncs at the same time shares the sync.

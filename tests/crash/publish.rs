@@ -76,7 +76,7 @@ fn judge(disk: &SimDisk, states: &[Files], done: usize, prepared: &Files, at: &s
     let tree = open(disk).unwrap();
     let found = files(disk, "t");
     assert!(states[done..].contains(&found), "{at}: {:?}\n{}", found.keys(), tree.recovery());
-    assert_eq!(tree.recovery().pending().count(), 0, "{at}");
+    assert_eq!(tree.recovery().pending().count(), 0, "{at}: {}", tree.recovery());
     drop(tree);
     let aside = kept_aside(disk);
     if found == states[0] {

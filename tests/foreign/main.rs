@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod between;
+mod dying;
 #[path = "../shared/hooked.rs"]
 mod hooked;
+mod newer;
 #[path = "../shared/seen.rs"]
 mod seen;
 mod store;

@@ -30,6 +30,10 @@ macro_rules! forward {
 }
 
 impl<D: Disk, F: Fn(Verb) + Send + Sync> Disk for Hooked<D, F> {
+    fn now(&self) -> Time {
+        self.inner.now()
+    }
+
     fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File> {
         let out = self.inner.open(at, name, how);
         (self.after)(if matches!(how, Open::Read | Open::ReadWrite) { Verb::Open } else { Verb::Create });

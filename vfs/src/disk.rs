@@ -166,6 +166,11 @@ pub trait Disk: Debug + Send + Sync {
     /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.
     fn boot_id(&self) -> String;
 
+    /// The clock that the times of entries come from, or one that goes with it, for saying when something was done.
+    fn now(&self) -> Time {
+        Time::now()
+    }
+
     /// The user that this process acts as on the disk.
     fn user(&self) -> u32;
 

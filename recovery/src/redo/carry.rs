@@ -42,6 +42,7 @@ impl Redo<'_> {
         self.clear_adopted()?;
         self.done.changed = (steps.len() + self.looks.len()) as u64;
         self.save_movers();
+        self.look_behind()?;
         self.done.garbage = self.stages.spares;
         Ok(self.done)
     }
@@ -61,6 +62,7 @@ impl Redo<'_> {
                 if there.is_some() {
                     let spare = self.stages.spare();
                     self.ground.rename(&from, &spare, Rename::NoReplace)?;
+                    self.aside.insert(from, spare);
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use treewal_journal::record::{Goal, Intent};
-use treewal_vfs::{BadPath, Identity, RelPath};
+use treewal_vfs::{BadPath, Identity, Kind, RelPath, Time};
 
 use super::looks::Looks;
 
@@ -17,6 +17,8 @@ pub struct Wish {
     /// Identities that may stand here: what each of the transactions found. The first found what stood before all of
     /// them, each later one what those before it had put here.
     pub known: Vec<Identity>,
+    /// Directories among them, and when the transaction that found each was committed.
+    pub dirs: Vec<(Identity, Time)>,
     /// What shall stand here.
     pub goal: Goal,
     /// Attributes that were set on an entry of the tree.
@@ -34,6 +36,8 @@ pub struct Wish {
 pub struct Part<'a> {
     /// Its number.
     pub txn: u64,
+    /// When it was committed, by the clock of the disk.
+    pub at: Time,
     /// Its stage directory.
     pub stage: &'a str,
     /// Its intents.
@@ -72,6 +76,7 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
         path: intent.path.to_path()?,
         base: intent.base.as_ref().map(|base| base.to_path()).transpose()?,
         known: intent.prior.into_iter().collect(),
+        dirs: intent.prior.filter(|prior| prior.kind == Kind::Dir).map(|prior| (prior, part.at)).into_iter().collect(),
         goal: intent.goal.clone(),
         look: Looks::of(intent.look.as_ref()),
         timed_by: if sets_times(intent) { part.txn } else { 0 },
@@ -84,6 +89,8 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 fn follow(earlier: Wish, later: Wish) -> Wish {
     let mut known = earlier.known;
     known.extend(later.known);
+    let mut dirs = earlier.dirs;
+    dirs.extend(later.dirs);
     if let Goal::Kept = later.goal {
         // New attributes for what the earlier transaction put here: its wish stands, with them.
         let mut goal = earlier.goal;
@@ -91,9 +98,9 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
         if let Goal::New(new) = &mut goal {
             look = look.settle(new);
         }
-        return Wish { known, goal, look, timed_by: later.timed_by.max(earlier.timed_by), ..earlier };
+        return Wish { known, dirs, goal, look, timed_by: later.timed_by.max(earlier.timed_by), ..earlier };
     }
-    Wish { known, base: earlier.base, ..later }
+    Wish { known, dirs, base: earlier.base, ..later }
 }
 
 fn sets_times(intent: &Intent) -> bool {

@@ -1,14 +1,83 @@
 //! Directories that were removed as empty ones: what somebody else has put there since does not go with them.
 
 use treewal_journal::record::Goal;
-use treewal_vfs::Identity;
+use treewal_vfs::{Identity, Kind, Time};
 
 use super::survey::{Seen, is_untouched, look};
-use super::{Redo, Wish};
-use crate::plan::{Place, shown};
+use super::{Contents, Redo, Superseded, Wish};
+use crate::plan::{Area, Entity, Place, shown};
 use crate::{Error, Result};
 
+pub(super) const FILLED: &str = "somebody put something into the directory that was to be removed";
+
 impl Redo<'_> {
+    /// Whether a directory that is to go with all that is in it holds something that somebody has made or changed since that
+    /// was committed. What our own renames touch is known. Reads only.
+    ///
+    /// A directory's own times say nothing: they move with all that is taken out of it.
+    pub(super) fn holds_newer(&mut self, since: Time, spot: &Place, siblings: &[Identity]) -> Result<bool> {
+        let mut dirs = vec![spot.clone()];
+        let mut dev = None;
+        while let Some(at) = dirs.pop() {
+            let io = |verb| Error::io(verb, shown(&at));
+            let list = self.ground.dir(&at).and_then(|dir| self.ground.disk().list(&dir));
+            for entry in list.map_err(io("look into"))? {
+                let place = Place { area: at.area.clone(), path: at.path.join(&entry.name) };
+                let Some(meta) = self.ground.stat(&place).map_err(io("look into"))? else { continue };
+                let is_dir = meta.kind == Kind::Dir;
+                let is_newer = if is_dir { meta.born > since } else { meta.modified.max(meta.changed) > since };
+                if is_newer && !siblings.iter().any(|known| is_untouched(known, &meta.identity())) {
+                    return Ok(true);
+                }
+                // What is mounted there is nobody's to take away: the rename above it is refused.
+                if is_dir && *dev.get_or_insert(meta.dev) == meta.dev {
+                    dirs.push(place);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks into the directories that others stand in the place of, or nothing, now that all steps are taken: whatever is
+    /// newer than the commit in one of them goes to quarantine with it.
+    pub(super) fn look_behind(&mut self) -> Result<()> {
+        for (txn, path, identity, since) in std::mem::take(&mut self.displaced) {
+            let entity = self.identities.iter().position(|other| other.same_inode(&identity)).map(Entity);
+            let place = match entity.and_then(|entity| self.model.place_of(entity)) {
+                Some(place) => Some(place.clone()),
+                None => self.stages.top(&identity).map(|(place, _)| place),
+            };
+            let place = place.map(|place| self.aside.get(&place).cloned().unwrap_or(place));
+            let Some(place) = place.filter(|place| place.area != Area::Tree) else { continue };
+            if self.holds_newer(since, &place, &[])? {
+                let contents = Some(Contents::Staged(place));
+                self.done.superseded.push(Superseded { contents, ..Superseded::of(txn, path, FILLED) });
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory that went as an empty one, and in whose last moment somebody put something there: it comes back. The
+    /// commit would have taken it back itself, had the process not died before it looked.
+    pub(super) fn bring_back(&mut self, wish: &Wish, (wishes, siblings): (&[Wish], &[Identity])) -> Result<()> {
+        for (known, _) in &wish.dirs {
+            let Some((place, meta)) = self.stages.top(known) else { continue };
+            if self.is_emptied(wish, Some(&place), (wishes, siblings))? {
+                continue;
+            }
+            self.supersede(wish, FILLED)?;
+            if self.make_way(wish)? {
+                self.standing.insert(wish.path.clone(), place.clone());
+                let entity = self.entity(place, meta.identity());
+                self.goals.insert(wish.path.clone(), Some(entity));
+            } else if let Some(lost) = self.done.superseded.last_mut() {
+                lost.contents = Some(Contents::Staged(place));
+            }
+            break;
+        }
+        Ok(())
+    }
+
     /// Whether a directory, which stands at `spot`, holds only what is to go or to move, all the way down. Reads only.
     pub(super) fn is_emptied(
         &mut self,

@@ -9,6 +9,7 @@ use treewal_vfs::{Kind, Meta, RelPath, Time};
 
 use super::{Redo, Wish};
 use crate::look::Attributes;
+use crate::make::open_bits;
 use crate::plan::{Place, shown};
 use crate::{Error, Result};
 
@@ -79,9 +80,10 @@ impl Looks {
         self.times = None;
     }
 
-    /// Gives these attributes to an entry that an earlier transaction made. What is left is what it shall not have.
+    /// Gives these attributes to an entry that an earlier transaction made. What is left says what it may be found with, and
+    /// what it shall not have.
     pub(super) fn settle(self, new: &mut New) -> Self {
-        new.mode = self.mode.map_or(new.mode, |mode| mode.to);
+        new.mode = self.mode.as_ref().map_or(new.mode, |mode| mode.to);
         if let Some(Aim { to, .. }) = self.owner {
             (new.uid, new.gid) = (to.uid, to.gid);
         }
@@ -90,16 +92,38 @@ impl Looks {
             let modified = newest.unwrap_or(to.modified);
             new.times = Some(Change { to, prior: Times { accessed: to.accessed, modified } });
         }
-        let mut gone = BTreeMap::new();
-        for (name, aim) in self.xattrs {
-            new.xattrs.retain(|(other, _)| *other != name);
-            match &aim.to {
-                Some(value) => new.xattrs.push((name, value.clone())),
-                None => drop(gone.insert(name, aim)),
-            }
+        for (name, aim) in &self.xattrs {
+            new.xattrs.retain(|(other, _)| other != name);
+            new.xattrs.extend(aim.to.clone().map(|value| (name.clone(), value)));
         }
-        Self { xattrs: gone, ..Self::default() }
+        Self { times: None, ..self }
     }
+
+    /// Whether a power loss may have left these bits of an entry that we made: it was made with some of those that it has
+    /// in the end, and had others where a later transaction changed them.
+    fn may_be_mode(&self, new: &New, found: u32) -> bool {
+        let whole = if matches!(new.body, Body::Dir) { open_bits(new.mode) } else { new.mode };
+        // An access control list is where the bits of the group are.
+        let has_list = new.xattrs.iter().any(|(name, _)| is_list(name));
+        has_list || found & !whole == 0 || self.mode.as_ref().is_some_and(|mode| mode.known.contains(&found))
+    }
+
+    /// The same of its owner: it was made by `maker`.
+    fn may_be_owner(&self, maker: u32, found: Owner) -> bool {
+        found.uid == maker
+            || self.owner.as_ref().is_some_and(|owner| owner.known.iter().any(|known| known.uid == found.uid))
+    }
+
+    /// The same of an extended attribute, where it was found at all.
+    fn may_be_xattr(&self, name: &[u8], found: &[u8]) -> bool {
+        let known = self.xattrs.get(name).is_some_and(|aim| aim.known.iter().flatten().any(|known| known == found));
+        is_list(name) || known
+    }
+}
+
+/// Whether an extended attribute is an access control list, which changes with the permission bits.
+fn is_list(name: &[u8]) -> bool {
+    name.starts_with(b"system.posix_acl_")
 }
 
 /// The last time of modification that a new entry can have had while it was ours alone.
@@ -120,14 +144,22 @@ impl Redo<'_> {
             // What another name got has the attributes of its inode.
             return Ok(());
         }
+        if !new.identity.same_inode(&meta.identity()) {
+            self.compare_made(wish, new, meta);
+            return Ok(());
+        }
+        let look = &wish.look;
         let mut wanted = Attributes::default();
-        if meta.kind != Kind::Symlink && meta.mode != new.mode {
-            wanted.mode = Some(new.mode);
+        // What nothing of ours explains was set by somebody else.
+        let mode = if look.may_be_mode(new, meta.mode) { new.mode } else { meta.mode };
+        if meta.kind != Kind::Symlink && meta.mode != mode {
+            wanted.mode = Some(mode);
         }
         let owner = Owner { uid: new.uid, gid: new.gid };
-        if owner != owner_of(meta) {
+        let found = owner_of(meta);
+        if owner != found && (owner.uid == found.uid || look.may_be_owner(self.ground.disk().user(), found)) {
             // A new owner clears the set-id bits.
-            (wanted.owner, wanted.mode) = (Some(owner), Some(new.mode));
+            (wanted.owner, wanted.mode) = (Some(owner), Some(mode));
         }
         if let Some(Change { to, .. }) = new.times {
             // A directory's time moves with every entry, also with those that are yet to be placed; a file's stays, unless
@@ -135,21 +167,34 @@ impl Redo<'_> {
             let lost = meta.modified <= newest(new) && !is_time(meta.modified, to.modified);
             wanted.times = Some(to).filter(|_| meta.kind == Kind::Dir || lost);
         }
-        let gone = wish.look.xattrs.iter().filter(|(_, aim)| aim.to.is_none());
+        let gone = look.xattrs.iter().filter(|(_, aim)| aim.to.is_none());
         if !new.xattrs.is_empty() || gone.clone().next().is_some() {
             let there = self.xattrs(spot)?;
-            let missing = new.xattrs.iter().filter(|(name, value)| there.get(name) != Some(value));
-            wanted.xattrs.extend(missing.map(|(name, value)| (OsString::from_vec(name.clone()), Some(value.clone()))));
-            let left = gone.filter(|(name, aim)| {
-                there.get(*name).is_some_and(|found| aim.known.iter().flatten().any(|known| known == found))
+            let missing = new.xattrs.iter().filter(|(name, value)| match there.get(name) {
+                Some(found) => found != value && look.may_be_xattr(name, found),
+                None => true,
             });
+            wanted.xattrs.extend(missing.map(|(name, value)| (OsString::from_vec(name.clone()), Some(value.clone()))));
+            let left = gone.filter(|(name, _)| there.get(*name).is_some_and(|found| look.may_be_xattr(name, found)));
             wanted.xattrs.extend(left.map(|(name, _)| (OsString::from_vec(name.clone()), None)));
             if !wanted.xattrs.is_empty() && meta.kind != Kind::Symlink {
-                wanted.mode = Some(new.mode);
+                wanted.mode = Some(mode);
             }
         }
         self.relook(&wish.path, wanted);
         Ok(())
+    }
+
+    /// An entry that is not the one that the commit made, and holds what was committed: somebody else's, a copy, or one that
+    /// a recovery made, which has its attributes from the beginning. Only a directory gets some of them once it is full.
+    fn compare_made(&mut self, wish: &Wish, new: &New, meta: &Meta) {
+        if matches!(new.body, Body::Dir) && meta.mode == open_bits(new.mode) {
+            let mode = Some(new.mode).filter(|mode| *mode != meta.mode);
+            self.relook(
+                &wish.path,
+                Attributes { mode, times: new.times.map(|times| times.to), ..Attributes::default() },
+            );
+        }
     }
 
     /// An entry of the tree whose attributes were to be set. What somebody else has set since stays; `false` tells of

@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use treewal_journal::record::{Body, Goal, New, Times};
 use treewal_vfs::{Kind, Meta, RelPath, Rename};
 
-use super::survey::{Seen, is_begun};
+use super::survey::{Seen, is_begun, is_copied, judge_new};
 use super::{Redo, Wish};
 use crate::look::Attributes;
 use crate::make::{Filling, Look, make, open_bits};
@@ -74,13 +74,42 @@ impl Redo<'_> {
             _ => return Ok(None),
         };
         let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
-        match there.filter(|meta| meta.identity().same_inode(&new.identity)) {
+        let is_large = matches!(new.body, Body::Staged);
+        let is_it = |meta: &Meta| {
+            let is_old = wish.known.iter().any(|known| known.same_inode(&meta.identity()));
+            meta.identity().same_inode(&new.identity) || is_large && !is_old && is_copied(new, meta)
+        };
+        match there.filter(is_it) {
             Some(meta) => Ok(Some((place, meta))),
             None if matches!(new.body, Body::Staged) => {
                 self.stages.find(&mut self.ground, &new.identity, &BTreeSet::new())
             }
             None => Ok(None),
         }
+    }
+
+    /// What stands in the slot of a large file and may be it, in a tree that was copied without its times. It may as well be
+    /// what the large file displaced, so it is for quarantine alone.
+    pub(super) fn in_slot(&mut self, new: &New, wish: &Wish) -> Result<Option<Place>> {
+        let (Body::Staged, Ok(inner)) = (&new.body, new.inner.to_path()) else { return Ok(None) };
+        let place = Place::slot(&wish.stage, new.slot, &inner);
+        let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+        let may_be = there.is_some_and(|meta| {
+            let is_old = wish.known.iter().any(|known| known.same_inode(&meta.identity()));
+            meta.kind == Kind::File && meta.size == new.identity.size && !is_old
+        });
+        Ok(may_be.then_some(place))
+    }
+
+    /// A small file that somebody wrote into once it had its name, and that the power took back into the stage: what it
+    /// holds is neither what was committed nor torn from it.
+    pub(super) fn written_since(&mut self, new: &New, wish: &Wish) -> Result<Option<(Place, Meta)>> {
+        let (Body::Inline(_), Ok(inner)) = (&new.body, new.inner.to_path()) else { return Ok(None) };
+        let place = Place::slot(&wish.stage, new.slot, &inner);
+        let there = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+        let Some(meta) = there.filter(|meta| meta.identity().same_inode(&new.identity)) else { return Ok(None) };
+        let is_ours = judge_new(&mut self.ground, &place, &meta, new)?.is_some();
+        Ok(Some((place, meta)).filter(|_| !is_ours))
     }
 
     /// Makes a new entry once more from what the journal holds: inside the new directory that it belongs to, or apart.

@@ -20,6 +20,7 @@ mod emptied;
 mod looks;
 mod material;
 mod scene;
+mod supersede;
 mod survey;
 mod twins;
 
@@ -29,12 +30,13 @@ pub use survey::{Seen, is_torn_form};
 use std::collections::{BTreeMap, BTreeSet};
 
 use treewal_journal::record::{Body, Goal, New};
-use treewal_vfs::{Identity, Kind, RelPath};
+use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
 use crate::home::Home;
 use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
+use emptied::FILLED;
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
 use twins::Twins;
@@ -68,7 +70,11 @@ pub struct Superseded {
 impl Superseded {
     /// Something that a transaction holds, and that nobody tries to place any more.
     pub(crate) fn given_up(txn: u64, path: RelPath, contents: Option<Contents>) -> Self {
-        Self { txn, path, reason: "given up", contents, from: None }
+        Self { contents, ..Self::of(txn, path, "given up") }
+    }
+
+    fn of(txn: u64, path: RelPath, reason: &'static str) -> Self {
+        Self { txn, path, reason, contents: None, from: None }
     }
 
     /// Whether contents that were promised are gone.
@@ -112,6 +118,9 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         standing: BTreeMap::new(),
         blocked: BTreeSet::new(),
         made_again: false,
+        moving: wishes.iter().filter_map(moved).collect(),
+        aside: BTreeMap::new(),
+        displaced: Vec::new(),
         done: Redone::default(),
     };
     redo.place_movers();
@@ -119,10 +128,22 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
     let mut twins = Twins::of(&wishes);
     for wish in &wishes {
+        if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
+            let dirs = wish.dirs.iter().map(|(dir, since)| (wish.txn, wish.path.clone(), *dir, *since));
+            redo.displaced.extend(dirs);
+        }
         redo.consider(wish, (&wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
     redo.carry_out()
+}
+
+/// What moves, where something does.
+fn moved(wish: &Wish) -> Option<(u64, Time)> {
+    match &wish.goal {
+        Goal::Moved { identity, .. } => Some((identity.ino, identity.born)),
+        _ => None,
+    }
 }
 
 struct Redo<'a> {
@@ -141,6 +162,12 @@ struct Redo<'a> {
     /// Paths that somebody else holds: what is wanted beneath them cannot be.
     blocked: BTreeSet<RelPath>,
     made_again: bool,
+    /// What was displaced to the name of something taken in, and where it was put from there.
+    aside: BTreeMap<Place, Place>,
+    /// Inode number and time of birth of what moves: that goes nowhere but to another path.
+    moving: BTreeSet<(u64, Time)>,
+    /// Directories that go with all that is in them: of which transaction, from where, and since when.
+    displaced: Vec<(u64, RelPath, Identity, Time)>,
     done: Redone,
 }
 
@@ -191,6 +218,11 @@ impl Redo<'_> {
                 seen = Seen::Known(meta);
             }
         }
+        if let (Some(spot), Seen::Known(meta)) = (&spot, seen) {
+            if meta.kind == Kind::Dir && !self.may_go(wish, (spot, &meta), (wishes, siblings))? {
+                return self.supersede(wish, FILLED);
+            }
+        }
         if let Some(site) = &site {
             seen = self.clear(site, seen, wish)?;
         }
@@ -198,17 +230,34 @@ impl Redo<'_> {
             self.entity(spot.clone(), meta.identity());
         }
         match &wish.goal {
-            Goal::Emptied
-                if matches!(seen, Seen::Known(_)) && !self.is_emptied(wish, spot.as_ref(), (wishes, siblings))? =>
-            {
-                self.supersede(wish, "somebody put something into the directory that was to be removed")
-            }
+            Goal::Emptied if seen == Seen::Nothing && site.is_none() => self.bring_back(wish, (wishes, siblings)),
             Goal::Absent | Goal::Emptied => self.consider_absent(wish, seen),
             Goal::Kept => self.consider_kept(wish, seen, spot),
             Goal::New(new) => self.consider_new((wish, new), seen, (spot, site), twins),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
                 self.consider_moved(wish, &from, seen)
+            }
+        }
+    }
+
+    /// Whether a directory that stands in the way of a wish holds nothing that should not go with it.
+    fn may_go(&mut self, wish: &Wish, (spot, found): (&Place, &Meta), all: (&[Wish], &[Identity])) -> Result<bool> {
+        match &wish.goal {
+            Goal::Emptied => {
+                let is_emptied = self.is_emptied(wish, Some(spot), all)?;
+                if !is_emptied {
+                    self.standing.insert(wish.path.clone(), spot.clone());
+                }
+                Ok(is_emptied)
+            }
+            _ => {
+                let known = wish.dirs.iter().filter(|(known, _)| known.same_inode(&found.identity()));
+                let moves = self.moving.contains(&(found.ino, found.born));
+                match known.map(|(_, since)| *since).max() {
+                    Some(since) if spot.area == Area::Tree && !moves => Ok(!self.holds_newer(since, spot, all.1)?),
+                    _ => Ok(true),
+                }
             }
         }
     }
@@ -297,44 +346,23 @@ impl Redo<'_> {
             self.goals.insert(wish.path.clone(), Some(entity));
             return Ok(());
         }
+        if let Some((place, meta)) = self.written_since(new, wish)? {
+            let entity = self.entity(place, meta.identity());
+            self.goals.insert(wish.path.clone(), Some(entity));
+            return self.supersede(wish, "somebody wrote into it since");
+        }
         let entity = match self.staged_place(new, wish)? {
             Some((place, meta)) => {
                 self.compare_looks(wish, new, &place, &meta)?;
                 self.entity(place, meta.identity())
             }
-            None if matches!(new.body, Body::Staged) => {
-                return self.supersede(wish, CONTENTS_GONE);
-            }
+            None if matches!(new.body, Body::Staged) => return self.supersede_lost(wish, new),
             None => self.make_again(wish, new, site)?,
         };
         if let (Body::Dir, Some(place)) = (&new.body, self.model.place_of(entity)) {
             self.standing.insert(wish.path.clone(), place.clone());
         }
         self.goals.insert(wish.path.clone(), Some(entity));
-        Ok(())
-    }
-
-    fn supersede(&mut self, wish: &Wish, reason: &'static str) -> Result<()> {
-        // Where only attributes were to be set, what is wanted beneath has nothing to do with whose they are now; and what
-        // was to be removed from a directory before it goes is ours to remove where it stays.
-        if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
-            self.blocked.insert(wish.path.clone());
-        }
-        let contents = match &wish.goal {
-            Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
-            Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
-            Goal::New(new @ New { body: Body::Staged, .. }) => {
-                self.staged_place(new, wish)?.map(|(place, _)| Contents::Staged(place))
-            }
-            // Where it ends up is known once all steps are taken.
-            Goal::Moved { .. } => None,
-            Goal::New(_) | Goal::Absent | Goal::Emptied | Goal::Kept => None,
-        };
-        let from = match &wish.goal {
-            Goal::Moved { from, .. } => from.to_path().ok(),
-            _ => None,
-        };
-        self.done.superseded.push(Superseded { txn: wish.txn, path: wish.path.clone(), reason, contents, from });
         Ok(())
     }
 }

@@ -118,6 +118,12 @@ impl Stages {
         Ok(beneath.find(identity, claimed))
     }
 
+    /// The place of an entry with this inode right in a stage, where a rename puts what it displaces; as it was found at
+    /// first.
+    pub(super) fn top(&self, identity: &Identity) -> Option<(Place, Meta)> {
+        self.entries.find(identity, &BTreeSet::new())
+    }
+
     fn look_beneath(&self, ground: &mut Ground<'_>) -> Result<ByInode> {
         let mut found = ByInode::default();
         let mut dirs: Vec<Place> = self

@@ -48,7 +48,8 @@ pub(super) fn is_untouched(known: &Identity, found: &Identity) -> bool {
     known.same_inode(found) && found.modified <= known.modified
 }
 
-fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> Result<Option<Seen>> {
+/// Whether an entry is the new one: whole, or torn; `None` where it is neither.
+pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> Result<Option<Seen>> {
     let found = meta.identity();
     let ours = new.identity.same_inode(&found);
     match &new.body {
@@ -63,7 +64,10 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
             Ok((there.as_encoded_bytes() == target).then_some(Seen::Wanted(*meta)))
         }
         // Synced before it was promised: the inode is the contents.
-        Body::Staged => Ok((ours && found.modified <= newest(new)).then_some(Seen::Wanted(*meta))),
+        Body::Staged => {
+            let is_it = (ours && found.modified <= newest(new)) || is_copied(new, meta);
+            Ok(is_it.then_some(Seen::Wanted(*meta)))
+        }
         // Another name of an entry: whoever writes to it writes to both.
         Body::Link { .. } => Ok(ours.then_some(Seen::Wanted(*meta))),
         Body::Inline(bytes) => {
@@ -78,6 +82,12 @@ fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new: &New) -> 
             Ok(torn.then_some(Seen::Torn(*meta)))
         }
     }
+}
+
+/// Whether a file is a copy of a large one, times and all, as it stands in a tree that was copied. Only for leaving it where
+/// it is, or for finding it in its own slot.
+pub(super) fn is_copied(new: &New, found: &Meta) -> bool {
+    found.kind == Kind::File && found.size == new.identity.size && found.modified == newest(new)
 }
 
 /// Whether the entry at a place is one that a recovery began to make, and was cut short.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, RelPath, Time};
 
-use super::{CONTENTS_GONE, Redo, Wish};
+use super::{Redo, Wish};
 use crate::plan::{Entity, Place, shown};
 use crate::{Error, Result};
 
@@ -72,7 +72,7 @@ impl Redo<'_> {
                 None => match self.staged_place(new, wish)? {
                     Some((place, meta)) => self.entity(place, meta.identity()),
                     None if matches!(new.body, Body::Staged) => {
-                        self.supersede(wish, CONTENTS_GONE)?;
+                        self.supersede_lost(wish, new)?;
                         continue;
                     }
                     None => self.make_again(wish, new, site)?,

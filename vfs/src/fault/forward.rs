@@ -69,6 +69,10 @@ impl Disk for FaultDisk {
         self.inner.power_loss(dir)
     }
 
+    fn now(&self) -> crate::Time {
+        self.inner.now()
+    }
+
     fn boot_id(&self) -> String {
         self.inner.boot_id()
     }

@@ -68,6 +68,10 @@ impl Disk for RecordingDisk {
         self.inner.power_loss(dir)
     }
 
+    fn now(&self) -> crate::Time {
+        self.inner.now()
+    }
+
     fn boot_id(&self) -> String {
         self.handle(Verb::BootId).boot_id()
     }

@@ -111,6 +111,10 @@ impl Disk for SimDisk {
         0
     }
 
+    fn now(&self) -> crate::Time {
+        self.state.lock().now()
+    }
+
     fn boot_id(&self) -> String {
         format!("simulated-boot-{}", self.state.lock().boot)
     }

@@ -1,0 +1,105 @@
+//! A file system in a file, behind a loop device.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The file systems, with the smallest image that each takes.
+pub(crate) const KINDS: [(&str, u64); 3] = [("ext4", 64 << 20), ("xfs", 300 << 20), ("btrfs", 128 << 20)];
+
+/// An image that is mounted while this lives, and gone afterwards.
+pub(crate) struct Image {
+    home: TempDir,
+    mounted: Option<(PathBuf, String)>,
+}
+
+/// To where nobody catches it: what is left out is told also where the test passes.
+pub(crate) fn skipped(test: &str, why: &str) {
+    io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
+}
+
+fn run(command: &mut Command) -> Result<String, String> {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let shown = format!("{command:?}");
+    match command.env("PATH", path).output() {
+        Ok(Output { status, stdout, .. }) if status.success() => Ok(String::from_utf8_lossy(&stdout).trim().to_owned()),
+        Ok(Output { stderr, .. }) => Err(format!("{shown}: {}", String::from_utf8_lossy(&stderr).trim())),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
+}
+
+impl Image {
+    /// A new file system, mounted; `None`, said by name, where this machine does not let us.
+    pub(crate) fn new(kind: &str, bytes: u64, with: &[&str], test: &str) -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("image");
+        File::create(&file).unwrap().set_len(bytes).unwrap();
+        let mut image = Self { home, mounted: None };
+        let quiet = if kind == "ext4" { "-Fq" } else { "-fq" };
+        let made = run(Command::new(format!("mkfs.{kind}")).arg(quiet).args(with).arg(&file));
+        match made.and_then(|_| image.mount("first")) {
+            Ok(()) => Some(image),
+            Err(why) => {
+                skipped(&format!("{test}, {kind}"), &why);
+                None
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn at(&self) -> &Path {
+        &self.mounted.as_ref().unwrap().0
+    }
+
+    fn mount(&mut self, name: &str) -> Result<(), String> {
+        let at = self.home.path().join(name);
+        std::fs::create_dir_all(&at).unwrap();
+        let device = run(Command::new("losetup").args(["--find", "--show"]).arg(self.home.path().join("image")))?;
+        let mounted = run(Command::new("mount").arg(&device).arg(&at));
+        if mounted.is_err() {
+            run(Command::new("losetup").args(["--detach", &device])).ok();
+        }
+        mounted.map(|_| self.mounted = Some((at, device)))
+    }
+
+    fn unmount(&mut self) {
+        if let Some((at, device)) = self.mounted.take() {
+            if let Err(why) = run(Command::new("umount").arg(&at)) {
+                skipped("unmounting in order", &why);
+                run(Command::new("umount").arg("--lazy").arg(&at)).ok();
+            }
+            run(Command::new("losetup").args(["--detach", &device])).ok();
+        }
+    }
+
+    /// Unmounts it, and mounts it at another place, behind another loop device.
+    pub(crate) fn elsewhere(&mut self) {
+        self.unmount();
+        // What takes the device that it had.
+        let other = self.home.path().join("other");
+        File::create(&other).unwrap().set_len(1 << 20).unwrap();
+        let taken = run(Command::new("losetup").args(["--find", "--show"]).arg(&other)).unwrap();
+        // And the number of one that has none, as btrfs counts them.
+        let anonymous = self.home.path().join("anonymous");
+        std::fs::create_dir_all(&anonymous).unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&anonymous)).unwrap();
+        let mounted = self.mount("second");
+        run(Command::new("umount").arg(&anonymous)).unwrap();
+        run(Command::new("losetup").args(["--detach", &taken])).unwrap();
+        mounted.unwrap();
+    }
+
+    /// Mounts it with other options, where it is.
+    pub(crate) fn remount(&self, options: &str) {
+        run(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.at())).unwrap();
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
