@@ -230,7 +230,7 @@ impl Transaction {
         Ok(node)
     }
 
-    fn may_change(&self, verb: &'static str, path: &RelPath, node: NodeId) -> Result<()> {
+    pub(super) fn may_change(&self, verb: &'static str, path: &RelPath, node: NodeId) -> Result<()> {
         let user = self.base.disk().user();
         match &self.overlay.node(node).origin {
             Origin::Disk { meta, .. } if user != 0 && meta.uid != user => {
@@ -240,14 +240,14 @@ impl Transaction {
         }
     }
 
-    fn put_mode(&mut self, node: NodeId, mode: u32) {
+    pub(super) fn put_mode(&mut self, node: NodeId, mode: u32) {
         match &mut self.overlay.node_mut(node).origin {
             Origin::New(new) => new.attributes.mode = Some(mode),
             Origin::Disk { .. } => self.overlay.node_mut(node).touched.mode = Some(mode),
         }
     }
 
-    fn give(&mut self, path: &RelPath, node: NodeId, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    pub(super) fn give(&mut self, path: &RelPath, node: NodeId, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let verb = "set owner of";
         let user = self.base.disk().user();
         if uid == Some(u32::MAX) || gid == Some(u32::MAX) {
@@ -311,7 +311,7 @@ impl Transaction {
         Ok(())
     }
 
-    fn note_xattr(&mut self, verb: &'static str, node: NodeId, name: &OsStr, value: Option<&[u8]>) -> Result<()> {
+    pub(super) fn note_xattr(&mut self, verb: &'static str, node: NodeId, name: &OsStr, value: Option<&[u8]>) -> Result<()> {
         let to = value.map(<[u8]>::to_vec);
         let prior = match &self.overlay.node(node).origin {
             Origin::New(_) => None,

@@ -47,6 +47,43 @@ impl Transaction {
         }
     }
 
+    /// As [`write`](Self::write), unless the file has these very contents: then it stays, with inode and times, and must
+    /// still have them at the commit. Says whether it is written.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// # let tree = treewal::Tree::open("site")?;
+    /// let written = tree.transaction(|tx| tx.write_if_changed("index.html", "<h1>hello</h1>"))?;
+    /// # let _ = written; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). That the file has changed since it was compared is a conflict at the commit.
+    pub fn write_if_changed(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<bool> {
+        let path = Self::path(path)?;
+        let contents = contents.as_ref();
+        let verb = "write";
+        let (dir, name) = self.parent(verb, &path)?;
+        let now = self.overlay.slot(&self.base, verb, dir, &name)?.now;
+        if let Some(node) = now.filter(|node| self.overlay.kind(*node) == Kind::File) {
+            if self.holds(node, &path, contents)? {
+                self.expectations.extend(self.expected_as_is(node));
+                return Ok(false);
+            }
+        }
+        self.write(path.to_path(), contents)?;
+        Ok(true)
+    }
+
+    /// Whether a file has these contents.
+    fn holds(&self, node: NodeId, path: &RelPath, contents: &[u8]) -> Result<bool> {
+        if self.node_metadata(node).len() != contents.len() as u64 {
+            return Ok(false);
+        }
+        let there = self.node_bytes(node, path)?;
+        there.is(self.base.disk(), contents).map_err(Error::io("compare", path))
+    }
+
     /// Copies a file, contents and permission bits, over whatever file stands at `to`. Gives the number of bytes.
     ///
     /// # Errors

@@ -88,6 +88,11 @@ impl Metadata {
     pub fn modified(&self) -> Option<SystemTime> {
         self.modified.and_then(to_system_time)
     }
+
+    /// The time of last modification as the disk has it.
+    pub(super) fn modified_at(&self) -> Option<Time> {
+        self.modified
+    }
 }
 
 /// One entry of a directory, as [`Transaction::read_dir`] lists it.

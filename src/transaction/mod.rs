@@ -13,9 +13,11 @@ mod file;
 mod fill;
 mod link;
 mod look;
+mod merge;
 mod overlay;
 mod publish;
 mod rename;
+mod source;
 
 use std::sync::Arc;
 
