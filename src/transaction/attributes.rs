@@ -311,7 +311,13 @@ impl Transaction {
         Ok(())
     }
 
-    pub(super) fn note_xattr(&mut self, verb: &'static str, node: NodeId, name: &OsStr, value: Option<&[u8]>) -> Result<()> {
+    pub(super) fn note_xattr(
+        &mut self,
+        verb: &'static str,
+        node: NodeId,
+        name: &OsStr,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
         let to = value.map(<[u8]>::to_vec);
         let prior = match &self.overlay.node(node).origin {
             Origin::New(_) => None,

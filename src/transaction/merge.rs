@@ -206,7 +206,8 @@ impl Transaction {
         let meta = self.node_metadata(node);
         let privileged = self.base.disk().user() == 0;
         let owner = look.owner.filter(|owner| privileged && meta.uid().zip(meta.gid()) != Some(*owner));
-        let mode = look.mode.filter(|mode| look.kind != Kind::Symlink && (meta.mode() != Some(*mode) || owner.is_some()));
+        let mode =
+            look.mode.filter(|mode| look.kind != Kind::Symlink && (meta.mode() != Some(*mode) || owner.is_some()));
         let xattrs = self.differing_xattrs(node, look, privileged)?;
         if owner.is_none() && mode.is_none() && xattrs.is_empty() {
             return Ok(());
@@ -273,9 +274,7 @@ impl Transaction {
     /// That an entry of the disk is at the commit what it is now; nothing for one that the transaction made.
     pub(super) fn expected_as_is(&self, node: NodeId) -> Option<Expectation> {
         match &self.overlay.node(node).origin {
-            Origin::Disk { base, meta } => {
-                Some(Expectation { path: base.clone(), identity: Some(meta.identity()) })
-            }
+            Origin::Disk { base, meta } => Some(Expectation { path: base.clone(), identity: Some(meta.identity()) }),
             Origin::New(_) => None,
         }
     }

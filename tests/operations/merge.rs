@@ -1,15 +1,14 @@
 //! Merging a prepared directory into one that stays: against a model of what must be there, and which inodes.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, FileTimes, Permissions};
+use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 use treewal::{Error, Publish};
-use treewal_vfs::{Disk, RealDisk, RelPath};
+use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 use crate::world::World;
 
@@ -28,8 +27,11 @@ type Forest = BTreeMap<String, Node>;
 struct Seen {
     ino: u64,
     modified: (i64, i64),
-    what: (char, u32, Vec<u8>, Vec<(String, Vec<u8>)>),
+    what: What,
 }
+
+/// Kind, permission bits, contents or target, and extended attributes.
+type What = (char, u32, Vec<u8>, Vec<(String, Vec<u8>)>);
 
 fn nodes() -> impl Strategy<Value = Node> {
     let mode = prop_oneof![Just(0o755), Just(0o700), Just(0o555)];
@@ -52,7 +54,7 @@ fn forests() -> impl Strategy<Value = Forest> {
     })
 }
 
-fn make(at: &Path, forest: &Forest, year: u64) {
+fn make(at: &Path, forest: &Forest, year: i64) {
     fs::create_dir(at).unwrap();
     for (path, node) in forest {
         let path = at.join(path);
@@ -65,12 +67,12 @@ fn make(at: &Path, forest: &Forest, year: u64) {
     for (n, (path, node)) in forest.iter().enumerate().rev() {
         let path = at.join(path);
         let (Node::Dir { mode, attribute } | Node::File { mode, attribute, .. }) = node else { continue };
+        let root = RealDisk.open_root(path.parent().unwrap()).unwrap();
         if *attribute {
-            let root = RealDisk.open_root(path.parent().unwrap()).unwrap();
             RealDisk.set_xattr(&root, path.file_name().unwrap(), "user.a".as_ref(), b"1").unwrap();
         }
-        let time = UNIX_EPOCH + Duration::new(year * 31_000_000 + n as u64, 7);
-        File::open(&path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+        let time = Time { secs: year * 31_000_000 + i64::try_from(n).unwrap(), nanos: 7 };
+        RealDisk.set_times(&root, path.file_name().unwrap(), time, time).unwrap();
         fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
     }
 }
@@ -115,8 +117,7 @@ fn check(
     let dir_in = |all: &BTreeMap<String, Seen>, path: &String| all.get(path).is_some_and(|seen| seen.what.0 == 'd');
     // What the source says nothing of, as no directory of it is in the way.
     let unmanaged = |path: &String| {
-        !source.contains_key(path)
-            && above(path).iter().all(|dir| !source.contains_key(dir) || dir_in(source, dir))
+        !source.contains_key(path) && above(path).iter().all(|dir| !source.contains_key(dir) || dir_in(source, dir))
     };
     let mut wanted: Vec<&String> = source.keys().collect();
     wanted.extend(before.keys().filter(|path| keep && unmanaged(path)));
@@ -135,7 +136,10 @@ fn check(
         if let Some(there) = there.filter(|_| *kind == 'd') {
             let names = |all: &BTreeMap<String, Seen>| {
                 let child = |other: &&String| other.rsplit_once('/').is_some_and(|(dir, _)| dir == path);
-                all.iter().filter(|(other, _)| child(other)).map(|(other, seen)| (other.clone(), seen.ino)).collect::<Vec<_>>()
+                all.iter()
+                    .filter(|(other, _)| child(other))
+                    .map(|(other, seen)| (other.clone(), seen.ino))
+                    .collect::<Vec<_>>()
             };
             let same = names(before) == names(after);
             prop_assert_eq!(seen.modified, if same { there.modified } else { from.modified }, "the time of {}", path);

@@ -34,7 +34,8 @@ pub enum Open {
 pub enum Rename {
     /// Takes the place of what is there.
     Replace,
-    /// Fails with `EEXIST` where something is there.
+    /// Fails with `EEXIST` where something is there. On a file system that cannot do both in one step, what somebody puts
+    /// there between the look and the rename is replaced.
     NoReplace,
     /// Both names change places; both must exist. Neither is missing at any moment.
     Exchange,
