@@ -67,7 +67,7 @@ pub(crate) struct TouchedXattr {
 }
 
 impl Transaction {
-    /// Sets the permission bits of a file or directory.
+    /// Sets the permission bits of a file or directory; here and wherever attributes are set, `.` is the tree itself.
     ///
     /// # Errors
     /// As `std::fs::set_permissions`, but a symlink is not followed.
@@ -138,7 +138,7 @@ impl Transaction {
     /// As `std::os::unix::fs::lchown`.
     pub fn lchown(&mut self, path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let path = Self::path(path)?;
-        let (node, _, _) = self.existing("set owner of", &path)?;
+        let node = self.existing_or_root("set owner of", &path)?;
         self.may_change("set owner of", &path, node)?;
         self.give(&path, node, uid, gid)
     }
@@ -222,12 +222,19 @@ impl Transaction {
 
     /// The node of an entry whose attributes may be set: not a symlink, and not somebody else's.
     fn touched(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
-        let (node, _, _) = self.existing(verb, path)?;
+        let node = self.existing_or_root(verb, path)?;
         if self.overlay.kind(node) == Kind::Symlink {
             return Err(Error::ThroughSymlink { path: path.to_path() });
         }
         self.may_change(verb, path, node)?;
         Ok(node)
+    }
+
+    fn existing_or_root(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
+        if path.is_root() {
+            return self.overlay.root_node(&self.base, verb);
+        }
+        self.existing(verb, path).map(|(node, _, _)| node)
     }
 
     pub(super) fn may_change(&self, verb: &'static str, path: &RelPath, node: NodeId) -> Result<()> {

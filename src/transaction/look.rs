@@ -198,6 +198,10 @@ impl Transaction {
         let found = self.overlay.find(&self.base, "look at", &path)?;
         match found.ok_or_else(|| Error::kinded("look at", &path, io::ErrorKind::NotFound))? {
             Found::Disk { meta, .. } => Ok(of_disk(&meta)),
+            Found::Node(id) if self.overlay.is_stale(id) => {
+                let now = self.base.stat("look at", &path)?;
+                now.map(|meta| of_disk(&meta)).ok_or_else(|| Error::kinded("look at", &path, io::ErrorKind::NotFound))
+            }
             Found::Node(id) => Ok(self.node_metadata(id)),
         }
     }

@@ -71,8 +71,8 @@ impl Transaction {
         let look = reader.look(self, name)?;
         if dest.is_root() {
             self.may_replace(dest, look.kind, Some(Overlay::ROOT))?;
-            self.dress(merge, Overlay::ROOT, &look, dest)?;
-            let (node, path) = (Overlay::ROOT, dest.clone());
+            let (node, path) = (self.overlay.root_node(&self.base, VERB)?, dest.clone());
+            self.dress(merge, node, &look, dest)?;
             merge.open.push(Pair { from: from.join(name), node, path, modified: look.modified });
             return Ok(());
         }

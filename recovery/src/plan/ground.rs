@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, RelPath, Rename, errno};
+use treewal_vfs::{Dir, Disk, ITSELF, Identity, Kind, Meta, RelPath, Rename, errno};
 
 use super::{Area, Place, Step};
 use crate::{Error, Result};
@@ -88,7 +88,11 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// As [`dir`](Self::dir).
     pub fn split<'p>(&mut self, place: &'p Place) -> io::Result<(Dir, &'p OsStr)> {
-        let (parent, name) = place.path.split_bytes().ok_or(io::ErrorKind::InvalidInput)?;
+        let Some((parent, name)) = place.path.split_bytes() else {
+            // The tree has no other name in itself; a stage is nobody's to look at.
+            let itself = (self.tree.clone(), OsStr::new(ITSELF));
+            return if place.area == Area::Tree { Ok(itself) } else { Err(io::ErrorKind::InvalidInput.into()) };
+        };
         // Without a copy of the path: nearly every place is in a directory that is open already.
         let known = match &place.area {
             Area::Tree if parent.is_empty() => Some(&self.tree),
