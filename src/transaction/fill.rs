@@ -62,17 +62,28 @@ impl Transaction {
     pub fn write_if_changed(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<bool> {
         let path = Self::path(path)?;
         let contents = contents.as_ref();
-        let verb = "write";
-        let (dir, name) = self.parent(verb, &path)?;
-        let now = self.overlay.slot(&self.base, verb, dir, &name)?.now;
-        if let Some(node) = now.filter(|node| self.overlay.kind(*node) == Kind::File) {
-            if self.holds(node, &path, contents)? {
-                self.expectations.extend(self.expected_as_is(node));
-                return Ok(false);
-            }
+        if self.keeps(&path, |tx, node, path| tx.holds(node, path, contents))? {
+            return Ok(false);
         }
         self.write(path.to_path(), contents)?;
         Ok(true)
+    }
+
+    /// Whether the file at a path is the same as what was to be written there. It must still be so at the commit.
+    pub(crate) fn keeps(
+        &mut self,
+        path: &RelPath,
+        is_same: impl FnOnce(&Self, NodeId, &RelPath) -> Result<bool>,
+    ) -> Result<bool> {
+        let (dir, name) = self.parent("write", path)?;
+        let now = self.overlay.slot(&self.base, "write", dir, &name)?.now;
+        match now.filter(|node| self.overlay.kind(*node) == Kind::File) {
+            Some(node) if is_same(self, node, path)? => {
+                self.expectations.extend(self.expected_as_is(node));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Whether a file has these contents.

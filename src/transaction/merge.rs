@@ -250,7 +250,7 @@ impl Transaction {
         Ok(all.filter(|(name, _)| permitted(name)).collect())
     }
 
-    pub(super) fn is_same_file(&self, node: NodeId, path: &RelPath, (len, bytes): (u64, &Bytes)) -> Result<bool> {
+    pub(crate) fn is_same_file(&self, node: NodeId, path: &RelPath, (len, bytes): (u64, &Bytes)) -> Result<bool> {
         if self.node_metadata(node).len() != len {
             return Ok(false);
         }

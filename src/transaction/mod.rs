@@ -36,6 +36,7 @@ pub(crate) use overlay::{Attributes, NewBody, NewNode};
 use overlay::{NodeId, Overlay};
 pub use publish::Publish;
 pub(crate) use publish::is_own;
+pub(crate) use source::Bytes;
 
 use crate::engine::{Engine, Stage};
 use crate::{Outcome, Receipt, Result};

@@ -43,7 +43,7 @@ pub(super) struct Looks {
 }
 
 /// Contents to read.
-pub(super) enum Bytes {
+pub(crate) enum Bytes {
     File(File),
     Memory(Vec<u8>),
 }
