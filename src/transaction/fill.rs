@@ -76,7 +76,7 @@ impl Transaction {
         is_same: impl FnOnce(&Self, NodeId, &RelPath) -> Result<bool>,
     ) -> Result<bool> {
         let (dir, name) = self.parent("write", path)?;
-        let now = self.overlay.slot(&self.base, "write", dir, &name)?.now;
+        let now = self.overlay.slot(&self.base, "write", dir, &name)?;
         match now.filter(|node| self.overlay.kind(*node) == Kind::File) {
             Some(node) if is_same(self, node, path)? => {
                 self.expectations.extend(self.expected_as_is(node));

@@ -77,7 +77,7 @@ impl Transaction {
             return Ok(());
         }
         let (dir, to_name) = self.parent(VERB, dest)?;
-        let target = self.overlay.slot(&self.base, VERB, dir, &to_name)?.now;
+        let target = self.overlay.slot(&self.base, VERB, dir, &to_name)?;
         self.may_replace(dest, look.kind, target)?;
         match target {
             // A file by itself keeps mode, owner and attributes of the one it replaces, as when it is published.
@@ -134,7 +134,7 @@ impl Transaction {
         if look.inode == Some((root.dev, root.ino)) {
             return Err(Error::from_os(VERB, reader.shown(name), io::ErrorKind::InvalidInput.into()));
         }
-        let there = self.overlay.slot(&self.base, VERB, dir, to_name)?.now;
+        let there = self.overlay.slot(&self.base, VERB, dir, to_name)?;
         let alike = there.filter(|node| self.overlay.kind(*node) == look.kind);
         let body = match look.kind {
             Kind::Dir => {
@@ -183,7 +183,7 @@ impl Transaction {
     /// Puts a new entry, or nothing, under a name; gives the node of the entry, or else of the directory.
     fn merge_put(&mut self, merge: &mut Merge, spot: Spot<'_>, new: Option<(NewBody, &Looks)>) -> Result<NodeId> {
         let (dir, name, _) = spot;
-        let now = self.overlay.slot(&self.base, VERB, dir, name)?.now;
+        let now = self.overlay.slot(&self.base, VERB, dir, name)?;
         let modified = *self.overlay.modified_mut(dir);
         merge.undo.push(Undo::Name { dir, name: name.to_os_string(), now, modified });
         let node = new.map(|(body, look)| {
