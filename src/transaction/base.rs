@@ -114,8 +114,7 @@ impl Base {
     }
 
     pub(crate) fn xattrs(&self, verb: &'static str, path: &RelPath) -> Result<Vec<(OsString, Vec<u8>)>> {
-        let (dir, name) =
-            if path.is_root() { (self.root.clone(), OsStr::new(ITSELF)) } else { self.at(verb, path)? };
+        let (dir, name) = if path.is_root() { (self.root.clone(), OsStr::new(ITSELF)) } else { self.at(verb, path)? };
         self.disk.xattrs(&dir, name).map_err(Error::io(verb, path))
     }
 }
