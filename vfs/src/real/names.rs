@@ -78,3 +78,27 @@ fn rename_to_free(from: BorrowedFd<'_>, name: &OsStr, to: BorrowedFd<'_>, to_nam
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    /// No file system here is so old: the part that only such a one takes is called by itself.
+    #[test]
+    fn a_rename_to_a_free_name_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = rustix::fs::open(dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        let os = OsStr::new;
+        for name in ["a", "b", "sub"] {
+            create_dir(at.as_fd(), os(name), 0o700).unwrap();
+        }
+        let rename = |from: &str, to: &str| rename_to_free(at.as_fd(), os(from), at.as_fd(), os(to));
+        // An empty directory could be replaced by a plain rename.
+        assert_eq!(rename("a", "b"), Err(Errno::EXIST));
+        assert_eq!(rename("none", "c"), Err(Errno::NOENT));
+        assert_eq!(rename("a", "c"), Ok(()));
+        assert_eq!(rename("c", "c/in"), Err(Errno::INVAL));
+        assert_eq!(rename("a", "d"), Err(Errno::NOENT));
+    }
+}
