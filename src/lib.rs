@@ -53,7 +53,7 @@ mod retry;
 mod transaction;
 mod tree;
 
-pub use changeset::{Change, ChangeSet, Expectation};
+pub use changeset::{Change, ChangeSet, Expectation, Timestamp};
 pub use commit::Receipt;
 #[doc(hidden)]
 pub use commit::interleave;

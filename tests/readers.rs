@@ -3,7 +3,8 @@
 //!
 //! Readers open and read in a tight loop while a writer commits: small and large files that are replaced, two that are
 //! exchanged, a log that is rotated, a name that is removed and made anew, a directory that is replaced by another, a file
-//! that changes its mode. `TREEWAL_READS` asks for a number of reads instead of a few seconds.
+//! that changes its mode, a directory that is published from outside of the tree and one that is merged. Where the file
+//! system cannot exchange two names, that holds for files alone. `TREEWAL_READS` asks for a number of reads instead of a few seconds.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -17,18 +18,19 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use treewal::{Options, Tree};
+use treewal::{Options, Publish, Tree};
+use treewal_vfs::{Fault, FaultDisk, RealDisk};
 
 const WRITER: &str = "TREEWAL_READERS_WRITER";
 const READERS: usize = 2;
 const TIME: Duration = Duration::from_secs(4);
 
 /// What is read: a path, and the subjects that its contents may be about.
-const PATHS: [(&str, &[&str]); 15] = [
+const PATHS: [(&str, &[&str]); 20] = [
     ("small", &["small"]),
     ("dir/small", &["dir/small"]),
     ("dir/deep/small", &["dir/deep/small"]),
@@ -39,15 +41,29 @@ const PATHS: [(&str, &[&str]); 15] = [
     ("log.1", &["log"]),
     ("log.2", &["log"]),
     ("again", &["again"]),
+    ("mode", &["mode"]),
+    ("merged/index", &["index"]),
+    ("merged/assets/style", &["style"]),
+    ("merged/mine", &["mine"]),
+    // From here on: in directories that are replaced.
     ("site/index", &["index"]),
     ("site/assets/style", &["style"]),
-    ("mode", &["mode"]),
+    ("public/index", &["index"]),
+    ("public/mine", &["mine"]),
     ("published/index", &["published"]),
     ("published/deep/page", &["page"]),
 ];
 
-/// Directories that are looked at: they are replaced, or things in them are.
-const DIRS: [&str; 6] = ["dir", "dir/deep", "site", "site/assets", "published", "published/deep"];
+/// How many of them are in no directory that is replaced.
+const FIXED: usize = 14;
+
+/// Directories that are looked at: things in them are replaced, or, behind [`FIXED_DIRS`], they are.
+const DIRS: [&str; 9] =
+    ["dir", "dir/deep", "merged", "merged/assets", "site", "site/assets", "public", "published", "published/deep"];
+const FIXED_DIRS: usize = 4;
+
+/// All files and all directories.
+const ALL: (usize, usize) = (PATHS.len(), DIRS.len());
 
 /// Contents of a generation: whoever sees a part of one, or parts of two, can tell.
 fn contents(about: &str, generation: u64) -> Vec<u8> {
@@ -88,6 +104,14 @@ fn prepare(dir: &Path) {
 /// The commits of one generation, one of each kind.
 fn write_generation(tree: &Tree, dir: &Path, generation: u64) -> treewal::Result<()> {
     let new = |about| contents(about, generation);
+    // Beside the tree, on its file system.
+    let next = tempfile::tempdir_in(dir.parent().unwrap()).unwrap();
+    let next = next.path().join("next");
+    fs::create_dir_all(next.join("assets")).unwrap();
+    fs::write(next.join("index"), new("index")).unwrap();
+    fs::write(next.join("assets/style"), new("style")).unwrap();
+    tree.transaction(|tx| tx.publish_with(Publish::merge().keep_unmanaged(true), &next, "merged"))?;
+    tree.transaction(|tx| tx.publish_with(Publish::new().keep_unmanaged(true), &next, "public"))?;
     tree.transaction(|tx| {
         tx.write("small", new("small"))?;
         tx.write("dir/small", new("dir/small"))?;
@@ -135,12 +159,13 @@ fn writer() {
     use std::io::Write;
     let Ok(dir) = std::env::var(WRITER) else { return };
     let mut out = std::io::stdout();
-    let tree = options().open(&dir).unwrap();
+    let dir = Path::new(&dir);
+    let tree = options().open(dir).unwrap();
     let redone = tree.recovery().transactions.iter().filter(|transaction| transaction.changed > 0).count();
     out.write_all(format!("redone {redone}\n").as_bytes()).unwrap();
     assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
     for generation in 1.. {
-        write_generation(&tree, Path::new(&dir), generation).unwrap();
+        write_generation(&tree, dir, generation).unwrap();
     }
 }
 
@@ -155,9 +180,10 @@ struct Reads {
 
 impl Reads {
     /// Reads every path in turn until it is told to stop.
-    fn read_on(&self, dir: &Path, first: usize) {
-        let files = PATHS.iter().map(|(path, about)| (dir.join(path), *about));
-        let paths: Vec<(PathBuf, &[&str])> = files.chain(DIRS.map(|path| (dir.join(path), [].as_slice()))).collect();
+    fn read_on(&self, dir: &Path, (files, dirs): (usize, usize), first: usize) {
+        let files = PATHS[..files].iter().map(|(path, about)| (dir.join(path), *about));
+        let dirs = DIRS[..dirs].iter().map(|path| (dir.join(path), [].as_slice()));
+        let paths: Vec<(PathBuf, &[&str])> = files.chain(dirs).collect();
         for (path, about) in paths.iter().cycle().skip(first) {
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -208,7 +234,7 @@ impl Reads {
 }
 
 /// Runs `body` while readers read, and stops them however it ends.
-fn while_reading<T>(dir: &Path, reads: &Reads, body: impl FnOnce() -> T) -> T {
+fn while_reading<T>(dir: &Path, count: (usize, usize), reads: &Reads, body: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a Reads);
     impl Drop for Stop<'_> {
         fn drop(&mut self) {
@@ -217,7 +243,7 @@ fn while_reading<T>(dir: &Path, reads: &Reads, body: impl FnOnce() -> T) -> T {
     }
     std::thread::scope(|scope| {
         for reader in 0..READERS {
-            scope.spawn(move || reads.read_on(dir, reader * PATHS.len() / READERS));
+            scope.spawn(move || reads.read_on(dir, count, reader * (count.0 + count.1) / READERS));
         }
         let _stop = Stop(reads);
         body()
@@ -226,34 +252,52 @@ fn while_reading<T>(dir: &Path, reads: &Reads, body: impl FnOnce() -> T) -> T {
 
 #[test]
 fn no_path_is_ever_missing_while_commits_run() {
-    let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
-    let tree = options().open(dir.path()).unwrap();
+    let (_temporary, dir) = a_tree();
+    let tree = options().open(&dir).unwrap();
+    commit_while_reading(&dir, &tree, ALL, "");
+}
+
+#[test]
+fn no_file_is_ever_missing_where_names_cannot_be_exchanged() {
+    let (_temporary, dir) = a_tree();
+    let disk = FaultDisk::new(Arc::new(RealDisk), Fault::None).without_exchange();
+    let tree = options().open_on(Arc::new(disk), &dir).unwrap();
+    commit_while_reading(&dir, &tree, (FIXED, FIXED_DIRS), " without exchange");
+}
+
+/// A tree with room beside it.
+fn a_tree() -> (tempfile::TempDir, PathBuf) {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = temporary.path().join("tree");
+    prepare(&dir);
+    (temporary, dir)
+}
+
+fn commit_while_reading(dir: &Path, tree: &Tree, count: (usize, usize), how: &str) {
     let reads = Reads::default();
     let begun = Instant::now();
-    let generations = while_reading(dir.path(), &reads, || {
+    let generations = while_reading(dir, count, &reads, || {
         let mut generation = 0;
         while !reads.is_enough(begun) {
             generation += 1;
-            write_generation(&tree, dir.path(), generation).unwrap();
+            write_generation(tree, dir, generation).unwrap();
         }
         generation
     });
     assert!(generations > 3, "{generations} generations are no race");
-    reads.judge(&format!("{} commits", 6 * generations));
+    reads.judge(&format!("{} commits{how}", 8 * generations));
 }
 
 #[test]
 fn no_path_is_ever_missing_when_writers_are_killed_and_others_recover() {
-    let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
-    drop(options().open(dir.path()).unwrap());
+    let (_temporary, dir) = a_tree();
+    drop(options().open(&dir).unwrap());
     let reads = Reads::default();
     let begun = Instant::now();
     let (mut kills, mut redone) = (0, 0);
-    while_reading(dir.path(), &reads, || {
+    while_reading(&dir, ALL, &reads, || {
         while !reads.is_enough(begun) {
-            let mut writer = Writer::start(dir.path());
+            let mut writer = Writer::start(&dir);
             redone += writer.redone();
             std::thread::sleep(Duration::from_micros(treewal_vfs::random() % 60_000));
             writer.kill();
@@ -264,7 +308,7 @@ fn no_path_is_ever_missing_when_writers_are_killed_and_others_recover() {
     });
     assert!(kills > 3, "{kills} kills are no test");
     reads.judge(&format!("{kills} writers killed, {redone} transactions finished by the next"));
-    let tree = options().open(dir.path()).unwrap();
+    let tree = options().open(&dir).unwrap();
     assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
 }
 

@@ -58,17 +58,28 @@ pub(crate) enum Command {
     ///
     /// Operations and their fields:
     ///
-    ///   write, append   path; one of text, base64 and source (a file)
+    ///   write, append   path; one of text, base64 and source (a file);
+    ///                   "if_changed": true leaves a file that is the same
+    ///   patch           path, offset; contents as for write
+    ///   truncate        path, len
     ///   copy, rename    from, to
+    ///   hard_link       from, to
     ///   exchange        a, b
     ///   mkdir           path
     ///   remove          path; "recursive": true for a directory that is not empty
     ///   symlink         target, path
+    ///   publish         from (in the tree, or absolute), to; "merge": true keeps the
+    ///                   directory at to, "keep_unmanaged": true what only it has
     ///   chmod           path; mode, such as "0644"
+    ///   chown           path; uid, gid
+    ///   set_times       path; modified, accessed: seconds, or {"secs": 1, "nanos": 2}
+    ///   set_xattr       path, name; text or base64
+    ///   remove_xattr    path, name
     ///
     /// "parents": true makes missing directories. Paths are relative to the tree; FILE and
-    /// source are relative to the working directory. What is expected ("absent": true, or the
-    /// "sha256" of a file) is checked before the first change, and again at the commit.
+    /// source are relative to the working directory. What is expected ("absent": true, the
+    /// "sha256" of a file, or "unchanged": true) is checked before the first change, and
+    /// again at the commit.
     #[command(verbatim_doc_comment)]
     Apply(Apply),
     /// Run a command; keep what it did to the files if it succeeds, else restore them

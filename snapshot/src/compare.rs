@@ -6,7 +6,7 @@ use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath};
 
 use crate::judge::{Verdict, has_attributes, is_settled, judge};
 use crate::manifest::{Entry, Manifest, Role};
-use crate::walk::{Walk, open_parent};
+use crate::walk::{Walk, open_parent, split};
 use crate::{Error, Result};
 
 /// How an entry differs from what it was.
@@ -104,7 +104,7 @@ fn verdict_is_open(manifest: &Manifest, entry: &Entry, live: &Meta) -> bool {
 }
 
 fn xattrs_are(disk: &dyn Disk, tree: &Dir, entry: &Entry) -> Result<bool> {
-    let Some((parent, name)) = entry.path.split() else { return Ok(true) };
+    let (parent, name) = split(&entry.path);
     let Some(dir) = open_parent(disk, tree, &parent)? else { return Ok(false) };
     Ok(disk.xattrs(&dir, name).map_err(Error::io("read attributes of", &entry.path))? == entry.xattrs)
 }

@@ -52,7 +52,8 @@
 //!
 //! # What it does not promise
 //!
-//! * The tree's own root directory is never changed: its mode, owner, times and attributes are the caller's.
+//! * The tree's own root directory is set back only where the whole tree is guarded: mode, owner, time and attributes.
+//! * A file of another user that an ordinary user makes again is that user's own, without set-id bits.
 //! * A file that has another name outside of the guarded paths is another file than that one once its contents were put
 //!   back; attributes that are set back in place are those of both.
 //! * Whoever writes while a snapshot is taken may be in it with one file and not with another; one file is whole.

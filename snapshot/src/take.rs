@@ -144,7 +144,7 @@ impl Taker<'_> {
             if meta.kind != Kind::Dir {
                 return Err(Error::NotADirectory { path });
             }
-            self.record(&Step { at: Some((&dir, name)), path: &path, meta }, Role::Ancestor)?;
+            self.record(&Step { at: (&dir, name), path: &path, meta }, Role::Ancestor)?;
         }
         Ok(())
     }
@@ -162,9 +162,7 @@ impl Taker<'_> {
             same_as: None,
             backup: None,
         };
-        if let Some((dir, name)) = step.at {
-            self.look(&mut entry, dir, name)?;
-        }
+        self.look(&mut entry, step.at.0, step.at.1)?;
         // The number of the device means nothing after a reboot, and says nothing that is not the same for all.
         entry.meta.dev = 0;
         self.latest = self.latest.max(entry.meta.changed);

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 
-use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath, errno};
+use treewal_vfs::{Dir, Disk, ITSELF, Kind, Meta, RelPath, errno};
 
 use crate::{Error, Result};
 
@@ -13,8 +13,8 @@ pub(crate) const OWNER_ALL: u32 = 0o700;
 /// One entry on the way.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
-    /// The directory that it is in and its name there; `None` for the tree itself.
-    pub(crate) at: Option<(&'a Dir, &'a OsStr)>,
+    /// The directory that it is in and its name there.
+    pub(crate) at: (&'a Dir, &'a OsStr),
     pub(crate) path: &'a RelPath,
     pub(crate) meta: Meta,
 }
@@ -64,7 +64,7 @@ impl Walk<'_> {
             let first = dirs.len();
             for (path, meta) in children {
                 let Some(name) = path.name() else { continue };
-                visit(Step { at: Some((&dir, name)), path: &path, meta })?;
+                visit(Step { at: (&dir, name), path: &path, meta })?;
                 if meta.kind == Kind::Dir {
                     dirs.push((path, meta));
                 }
@@ -75,14 +75,10 @@ impl Walk<'_> {
     }
 
     fn first(&self, start: &RelPath, visit: &mut dyn FnMut(Step<'_>) -> Result<()>) -> Result<Option<Meta>> {
-        let Some((parent, name)) = start.split() else {
-            let meta = self.disk.stat_dir(self.tree).map_err(Error::io("describe", start))?;
-            visit(Step { at: None, path: start, meta })?;
-            return Ok(Some(meta));
-        };
+        let (parent, name) = split(start);
         let Some(dir) = open_parent(self.disk, self.tree, &parent)? else { return Ok(None) };
         let Some(meta) = stat(self.disk, &dir, start)? else { return Ok(None) };
-        visit(Step { at: Some((&dir, name)), path: start, meta })?;
+        visit(Step { at: (&dir, name), path: start, meta })?;
         Ok(Some(meta))
     }
 
@@ -106,10 +102,15 @@ impl Walk<'_> {
     }
 
     fn open_up(&self, path: &RelPath, mode: u32) -> Result<()> {
-        let Some((parent, name)) = path.split() else { return Ok(()) };
+        let (parent, name) = split(path);
         let dir = self.disk.open_dir(self.tree, &parent).map_err(|error| refused(error, path))?;
         self.disk.set_mode(&dir, name, mode | OWNER_ALL).map_err(Error::io("make readable", path))
     }
+}
+
+/// The directory that a path is in, and its name there; the tree itself is in itself.
+pub(crate) fn split(path: &RelPath) -> (RelPath, &OsStr) {
+    path.split().unwrap_or_else(|| (RelPath::root(), OsStr::new(ITSELF)))
 }
 
 /// Opens the directory at `path`; `None` where there is none: nothing, or something else, or that further up.
@@ -123,8 +124,7 @@ pub(crate) fn open_parent(disk: &dyn Disk, tree: &Dir, path: &RelPath) -> Result
 
 /// Describes the last component of `path` in the directory that it is in.
 pub(crate) fn stat(disk: &dyn Disk, dir: &Dir, path: &RelPath) -> Result<Option<Meta>> {
-    let Some(name) = path.name() else { return Ok(None) };
-    match disk.stat(dir, name) {
+    match disk.stat(dir, split(path).1) {
         Ok(meta) => Ok(Some(meta)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::Io { verb: "describe", path: path.clone(), source: error }),

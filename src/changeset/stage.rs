@@ -1,14 +1,16 @@
 //! Staging a change set in a transaction.
 
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use treewal_vfs::{Disk, Open};
 
-use super::{Change, ChangeSet, Expectation};
-use crate::{Error, Expect, Result, Transaction};
+use super::{Change, ChangeSet, Expectation, Timestamp};
+use crate::transaction::Bytes;
+use crate::{Error, Expect, FileTimes, Publish, Result, Transaction};
 
 /// Contents given in one of three ways.
 enum Contents<'a> {
@@ -36,13 +38,15 @@ impl ChangeSet {
 
 impl Expectation {
     fn parse(&self) -> Result<(&Path, Expect), &'static str> {
-        match (self.absent, &self.sha256) {
-            (Some(true), None) => Ok((&self.path, Expect::Absent)),
-            (None, Some(hex)) => {
+        match (self.absent, &self.sha256, self.unchanged) {
+            (Some(true), None, None) => Ok((&self.path, Expect::Absent)),
+            (None, Some(hex), None) => {
                 Ok((&self.path, Expect::Digest(digest(hex).ok_or("`sha256` is not 64 hexadecimal digits")?)))
             }
-            (Some(false), None) => Err("`absent` can only be true"),
-            _ => Err("needs exactly one of `absent` and `sha256`"),
+            (None, None, Some(true)) => Ok((&self.path, Expect::Unchanged)),
+            (Some(false), None, None) => Err("`absent` can only be true"),
+            (None, None, Some(false)) => Err("`unchanged` can only be true"),
+            _ => Err("needs exactly one of `absent`, `sha256` and `unchanged`"),
         }
     }
 }
@@ -61,10 +65,12 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
 impl Change {
     fn stage(&self, tx: &mut Transaction) -> Result<()> {
         match self {
-            Self::Write { path, text, base64, source, parents } => {
+            Self::Write { path, text, base64, source, parents, if_changed } => {
                 make_parents(tx, path, *parents)?;
                 match contents(text, base64, source)? {
+                    Contents::Bytes(bytes) if *if_changed => tx.write_if_changed(path, bytes).map(drop),
                     Contents::Bytes(bytes) => tx.write(path, bytes),
+                    Contents::Source(source) if *if_changed && is_same(tx, path, source)? => Ok(()),
                     Contents::Source(source) => write_from(tx, path, source),
                 }
             }
@@ -98,13 +104,87 @@ impl Change {
                 make_parents(tx, path, *parents)?;
                 tx.symlink(target, path)
             }
+            Self::HardLink { from, to, parents } => {
+                make_parents(tx, to, *parents)?;
+                tx.hard_link(from, to)
+            }
+            Self::Publish { from, to, merge, keep_unmanaged, parents } => {
+                make_parents(tx, to, *parents)?;
+                let how = if *merge { Publish::merge() } else { Publish::exchange() };
+                tx.publish_with(how.keep_unmanaged(*keep_unmanaged), from, to)
+            }
+            Self::Patch { .. } | Self::Truncate { .. } => self.stage_part(tx),
+            Self::Chmod { .. }
+            | Self::Chown { .. }
+            | Self::SetTimes { .. }
+            | Self::SetXattr { .. }
+            | Self::RemoveXattr { .. } => self.stage_attributes(tx),
+        }
+    }
+
+    /// What changes a part of a file.
+    fn stage_part(&self, tx: &mut Transaction) -> Result<()> {
+        match self {
+            Self::Patch { path, offset, text, base64, source } => {
+                let bytes = match contents(text, base64, source)? {
+                    Contents::Bytes(bytes) => bytes,
+                    Contents::Source(source) => {
+                        let mut whole = Vec::new();
+                        read_source(tx, source, |_, block| {
+                            whole.extend_from_slice(block);
+                            Ok(())
+                        })?;
+                        whole.into()
+                    }
+                };
+                tx.update(path, |file| {
+                    file.seek(SeekFrom::Start(*offset))?;
+                    file.write_all(&bytes)
+                })
+            }
+            Self::Truncate { path, len } => tx.update(path, |file| file.set_len(*len)),
+            _ => Ok(()),
+        }
+    }
+
+    fn stage_attributes(&self, tx: &mut Transaction) -> Result<()> {
+        match self {
+            Self::Chown { path, uid, gid } => tx.lchown(path, *uid, *gid),
+            Self::SetTimes { path, accessed, modified } => {
+                let mut times = FileTimes::new();
+                if let Some(time) = accessed {
+                    times = times.set_accessed(time.to_system()?);
+                }
+                if let Some(time) = modified {
+                    times = times.set_modified(time.to_system()?);
+                }
+                tx.set_times(path, times)
+            }
+            Self::SetXattr { path, name, text, base64 } => match contents(text, base64, &None)? {
+                Contents::Bytes(value) => tx.set_xattr(path, name, value),
+                Contents::Source(_) => Ok(()),
+            },
+            Self::RemoveXattr { path, name } => tx.remove_xattr(path, name),
             Self::Chmod { path, mode } => {
                 let bits = u32::from_str_radix(mode, 8).ok().filter(|bits| *bits <= 0o7777);
                 let bits =
                     bits.ok_or_else(|| Error::Input(format!("mode {mode:?} is not an octal number up to 7777")))?;
                 tx.set_mode(&crate::path::parse(path)?, bits)
             }
+            _ => Ok(()),
         }
+    }
+}
+
+impl Timestamp {
+    fn to_system(self) -> Result<SystemTime> {
+        let bad = || Error::Input(format!("{self:?} is not a time that the system knows"));
+        if self.nanos >= 1_000_000_000 {
+            return Err(bad());
+        }
+        let whole = Duration::from_secs(self.secs.unsigned_abs());
+        let time = if self.secs < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+        time.and_then(|time| time.checked_add(Duration::from_nanos(self.nanos.into()))).ok_or_else(bad)
     }
 }
 
@@ -130,6 +210,14 @@ fn contents<'a>(
         (None, None, Some(source)) => Ok(Contents::Source(source)),
         _ => Err(Error::Input("needs exactly one of `text`, `base64` and `source`".to_owned())),
     }
+}
+
+/// Whether a file has the contents of one outside of the tree.
+fn is_same(tx: &mut Transaction, path: &Path, source: &Path) -> Result<bool> {
+    let io = |error| Error::from_os("read", source.to_owned(), error);
+    let (disk, file) = open_source(tx, source).map_err(io)?;
+    let len = disk.stat_file(&file).map_err(io)?.size;
+    tx.keeps(&crate::path::parse(path)?, |tx, node, path| tx.is_same_file(node, path, (len, &Bytes::File(file))))
 }
 
 fn write_from(tx: &mut Transaction, path: &Path, source: &Path) -> Result<()> {

@@ -84,6 +84,9 @@ impl Applied {
 
     /// Takes every taken step back, the last first.
     pub(super) fn undo(&self, ground: &mut Ground<'_>) -> Result<()> {
+        if ground.is_half_done() {
+            return Err(Error::Poisoned);
+        }
         for (path, change) in self.looks[..self.looks_taken].iter().rev() {
             set(ground, path, &Attributes::before(change))?;
         }

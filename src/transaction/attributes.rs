@@ -67,7 +67,7 @@ pub(crate) struct TouchedXattr {
 }
 
 impl Transaction {
-    /// Sets the permission bits of a file or directory.
+    /// Sets the permission bits of a file or directory; here and wherever attributes are set, `.` is the tree itself.
     ///
     /// # Errors
     /// As `std::fs::set_permissions`, but a symlink is not followed.
@@ -138,7 +138,7 @@ impl Transaction {
     /// As `std::os::unix::fs::lchown`.
     pub fn lchown(&mut self, path: impl AsRef<Path>, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let path = Self::path(path)?;
-        let (node, _, _) = self.existing("set owner of", &path)?;
+        let node = self.existing_or_root("set owner of", &path)?;
         self.may_change("set owner of", &path, node)?;
         self.give(&path, node, uid, gid)
     }
@@ -222,7 +222,7 @@ impl Transaction {
 
     /// The node of an entry whose attributes may be set: not a symlink, and not somebody else's.
     fn touched(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
-        let (node, _, _) = self.existing(verb, path)?;
+        let node = self.existing_or_root(verb, path)?;
         if self.overlay.kind(node) == Kind::Symlink {
             return Err(Error::ThroughSymlink { path: path.to_path() });
         }
@@ -230,7 +230,14 @@ impl Transaction {
         Ok(node)
     }
 
-    fn may_change(&self, verb: &'static str, path: &RelPath, node: NodeId) -> Result<()> {
+    fn existing_or_root(&mut self, verb: &'static str, path: &RelPath) -> Result<NodeId> {
+        if path.is_root() {
+            return self.overlay.root_node(&self.base, verb);
+        }
+        self.existing(verb, path).map(|(node, _, _)| node)
+    }
+
+    pub(super) fn may_change(&self, verb: &'static str, path: &RelPath, node: NodeId) -> Result<()> {
         let user = self.base.disk().user();
         match &self.overlay.node(node).origin {
             Origin::Disk { meta, .. } if user != 0 && meta.uid != user => {
@@ -240,14 +247,14 @@ impl Transaction {
         }
     }
 
-    fn put_mode(&mut self, node: NodeId, mode: u32) {
+    pub(super) fn put_mode(&mut self, node: NodeId, mode: u32) {
         match &mut self.overlay.node_mut(node).origin {
             Origin::New(new) => new.attributes.mode = Some(mode),
             Origin::Disk { .. } => self.overlay.node_mut(node).touched.mode = Some(mode),
         }
     }
 
-    fn give(&mut self, path: &RelPath, node: NodeId, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
+    pub(super) fn give(&mut self, path: &RelPath, node: NodeId, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let verb = "set owner of";
         let user = self.base.disk().user();
         if uid == Some(u32::MAX) || gid == Some(u32::MAX) {
@@ -311,7 +318,13 @@ impl Transaction {
         Ok(())
     }
 
-    fn note_xattr(&mut self, verb: &'static str, node: NodeId, name: &OsStr, value: Option<&[u8]>) -> Result<()> {
+    pub(super) fn note_xattr(
+        &mut self,
+        verb: &'static str,
+        node: NodeId,
+        name: &OsStr,
+        value: Option<&[u8]>,
+    ) -> Result<()> {
         let to = value.map(<[u8]>::to_vec);
         let prior = match &self.overlay.node(node).origin {
             Origin::New(_) => None,

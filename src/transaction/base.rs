@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
-use treewal_vfs::{Dir, Disk, Entry, File, Identity, Meta, Open, RelPath};
+use treewal_vfs::{Dir, Disk, Entry, File, ITSELF, Identity, Meta, Open, RelPath};
 
 use crate::{Error, Result};
 
@@ -114,7 +114,7 @@ impl Base {
     }
 
     pub(crate) fn xattrs(&self, verb: &'static str, path: &RelPath) -> Result<Vec<(OsString, Vec<u8>)>> {
-        let (dir, name) = self.at(verb, path)?;
+        let (dir, name) = if path.is_root() { (self.root.clone(), OsStr::new(ITSELF)) } else { self.at(verb, path)? };
         self.disk.xattrs(&dir, name).map_err(Error::io(verb, path))
     }
 }

@@ -136,6 +136,11 @@ impl Overlay {
         let mut out = Vec::new();
         let mut named = BTreeSet::new();
         let mut stack = vec![(Self::ROOT, RelPath::root())];
+        if let (Some(_), Origin::Disk { meta, .. }) = (self.look_change(Self::ROOT), &self.node(Self::ROOT).origin) {
+            let (path, base, prior) = (RelPath::root(), Some(RelPath::root()), Some(meta.identity()));
+            let now = Some(Self::ROOT);
+            out.push(Changed { path, base, prior, now, inside: false, second: false, emptied: false });
+        }
         while let Some((dir, path)) = stack.pop() {
             let inside = matches!(self.node(dir).origin, Origin::New(_));
             let base = self.base(dir);

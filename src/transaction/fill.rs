@@ -47,6 +47,54 @@ impl Transaction {
         }
     }
 
+    /// As [`write`](Self::write), unless the file has these very contents: then it stays, with inode and times, and must
+    /// still have them at the commit. Says whether it is written.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// # let tree = treewal::Tree::open("site")?;
+    /// let written = tree.transaction(|tx| tx.write_if_changed("index.html", "<h1>hello</h1>"))?;
+    /// # let _ = written; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). That the file has changed since it was compared is a conflict at the commit.
+    pub fn write_if_changed(&mut self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> Result<bool> {
+        let path = Self::path(path)?;
+        let contents = contents.as_ref();
+        if self.keeps(&path, |tx, node, path| tx.holds(node, path, contents))? {
+            return Ok(false);
+        }
+        self.write(path.to_path(), contents)?;
+        Ok(true)
+    }
+
+    /// Whether the file at a path is the same as what was to be written there. It must still be so at the commit.
+    pub(crate) fn keeps(
+        &mut self,
+        path: &RelPath,
+        is_same: impl FnOnce(&Self, NodeId, &RelPath) -> Result<bool>,
+    ) -> Result<bool> {
+        let (dir, name) = self.parent("write", path)?;
+        let now = self.overlay.slot(&self.base, "write", dir, &name)?;
+        match now.filter(|node| self.overlay.kind(*node) == Kind::File) {
+            Some(node) if is_same(self, node, path)? => {
+                self.expectations.extend(self.expected_as_is(node));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether a file has these contents.
+    fn holds(&self, node: NodeId, path: &RelPath, contents: &[u8]) -> Result<bool> {
+        if self.node_metadata(node).len() != contents.len() as u64 {
+            return Ok(false);
+        }
+        let there = self.node_bytes(node, path)?;
+        there.is(self.base.disk(), contents).map_err(Error::io("compare", path))
+    }
+
     /// Copies a file, contents and permission bits, over whatever file stands at `to`. Gives the number of bytes.
     ///
     /// # Errors

@@ -88,6 +88,11 @@ impl Metadata {
     pub fn modified(&self) -> Option<SystemTime> {
         self.modified.and_then(to_system_time)
     }
+
+    /// The time of last modification as the disk has it.
+    pub(super) fn modified_at(&self) -> Option<Time> {
+        self.modified
+    }
 }
 
 /// One entry of a directory, as [`Transaction::read_dir`] lists it.
@@ -193,6 +198,10 @@ impl Transaction {
         let found = self.overlay.find(&self.base, "look at", &path)?;
         match found.ok_or_else(|| Error::kinded("look at", &path, io::ErrorKind::NotFound))? {
             Found::Disk { meta, .. } => Ok(of_disk(&meta)),
+            Found::Node(id) if self.overlay.is_stale(id) => {
+                let now = self.base.stat("look at", &path)?;
+                now.map(|meta| of_disk(&meta)).ok_or_else(|| Error::kinded("look at", &path, io::ErrorKind::NotFound))
+            }
             Found::Node(id) => Ok(self.node_metadata(id)),
         }
     }

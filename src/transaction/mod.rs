@@ -13,9 +13,11 @@ mod file;
 mod fill;
 mod link;
 mod look;
+mod merge;
 mod overlay;
 mod publish;
 mod rename;
+mod source;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ pub(crate) use overlay::{Attributes, NewBody, NewNode};
 use overlay::{NodeId, Overlay};
 pub use publish::Publish;
 pub(crate) use publish::is_own;
+pub(crate) use source::Bytes;
 
 use crate::engine::{Engine, Stage};
 use crate::{Outcome, Receipt, Result};

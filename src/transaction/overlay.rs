@@ -78,6 +78,9 @@ pub(crate) struct Overlay {
     nodes: Vec<Node>,
     /// Directories that were removed, or replaced, as empty ones.
     pub(super) emptied: Vec<NodeId>,
+    /// Whether what is known of the tree itself is what it was when the transaction first changed it; else it is what it
+    /// was when it was opened.
+    root_seen: bool,
 }
 
 /// What a path leads to.
@@ -104,7 +107,23 @@ impl Overlay {
     pub(crate) fn new(root: Meta) -> Self {
         let origin = Origin::Disk { base: RelPath::root(), meta: root };
         let root = Node { origin, children: BTreeMap::new(), touched: Touched::default(), linked: false };
-        Self { nodes: vec![root], emptied: Vec::new() }
+        Self { nodes: vec![root], emptied: Vec::new(), root_seen: false }
+    }
+
+    /// The node of the tree itself, as it is now: its attributes are to be set.
+    pub(super) fn root_node(&mut self, disk: &Base, verb: &'static str) -> Result<NodeId> {
+        if !self.root_seen {
+            if let Some(now) = disk.stat_again(verb, &RelPath::root())? {
+                self.node_mut(Self::ROOT).origin = Origin::Disk { base: RelPath::root(), meta: now };
+            }
+            self.root_seen = true;
+        }
+        Ok(Self::ROOT)
+    }
+
+    /// Whether what is known of a node is as old as the tree's handle.
+    pub(super) fn is_stale(&self, id: NodeId) -> bool {
+        id == Self::ROOT && !self.root_seen
     }
 
     pub(crate) fn node(&self, id: NodeId) -> &Node {

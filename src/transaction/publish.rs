@@ -1,4 +1,4 @@
-//! Publishing: something prepared takes the place of what is there, in one exchange.
+//! Publishing: something prepared takes the place of what is there, in one exchange, or is merged into it.
 
 use std::io;
 use std::path::Path;
@@ -7,21 +7,52 @@ use treewal_recovery::home::DIR_NAME;
 use treewal_vfs::{Kind, RelPath};
 
 use super::adopt::Adopted;
+use super::merge::Merge;
 use super::overlay::{NodeId, Origin};
+use super::source::Source;
 use super::{Expectation, Transaction};
 use crate::{Error, Result};
 
 /// How [`Transaction::publish_with`] publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Publish {
+    merge: bool,
     keep_unmanaged: bool,
 }
 
 impl Publish {
-    /// What is published replaces all that is there.
+    /// What is published replaces all that is there, in one exchange. As [`exchange`](Self::exchange).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What is published takes the place of what is there, in one exchange whatever the number of files. A directory is
+    /// another one afterwards: who works in the old one, or watches it, stays there.
+    #[must_use]
+    pub fn exchange() -> Self {
+        Self::default()
+    }
+
+    /// The directory that is there stays, and gets what the published one has: shells in it and watches on it go on.
+    ///
+    /// * A file with the same bytes, and a symlink with the same target, stay as they are, with inode and times.
+    /// * What differs comes new, with the source's time of modification. What the source does not have goes, or stays with
+    ///   [`keep_unmanaged`](Self::keep_unmanaged).
+    /// * Directories that both have are merged alike, and stay the same ones. Where one has a directory and the other
+    ///   something else, it is replaced.
+    /// * All that stays gets the source's mode and extended attributes, and its owner where this process is root. A
+    ///   directory in which a name changes gets the source's time of modification.
+    /// * The source is only read, and stays where it is. Names of one file in it become files of their own; fifos, sockets
+    ///   and device nodes cannot be made, so that a source with one that is not there yet is refused (`Unsupported`).
+    ///
+    /// All of it is one transaction: small files travel in the journal, large ones are copied into the stage, by sharing
+    /// extents where the file system can. Both directories are read in full. Entries change one after another, and what was
+    /// compared must still be the same at the commit, or that is a conflict; what others add to the directory meanwhile
+    /// stays. A file by itself keeps its attributes, as with [`exchange`](Self::exchange). `dest` may be the tree itself.
+    #[must_use]
+    pub fn merge() -> Self {
+        Self { merge: true, ..Self::default() }
     }
 
     /// Whether what the prepared directory does not have stays: each entry of the old directory whose name is free in the
@@ -75,6 +106,7 @@ impl Transaction {
         let source = source.as_ref();
         let inside = if source.is_absolute() { self.path_in_tree(source)? } else { Some(Self::path(source)?) };
         match inside {
+            inside if how.merge => self.publish_merged(how, (source, inside), &dest),
             Some(source) => self.publish_inside(how, &source, &dest),
             None => self.publish_outside(how, source, &dest),
         }
@@ -97,6 +129,36 @@ impl Transaction {
             self.carry_over(how, old, node, dest)?;
         }
         self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(node))
+    }
+
+    fn publish_merged(
+        &mut self,
+        how: Publish,
+        (source, inside): (&Path, Option<RelPath>),
+        dest: &RelPath,
+    ) -> Result<()> {
+        let verb = "publish";
+        let invalid = || Error::from_os(verb, source.to_owned(), io::ErrorKind::InvalidInput.into());
+        let (from, name) = match inside {
+            Some(inside) => {
+                if inside == *dest {
+                    return Ok(());
+                }
+                if dest.starts_with(&inside) || inside.starts_with(dest) {
+                    return Err(invalid());
+                }
+                let (parent, name) = inside.split().ok_or_else(invalid)?;
+                (Source::Inside(parent), name.to_os_string())
+            }
+            None => {
+                let (parent, name) = source.parent().zip(source.file_name()).ok_or_else(invalid)?;
+                let top = self.base.disk().open_root(parent);
+                let top = top.map_err(|error| Error::from_os(verb, source.to_owned(), error))?;
+                let outside = Source::Outside { top, shown: parent.to_owned(), path: RelPath::root() };
+                (outside, name.to_os_string())
+            }
+        };
+        self.merge(Merge::new(how.keep_unmanaged), (&from, &name), dest)
     }
 
     fn publish_outside(&mut self, how: Publish, source: &Path, dest: &RelPath) -> Result<()> {
@@ -137,7 +199,7 @@ impl Transaction {
     }
 
     /// As for a rename, but that a directory may be full.
-    fn may_replace(&self, dest: &RelPath, kind: Kind, target: Option<NodeId>) -> Result<()> {
+    pub(super) fn may_replace(&self, dest: &RelPath, kind: Kind, target: Option<NodeId>) -> Result<()> {
         match (kind, target.map(|target| self.overlay.kind(target))) {
             (Kind::Dir, None | Some(Kind::Dir)) => Ok(()),
             (Kind::Dir, Some(_)) => Err(Error::kinded("publish", dest, io::ErrorKind::NotADirectory)),
@@ -149,14 +211,14 @@ impl Transaction {
     /// What the old entry leaves to the new one: a file its attributes, a directory what is not managed.
     fn carry_over(&mut self, how: Publish, old: NodeId, new: NodeId, dest: &RelPath) -> Result<()> {
         match (self.overlay.kind(old), self.overlay.kind(new)) {
-            (Kind::Dir, Kind::Dir) if how.keep_unmanaged => self.merge(old, new),
+            (Kind::Dir, Kind::Dir) if how.keep_unmanaged => self.move_unmanaged(old, new),
             (Kind::File, Kind::File) => self.inherit(old, new, dest),
             _ => Ok(()),
         }
     }
 
     /// Moves what only the old directory has into the new one.
-    fn merge(&mut self, old: NodeId, new: NodeId) -> Result<()> {
+    fn move_unmanaged(&mut self, old: NodeId, new: NodeId) -> Result<()> {
         let verb = "publish";
         let mut dirs = vec![(old, new)];
         while let Some((old, new)) = dirs.pop() {

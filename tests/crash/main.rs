@@ -15,7 +15,7 @@ mod together;
 mod workloads;
 
 use entries::{attributes, links};
-use rig::{Plan, explore};
+use rig::{Plan, Renames, explore};
 use treewal::Durability;
 use workloads::{Workload, directories, guards, sequences, taken_apart, transactions};
 
@@ -60,10 +60,29 @@ fn guards_restore_or_keep_under_power_loss() {
     run(&guards(), Durability::Journal);
 }
 
+/// Where the file system cannot exchange two names, or has no second names either.
+#[test]
+fn without_an_exchange_of_names_all_ends_alike() {
+    for renames in [Renames::NoExchange, Renames::Plain] {
+        for durability in [Durability::Journal, Durability::Tree] {
+            run_on(&transactions(), Plan::new(durability).shallow().on(renames));
+            run_on(&directories(), Plan::new(durability).shallow().on(renames));
+        }
+        run_on(&sequences(), Plan::new(Durability::Journal).shallow().on(renames));
+        run_on(&taken_apart(), Plan::new(Durability::Journal).shallow().on(renames));
+    }
+    // These need second names themselves.
+    run_on(&links(), Plan::new(Durability::Journal).shallow().on(Renames::NoExchange));
+}
+
 fn run(workloads: &[Workload], durability: Durability) {
+    run_on(workloads, Plan::new(durability));
+}
+
+fn run_on(workloads: &[Workload], plan: Plan) {
     for workload in workloads {
-        let count = explore(workload, Plan::new(durability));
-        println!("{durability:?}, {}: {count}", workload.name);
+        let count = explore(workload, plan);
+        println!("{:?}, {:?}, {}: {count}", plan.durability, plan.renames, workload.name);
         assert!(count.states > 100, "{}: exploring next to nothing proves nothing", workload.name);
     }
 }

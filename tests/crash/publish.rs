@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use treewal::{Options, Publish, Tree};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
-use treewal_vfs::{Disk, Kind, Open, RelPath, write_all};
+use treewal_vfs::{Disk, Fault, FaultDisk, Kind, Open, RelPath, Verb, errno, write_all};
 
 type Files = BTreeMap<RelPath, Vec<u8>>;
 
@@ -45,11 +45,36 @@ fn files(disk: &SimDisk, beneath: &str) -> Files {
     found.map(|(path, node)| (path.strip_prefix(&beneath).unwrap(), node.contents)).collect()
 }
 
-fn publish(tree: &Tree, keep: bool) -> treewal::Result<()> {
-    tree.transaction(|tx| {
-        tx.publish_with(Publish::new().keep_unmanaged(keep), "/next", "site")?;
+/// How the prepared directory comes into the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Exchange,
+    /// As if from another file system: the rename that takes it into the stage is refused.
+    Across,
+    Merge,
+}
+
+impl How {
+    /// Whether what was prepared is only read.
+    fn leaves_it(self) -> bool {
+        self != Self::Exchange
+    }
+}
+
+/// Opens and publishes; says whether that was acknowledged.
+fn publish(disk: &SimDisk, how: How, keep: bool) -> bool {
+    let outer = Arc::new(FaultDisk::new(Arc::new(disk.clone()), Fault::None).only(Verb::Rename));
+    let options = Options::new().segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO);
+    let Ok(tree) = options.open_on(Arc::clone(&outer) as _, "/t") else { return false };
+    if how == How::Across {
+        outer.arm(Fault::Error { at: 1, errno: errno::EXDEV });
+    }
+    let publish = if how == How::Merge { Publish::merge() } else { Publish::exchange() };
+    let published = tree.transaction(|tx| {
+        tx.publish_with(publish.keep_unmanaged(keep), "/next", "site")?;
         tx.write("site/version", "2")
-    })
+    });
+    published.is_ok()
 }
 
 /// Where what was prepared stands if it is not in the tree.
@@ -72,14 +97,29 @@ fn outcomes(disk: &SimDisk, seed: u64) -> Vec<Outcome> {
 }
 
 /// `states` are the tree before and after; only the second is allowed where the commit had returned.
-fn judge(disk: &SimDisk, states: &[Files], done: usize, prepared: &Files, at: &str) {
+fn judge(disk: &SimDisk, states: &[Files], (how, done): (How, usize), prepared: &Files, at: &str) {
+    if how == How::Merge {
+        // The directory stays, and what lasts in it: also before anybody recovers.
+        let found = files(disk, "t/site");
+        let missing = ["index", "mine"].map(|name| RelPath::new(name).unwrap());
+        let missing: Vec<_> = missing
+            .into_iter()
+            .filter(|name| {
+                states.iter().all(|state| state.contains_key(&RelPath::new("site").unwrap().join_path(name)))
+            })
+            .filter(|name| !found.contains_key(name))
+            .collect();
+        assert!(missing.is_empty(), "{at}: missing before recovery: {missing:?}");
+    }
     let tree = open(disk).unwrap();
     let found = files(disk, "t");
     assert!(states[done..].contains(&found), "{at}: {:?}\n{}", found.keys(), tree.recovery());
     assert_eq!(tree.recovery().pending().count(), 0, "{at}: {}", tree.recovery());
     drop(tree);
     let aside = kept_aside(disk);
-    if found == states[0] {
+    if how.leaves_it() {
+        assert_eq!(aside, [prepared.clone()], "{at}: what is only read stays, and nothing else is left");
+    } else if found == states[0] {
         let [aside] = aside.as_slice() else {
             let all: Vec<_> = disk.dump().into_keys().map(|path| path.to_string()).collect();
             panic!("{at}: what was prepared is at {} places: {all:#?}", aside.len())
@@ -96,27 +136,25 @@ fn judge(disk: &SimDisk, states: &[Files], done: usize, prepared: &Files, at: &s
     assert_eq!(files(disk, "t"), found, "{at}: a second opening changed something");
 }
 
-fn explore(keep: bool) -> u64 {
+fn explore(how: How, keep: bool) -> u64 {
     let base = prepared();
     let whole = base.remount();
     let (before, ready) = (files(&whole, "t"), files(&whole, "next"));
-    let tree = open(&whole).unwrap();
-    publish(&tree, keep).unwrap();
-    drop(tree);
+    assert!(publish(&whole, how, keep));
     let states = [before, files(&whole, "t")];
     assert_eq!(states[1].len(), if keep { 5 } else { 3 });
     let mut count = 0;
     for cut in 1.. {
         let disk = base.remount();
         disk.cut_at(Some(cut));
-        let acknowledged = usize::from(open(&disk).is_ok_and(|tree| publish(&tree, keep).is_ok()));
+        let acknowledged = usize::from(publish(&disk, how, keep));
         if !disk.is_off() {
             return count;
         }
         for (n, outcome) in outcomes(&disk, cut).into_iter().enumerate() {
             let at = format!("cut before call {cut}, outcome {n}: {}", disk.describe(&outcome));
             let crashed = disk.after(&outcome);
-            judge(&crashed.remount(), &states, acknowledged, &ready, &at);
+            judge(&crashed.remount(), &states, (how, acknowledged), &ready, &at);
             count += 1;
             if n % 5 != 0 {
                 continue;
@@ -131,7 +169,7 @@ fn explore(keep: bool) -> u64 {
                 let all = disk.outcomes(Profile::Strict);
                 for outcome in [all.nothing(), all.everything(), all.names_without_contents()] {
                     let at = format!("{at}; then before call {inside} of recovery: {}", disk.describe(&outcome));
-                    judge(&disk.after(&outcome), &states, acknowledged, &ready, &at);
+                    judge(&disk.after(&outcome), &states, (how, acknowledged), &ready, &at);
                     count += 1;
                 }
             }
@@ -142,10 +180,12 @@ fn explore(keep: bool) -> u64 {
 
 #[test]
 fn what_is_published_is_in_the_tree_or_where_it_was_or_in_quarantine() {
-    for keep in [false, true] {
-        let count = explore(keep);
-        println!("publish, keep_unmanaged {keep}: {count} crash states");
-        assert!(count > 500, "exploring next to nothing proves nothing");
+    for how in [How::Exchange, How::Across, How::Merge] {
+        for keep in [false, true] {
+            let count = explore(how, keep);
+            println!("publish, {how:?}, keep_unmanaged {keep}: {count} crash states");
+            assert!(count > 500, "exploring next to nothing proves nothing");
+        }
     }
 }
 
@@ -163,7 +203,7 @@ fn a_name_that_no_transaction_uses_is_not_an_excuse_to_remove_it() {
         (RelPath::new("index").unwrap(), b"new".to_vec()),
         (RelPath::new("sub/page").unwrap(), b"page".to_vec()),
     ]);
-    judge(&disk, &states, 0, &ready, "killed");
+    judge(&disk, &states, (How::Exchange, 0), &ready, "killed");
     assert!(files(&disk, "next").is_empty() && !kept_aside(&disk).is_empty());
     assert!(disk.stat(&disk.open_root("/".as_ref()).unwrap(), OsStr::new("next")).is_err());
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use treewal::{Durability, Options, Tree};
-use treewal_vfs::Disk;
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
+use treewal_vfs::{Disk, Fault, FaultDisk};
 
 use crate::judge::{Dump, Expected, dump, judge, judge_unrecovered};
 use crate::workloads::Workload;
@@ -23,6 +23,18 @@ pub(crate) struct Plan {
     samples_inside: usize,
     /// Of every how many outcomes one is recovered from with crashes inside recovery.
     nested_every: u64,
+    pub(crate) renames: Renames,
+}
+
+/// What the disk can do with names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renames {
+    /// All that there is.
+    All,
+    /// It cannot exchange two names in one step.
+    NoExchange,
+    /// Neither that, nor give a file a second name.
+    Plain,
 }
 
 /// What was explored.
@@ -54,7 +66,13 @@ impl Plan {
             samples: 12 * depth,
             samples_inside: 2 * depth,
             nested_every: 29 / (depth as u64).min(29),
+            renames: Renames::All,
         }
+    }
+
+    /// On a disk that can do less.
+    pub(crate) fn on(self, renames: Renames) -> Self {
+        Self { renames, ..self }
     }
 
     /// For explorations that are many: fewer outcomes of each crash.
@@ -67,7 +85,13 @@ impl Plan {
     }
 
     pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
-        self.options().open_on(Arc::new(disk.clone()), "/")
+        let disk = Arc::new(disk.clone());
+        let less = || FaultDisk::new(disk.clone(), Fault::None).without_exchange();
+        match self.renames {
+            Renames::All => self.options().open_on(disk, "/"),
+            Renames::NoExchange => self.options().open_on(Arc::new(less()), "/"),
+            Renames::Plain => self.options().open_on(Arc::new(less().without_links()), "/"),
+        }
     }
 }
 
@@ -107,7 +131,7 @@ pub(crate) fn judge_all(
             let at = || format!("{name}, {profile:?} outcome {n}: {}", disk.describe(&outcome));
             let crashed = disk.after(&outcome);
             if staged {
-                judge_unrecovered(&crashed, expected, plan.durability, &at);
+                judge_unrecovered(&crashed, expected, plan, &at);
             }
             recover_twice(&crashed.remount(), plan, expected, &at);
             if count.states % plan.nested_every == 0 {

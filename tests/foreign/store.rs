@@ -179,5 +179,5 @@ fn a_moved_tree_recovers() {
     let disk = disk.kill();
     let tree = options(Durability::Journal).open_on(Arc::new(disk.clone()), "/new").unwrap();
     assert!(!tree.recovery().found_damage(), "{}", tree.recovery());
-    assert_eq!(look(&disk, "/new").len(), 2);
+    assert_eq!(look(&disk, "/new").len(), 3);
 }

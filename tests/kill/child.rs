@@ -9,12 +9,13 @@ use std::sync::Arc;
 use treewal::Options;
 use treewal_vfs::{Fault, FaultDisk, RealDisk};
 
-use crate::workloads::find;
+use crate::workloads::{Renames, find};
 
 const TREE: &str = "TREEWAL_KILL_TREE";
 const WORKLOAD: &str = "TREEWAL_KILL_WORKLOAD";
 const STEPS: &str = "TREEWAL_KILL_STEPS";
 const AT: &str = "TREEWAL_KILL_AT";
+const RENAMES: &str = "TREEWAL_KILL_RENAMES";
 /// Removing these, which do not exist, is seen by a tracer: between the two lies the work.
 pub(crate) const BEGIN: &str = "/treewal-the-work-begins";
 pub(crate) const END: &str = "/treewal-the-work-ends";
@@ -29,6 +30,7 @@ pub(crate) struct Job<'a> {
     pub(crate) steps: usize,
     /// The call of the disk that the process does not live to make; 0 for none.
     pub(crate) at: u64,
+    pub(crate) renames: Renames,
 }
 
 /// How a process ended, and what it had said.
@@ -51,6 +53,7 @@ impl Job<'_> {
             .env(WORKLOAD, self.workload)
             .env(STEPS, self.steps.to_string())
             .env(AT, self.at.to_string())
+            .env(RENAMES, format!("{:?}", self.renames))
     }
 
     /// Runs the process to its end.
@@ -97,7 +100,12 @@ fn process() {
         std::hint::black_box(std::io::stdin().is_terminal());
     }
     fs::remove_file(BEGIN).unwrap_err();
-    let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), fault));
+    let disk = FaultDisk::new(Arc::new(RealDisk), fault);
+    let disk = Arc::new(match told(RENAMES).as_str() {
+        "Plain" => disk.without_exchange().without_links(),
+        "NoExchange" => disk.without_exchange(),
+        _ => disk,
+    });
     let handle = options().open_on(disk.clone(), &tree).unwrap();
     for step in steps.take(told(STEPS).parse().unwrap()) {
         step(&handle, Path::new(&tree));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::child;
 use crate::walk::{Seen, Walk, leftovers, walk};
+use crate::workloads::Renames;
 
 const SEGMENTS_MAX: usize = 2;
 
@@ -56,11 +57,25 @@ fn left_in_order(tree: &Path, when: &str) -> Result<(), String> {
 
 /// P7: what is there before and after is there in between, although nobody has recovered the tree yet; and each file
 /// is one of its versions, whole: the kernel lives, so that what was written is there.
-pub(crate) fn judge_unrecovered(tree: &Path, states: &[Walk]) -> Result<(), String> {
+///
+/// Without an exchange of names a directory may be missing, with what is in it; without second names a file may be, too.
+pub(crate) fn judge_unrecovered(tree: &Path, states: &[Walk], renames: Renames) -> Result<(), String> {
     let found = walk(tree);
     for path in states[0].keys() {
         let versions: Vec<&Seen> = states.iter().filter_map(|state| state.get(path)).collect();
         if versions.len() < states.len() {
+            continue;
+        }
+        let is_dir = |seen: &&Seen| seen.mode & 0o170_000 == 0o040_000;
+        let excused = match renames {
+            Renames::All => false,
+            Renames::Plain => true,
+            Renames::NoExchange => {
+                path.ancestors().skip(1).any(|dir| dir != Path::new("") && !found.contains_key(dir))
+                    || versions.iter().any(is_dir)
+            }
+        };
+        if excused && !found.contains_key(path) {
             continue;
         }
         let seen = found.get(path).ok_or_else(|| format!("{path:?} is missing before recovery"))?;

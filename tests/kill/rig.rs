@@ -69,7 +69,7 @@ impl Target {
     }
 
     pub(crate) fn job<'a>(&self, tree: &'a Path, steps: usize, at: u64) -> Job<'a> {
-        Job { tree, workload: self.workload.name, steps, at }
+        Job { tree, workload: self.workload.name, steps, at, renames: self.workload.renames }
     }
 
     /// The whole workload, as a job.
@@ -79,7 +79,7 @@ impl Target {
 
     /// Nothing but the opening, as a job.
     pub(crate) fn recovery<'a>(&self, tree: &'a Path, at: u64) -> Job<'a> {
-        Job { tree, workload: "none, only open", steps: 0, at }
+        Job { tree, workload: "none, only open", steps: 0, at, renames: self.workload.renames }
     }
 
     /// Kills the process at call `n`, and judges what is left.
@@ -129,7 +129,7 @@ impl Target {
     /// Judges a tree that a kill left behind.
     pub(crate) fn judge(&self, tree: &Path, acknowledged: usize) -> Result<(), String> {
         if self.workload.staged {
-            judge_unrecovered(tree, &self.states)?;
+            judge_unrecovered(tree, &self.states, self.workload.renames)?;
         }
         judge(tree, &Expected { states: &self.states, acknowledged })
     }

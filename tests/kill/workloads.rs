@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use treewal::{FileTimes, Tree};
+use treewal::{FileTimes, Publish, Tree};
 use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 use crate::child;
@@ -20,35 +20,132 @@ pub(crate) struct Workload {
     pub(crate) first_open: bool,
     /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
     pub(crate) staged: bool,
+    /// What the disk can do with names.
+    pub(crate) renames: Renames,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renames {
+    /// All that there is.
+    All,
+    /// It cannot exchange two names in one step.
+    NoExchange,
+    /// Neither that, nor give a file a second name.
+    Plain,
 }
 
 pub(crate) type Step = fn(&Tree, &Path);
 
 const GUARDED: [&str; 5] = ["a", "b", "d", "large", "fresh"];
 
-pub(crate) static WORKLOADS: [Workload; 13] = [
-    Workload { name: "first opening, first commit", steps: &[small], first_open: true, staged: true },
-    Workload { name: "staged commit", steps: &[small], first_open: false, staged: true },
-    Workload { name: "staged commit of large files", steps: &[large], first_open: false, staged: true },
-    Workload { name: "staged commit that moves directories", steps: &[moves], first_open: false, staged: true },
-    Workload { name: "a directory replaced by another", steps: &[publish, publish], first_open: false, staged: true },
+pub(crate) static WORKLOADS: [Workload; 18] = [
+    Workload {
+        name: "first opening, first commit",
+        steps: &[small],
+        first_open: true,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload { name: "staged commit", steps: &[small], first_open: false, staged: true, renames: Renames::All },
+    Workload {
+        name: "staged commit of large files",
+        steps: &[large],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "staged commit that moves directories",
+        steps: &[moves],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "a directory replaced by another",
+        steps: &[publish, publish],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
     Workload {
         name: "commits until a checkpoint is due",
         steps: &[filling, filling, filling, filling, small],
         first_open: false,
         staged: true,
+        renames: Renames::All,
     },
-    Workload { name: "attributes", steps: &[attributes, attributes], first_open: false, staged: true },
-    Workload { name: "hard links", steps: &[links, small], first_open: false, staged: true },
-    Workload { name: "updates and copies", steps: &[updates, updates], first_open: false, staged: true },
-    Workload { name: "guard, commit", steps: &[guard_commit], first_open: false, staged: false },
-    Workload { name: "guard, rollback", steps: &[guard_rollback], first_open: false, staged: false },
-    Workload { name: "guard of the whole tree, dropped", steps: &[guard_dropped], first_open: false, staged: false },
+    Workload {
+        name: "attributes",
+        steps: &[attributes, attributes],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload { name: "hard links", steps: &[links, small], first_open: false, staged: true, renames: Renames::All },
+    Workload {
+        name: "updates and copies",
+        steps: &[updates, updates],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "directories published and merged",
+        steps: &[publications, publications],
+        first_open: false,
+        staged: true,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "no exchange: staged commits",
+        steps: &[small, filling, updates],
+        first_open: false,
+        staged: true,
+        renames: Renames::NoExchange,
+    },
+    Workload {
+        name: "no exchange: moves",
+        steps: &[moves],
+        first_open: false,
+        staged: true,
+        renames: Renames::NoExchange,
+    },
+    Workload {
+        name: "no exchange: directories published and merged",
+        steps: &[publications, publish],
+        first_open: false,
+        staged: true,
+        renames: Renames::NoExchange,
+    },
+    Workload {
+        name: "no exchange and no links: moves, directories",
+        steps: &[moves, directories],
+        first_open: false,
+        staged: true,
+        renames: Renames::Plain,
+    },
+    Workload { name: "guard, commit", steps: &[guard_commit], first_open: false, staged: false, renames: Renames::All },
+    Workload {
+        name: "guard, rollback",
+        steps: &[guard_rollback],
+        first_open: false,
+        staged: false,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "guard of the whole tree, dropped",
+        steps: &[guard_dropped],
+        first_open: false,
+        staged: false,
+        renames: Renames::All,
+    },
     Workload {
         name: "commit, guard rolled back, guard, commit",
         steps: &[small, guard_rollback, guard_commit, filling],
         first_open: false,
         staged: false,
+        renames: Renames::All,
     },
 ];
 
@@ -148,6 +245,38 @@ fn publish(tree: &Tree, _: &Path) {
         tx.write("d.next/y", "new y")?;
         tx.remove_dir_all("d")?;
         tx.rename("d.next", "d")
+    })
+    .unwrap();
+}
+
+/// A directory is merged into another one, one takes the place of another, and a file too.
+fn publications(tree: &Tree, dir: &Path) {
+    let times = fs::read(dir.join("d/x")).unwrap().len();
+    let long_gone = |secs| FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(secs, 1));
+    tree.transaction(|tx| {
+        tx.create_dir_all("next/deep/new")?;
+        tx.write("next/x", "x".repeat(times + 1))?;
+        tx.write("next/deep/z", vec![b'z'; 20_000 + times])?;
+        tx.symlink("x", "next/y")?;
+        for (n, path) in ["next/x", "next/deep/z", "next/deep/new", "next/deep", "next"].into_iter().enumerate() {
+            tx.set_times(path, long_gone(n as u64))?;
+        }
+        tx.publish_with(Publish::merge().keep_unmanaged(true), "next", "d")?;
+        tx.remove_dir_all("next")?;
+        tx.create_dir_all("e.next/in")?;
+        tx.write("e.next/in/1", vec![b'1'; times])?;
+        tx.publish("e.next", "e")?;
+        tx.write("a.next", vec![b'a'; times])?;
+        tx.publish("a.next", "a")
+    })
+    .unwrap();
+}
+
+/// A directory that was there takes the place of another, and changes places with a file.
+fn directories(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.publish("moved", "empty")?;
+        tx.exchange("log", "empty")
     })
     .unwrap();
 }

@@ -94,6 +94,11 @@ fn path() -> impl Strategy<Value = PathBuf> {
     ]
 }
 
+/// Also the tree itself, whose attributes are set like any other's.
+fn path_or_root() -> impl Strategy<Value = PathBuf> {
+    prop_oneof![6 => path(), 1 => Just(PathBuf::from("."))]
+}
+
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let len = prop::sample::select(vec![0, 1, 5, INLINE_MAX - 1, INLINE_MAX, INLINE_MAX + 1, 600]);
     (len, any::<u8>()).prop_map(|(len, byte)| vec![byte; len])
@@ -114,12 +119,12 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         2 => path().prop_map(Op::RemoveFile),
         1 => path().prop_map(Op::RemoveDir),
         2 => path().prop_map(Op::RemoveDirAll),
-        2 => (path(), 0..0o100u32).prop_map(|(path, mode)| Op::Chmod(path, 0o700 | mode)),
+        2 => (path_or_root(), 0..0o100u32).prop_map(|(path, mode)| Op::Chmod(path, 0o700 | mode)),
         1 => (path(), 0..150u64, bytes()).prop_map(|(path, at, bytes)| Op::Update(path, at, bytes)),
         2 => (path(), path()).prop_map(|(original, link)| Op::HardLink(original, link)),
-        1 => (path(), 1..9u64).prop_map(|(path, secs)| Op::SetTime(path, secs)),
-        1 => (path(), prop::option::of(any::<u8>())).prop_map(|(path, value)| Op::Xattr(path, value)),
-        1 => (path(), 1..9u32).prop_map(|(path, id)| Op::Chown(path, id)),
+        1 => (path_or_root(), 1..9u64).prop_map(|(path, secs)| Op::SetTime(path, secs)),
+        1 => (path_or_root(), prop::option::of(any::<u8>())).prop_map(|(path, value)| Op::Xattr(path, value)),
+        1 => (path_or_root(), 1..9u32).prop_map(|(path, id)| Op::Chown(path, id)),
     ]
 }
 

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use treewal::{Durability, Options, Transaction};
 use treewal_vfs::sim::SimDisk;
-use treewal_vfs::{Disk, Kind, Meta, RealDisk, RelPath};
+use treewal_vfs::{Disk, ITSELF, Kind, Meta, RealDisk, RelPath};
 
 use crate::hooked::Hooked;
 use crate::ops::{INLINE_MAX, Op, transactions};
@@ -33,6 +33,7 @@ pub(crate) fn options() -> Options {
 /// What every run begins with: directories, files above and below the limit, a symlink, a fifo, two names of one file.
 pub(crate) fn begin(disk: &dyn Disk, at: &Path, with_links: bool) {
     let root = disk.open_root(at).unwrap();
+    disk.set_mode(&root, OsStr::new(ITSELF), 0o755).unwrap();
     for dir in ["a", "b", "a/b", "b/c"] {
         let path = RelPath::new(dir).unwrap();
         let (parent, name) = path.split().unwrap();
@@ -80,43 +81,50 @@ fn stage(tx: &mut Transaction, ops: &[Op], replay: &Replay) -> Result<(), TestCa
 
 /// The tree as the transaction sees it.
 fn look_through(tx: &Transaction) -> Seen {
-    let mut seen = Seen::new();
+    let mut seen = Seen::from([(RelPath::root(), look_at(tx, &RelPath::root()))]);
     let mut dirs = vec![RelPath::root()];
     while let Some(path) = dirs.pop() {
         for entry in tx.read_dir(path.to_path()).unwrap() {
             let path = path.join(entry.file_name());
-            let at = path.to_path();
-            let meta = tx.metadata(&at).unwrap();
-            assert_eq!((meta.kind(), true), (entry.kind(), tx.exists(&at).unwrap()), "{path}");
-            let owner = (meta.uid().unwrap_or(RealDisk.user()), meta.gid().unwrap_or(RealDisk.user()));
-            let modified = meta.modified().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let secs = modified.map(|since| i64::try_from(since.as_secs()).unwrap());
-            let mut found = Entry {
-                kind: meta.kind(),
-                mode: 0,
-                contents: Vec::new(),
-                target: None,
-                owner,
-                xattrs: tx.xattrs(&at).unwrap(),
-                set: secs.filter(|secs| *secs < LONG_GONE),
-            };
-            let plain = if meta.is_dir() { 0o755 } else { 0o644 };
-            match meta.kind() {
-                Kind::File => {
-                    found.contents = tx.read(&at).unwrap();
-                    assert_eq!(meta.len(), found.contents.len() as u64, "{path}");
-                }
-                Kind::Symlink => found.target = Some(tx.read_link(&at).unwrap().into_os_string().into_encoded_bytes()),
-                Kind::Dir => dirs.push(path.clone()),
-                _ => {}
-            }
-            if !meta.is_symlink() {
-                found.mode = meta.mode().unwrap_or(plain);
+            let found = look_at(tx, &path);
+            assert_eq!((found.kind, true), (entry.kind(), tx.exists(path.to_path()).unwrap()), "{path}");
+            if found.kind == Kind::Dir {
+                dirs.push(path.clone());
             }
             seen.insert(path, found);
         }
     }
     seen
+}
+
+fn look_at(tx: &Transaction, path: &RelPath) -> Entry {
+    let at = path.to_path();
+    let meta = tx.metadata(&at).unwrap();
+    let owner = (meta.uid().unwrap_or(RealDisk.user()), meta.gid().unwrap_or(RealDisk.user()));
+    let modified = meta.modified().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let secs = modified.map(|since| i64::try_from(since.as_secs()).unwrap());
+    let mut found = Entry {
+        kind: meta.kind(),
+        mode: 0,
+        contents: Vec::new(),
+        target: None,
+        owner,
+        xattrs: tx.xattrs(&at).unwrap(),
+        set: secs.filter(|secs| *secs < LONG_GONE),
+    };
+    let plain = if meta.is_dir() { 0o755 } else { 0o644 };
+    match meta.kind() {
+        Kind::File => {
+            found.contents = tx.read(&at).unwrap();
+            assert_eq!(meta.len(), found.contents.len() as u64, "{path}");
+        }
+        Kind::Symlink => found.target = Some(tx.read_link(&at).unwrap().into_os_string().into_encoded_bytes()),
+        _ => {}
+    }
+    if !meta.is_symlink() {
+        found.mode = meta.mode().unwrap_or(plain);
+    }
+    found
 }
 
 /// Every path of a simulated tree, with the inode that stands there.

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use treewal_vfs::{Dir, Disk, Kind, RealDisk, RelPath, Rename, Time};
+use treewal_vfs::{Dir, Disk, ITSELF, Kind, RealDisk, RelPath, Rename, Time};
 
 use super::ops::{Op, TARGET, XATTR};
 
@@ -202,7 +202,7 @@ impl Replay {
 
     fn split(&self, path: &Path) -> io::Result<(Dir, OsString)> {
         let path = RelPath::new(path).unwrap();
-        let (parent, name) = path.split().unwrap();
+        let (parent, name) = path.split().unwrap_or_else(|| (RelPath::root(), ITSELF.as_ref()));
         Ok((RealDisk.open_root(&self.at(&parent.to_path()))?, name.to_os_string()))
     }
 

@@ -9,6 +9,7 @@
 mod attributes;
 mod emptied;
 mod links;
+mod merge;
 mod publish;
 mod retry;
 mod world;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use treewal_vfs::{Dir, Disk, Kind, Open, RelPath, read_all};
+use treewal_vfs::{Dir, Disk, ITSELF, Kind, Open, RelPath, read_all};
 
-/// A tree without treewal's own directory.
+/// A tree without treewal's own directory, the tree itself among its paths.
 pub(crate) type Seen = BTreeMap<RelPath, Entry>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) const LONG_GONE: i64 = 1_000_000;
 /// Looks at every entry beneath `at`, which is outside of any transaction.
 pub(crate) fn look(disk: &dyn Disk, at: impl AsRef<Path>) -> Seen {
     let root = disk.open_root(at.as_ref()).unwrap();
-    let mut seen = Seen::new();
+    let mut seen = Seen::from([(RelPath::root(), look_at(disk, &root, OsStr::new(ITSELF)))]);
     let mut dirs = vec![RelPath::root()];
     while let Some(path) = dirs.pop() {
         let dir = disk.open_dir(&root, &path).unwrap();

@@ -34,7 +34,8 @@ pub enum Open {
 pub enum Rename {
     /// Takes the place of what is there.
     Replace,
-    /// Fails with `EEXIST` where something is there.
+    /// Fails with `EEXIST` where something is there. On a file system that cannot do both in one step, what somebody puts
+    /// there between the look and the rename is replaced.
     NoReplace,
     /// Both names change places; both must exist. Neither is missing at any moment.
     Exchange,
@@ -64,9 +65,14 @@ pub enum Lock {
     Exclusive,
 }
 
+/// The name of a directory in itself, for the verbs that describe an entry or set attributes: `.`. The root of a tree has no
+/// other.
+pub const ITSELF: &str = ".";
+
 /// A disk: the few verbs that treewal needs of one.
 ///
-/// Names (`name`) are single components; a name with a `/`, an empty one, `.` and `..` give `InvalidInput`. Modes are
+/// Names (`name`) are single components; a name with a `/`, an empty one, `.` and `..` give `InvalidInput`. Where an entry is
+/// described ([`stat`](Disk::stat), [`xattrs`](Disk::xattrs)) or gets attributes, [`ITSELF`] is the directory itself. Modes are
 /// the low 12 bits; any other bit gives `InvalidInput`. All other errors are those of the operating system, so that
 /// `io::Error::raw_os_error` can be asked; [`errno`](crate::errno) has the numbers.
 ///

@@ -53,6 +53,8 @@ pub enum Fault {
 pub struct FaultDisk {
     inner: Arc<dyn Disk>,
     only: Option<Verb>,
+    exchanges: bool,
+    links: bool,
     state: Mutex<State>,
 }
 
@@ -75,13 +77,32 @@ impl FaultDisk {
     /// are counted.
     #[must_use]
     pub fn new(inner: Arc<dyn Disk>, fault: Fault) -> Self {
-        Self { inner, only: None, state: Mutex::new(State { fault, counted: 0, off: false }) }
+        Self {
+            inner,
+            only: None,
+            exchanges: true,
+            links: true,
+            state: Mutex::new(State { fault, counted: 0, off: false }),
+        }
     }
 
     /// Counts the calls of `verb` alone, which may also be one that only looks.
     #[must_use]
     pub fn only(self, verb: Verb) -> Self {
         Self { only: Some(verb), ..self }
+    }
+
+    /// The disk cannot exchange two names: such a rename gives `EINVAL`, as it does on file systems that know no flags. It is
+    /// not counted.
+    #[must_use]
+    pub fn without_exchange(self) -> Self {
+        Self { exchanges: false, ..self }
+    }
+
+    /// The disk knows no hard links: one gives `EPERM`. It is not counted.
+    #[must_use]
+    pub fn without_links(self) -> Self {
+        Self { links: false, ..self }
     }
 
     /// Starts anew with `fault`: the count begins again, and a disk that was off is on again.

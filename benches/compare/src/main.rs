@@ -2,7 +2,7 @@
 //!
 //! `commit measure DIR [ROUNDS]` prints Markdown tables; `commit once DIR CONTESTANT FILES` makes one commit between two
 //! system calls that a trace can be cut at. DIR is a directory of any file system, with some 700 MiB free; what is made
-//! in it is removed at the end. `run.sh` beside this crate does both on fresh images of three file systems.
+//! in it is removed at the end. `commit publish DIR [ROUNDS]` measures what it costs to publish a directory. `run.sh` beside this crate does both on fresh images of three file systems.
 //!
 //! Everything of our own goes through `treewal_vfs`, whose verbs are one system call each: the limit pays what treewal
 //! pays to reach the kernel, some tens of nanoseconds a call.
@@ -13,6 +13,7 @@ mod measure;
 mod once;
 mod ours;
 mod peers;
+mod publish;
 mod table;
 mod tree;
 mod work;
@@ -25,7 +26,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const USAGE: &str = "usage: commit measure DIR [ROUNDS]
        commit once DIR CONTESTANT FILES
-       commit names";
+       commit names
+       commit publish DIR [ROUNDS]";
 
 fn main() -> ExitCode {
     match run() {
@@ -50,6 +52,8 @@ fn run() -> Result {
         ["measure", dir] => measure::measure(Path::new(dir), 7),
         ["measure", dir, rounds] => measure::measure(Path::new(dir), rounds.parse()?),
         ["once", dir, name, files] => once::once(Path::new(dir), name, files.parse()?),
+        ["publish", dir] => publish::measure(Path::new(dir), 7),
+        ["publish", dir, rounds] => publish::measure(Path::new(dir), rounds.parse()?),
         ["names"] => {
             contestant::NAMES.iter().for_each(|name| println!("{name}"));
             Ok(())

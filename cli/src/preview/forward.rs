@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
-use treewal_vfs::{Dir, Disk, Entry, File, Lock, Meta, Open, RealDisk, RelPath, Rename, Time};
+use treewal_vfs::{Dir, Disk, Entry, File, Lock, Meta, Open, RealDisk, RelPath, Rename, Time, errno};
 
 use super::PreviewDisk;
 
@@ -99,6 +99,11 @@ impl Disk for PreviewDisk {
     }
 
     fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {
+        // What is to be published is taken from where it is prepared: here it is copied, and stays there.
+        let (source, target) = (RealDisk.stat_dir(from)?, RealDisk.stat_dir(to)?);
+        if (source.dev, source.ino) != (target.dev, target.ino) {
+            return Err(io::Error::from_raw_os_error(errno::EXDEV));
+        }
         RealDisk.rename(from, name, to, to_name, how)
     }
 

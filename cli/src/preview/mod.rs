@@ -20,6 +20,8 @@ const OWN: &str = ".treewal";
 /// Forwards to the real disk, except that the directory `.treewal` of one tree lies elsewhere, and that nothing is
 /// synced.
 ///
+/// Nothing is moved from one directory to another either: what is to be published is copied to the stage, and stays.
+///
 /// A transaction that is never committed only looks at the tree, and all it writes goes to its stage, which lies in
 /// `.treewal`: so staging on this disk leaves the tree alone, and works on a tree that may only be read.
 #[derive(Debug)]

@@ -175,3 +175,38 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(child.wait().unwrap().success());
     assert_eq!(look(dir.path())["a"], "1");
 }
+
+/// A dry run lists what publishing would change, and takes nothing from where it is prepared.
+#[test]
+fn what_is_published_and_set_is_listed_and_a_dry_run_leaves_it_where_it_is() {
+    let dir = tree(&[("site/index", "old"), ("site/same", "same"), ("site/mine", "mine"), ("a", "a")]);
+    let prepared = tree(&[("next/index", "new"), ("next/same", "same"), ("whole/index", "whole")]);
+    let path = |name: &str| prepared.path().join(name);
+    let set = format!(
+        r#"{{"changes": [
+            {{"op": "publish", "from": {:?}, "to": "site", "merge": true, "keep_unmanaged": true}},
+            {{"op": "publish", "from": {:?}, "to": "whole"}},
+            {{"op": "hard_link", "from": "a", "to": "b"}},
+            {{"op": "set_times", "path": "a", "modified": 1}},
+            {{"op": "patch", "path": "site/index", "offset": 1, "text": "o"}}
+        ]}}"#,
+        path("next"),
+        path("whole")
+    );
+    let lines = |answer: &Answer| -> Vec<(String, String)> {
+        let value = answer.json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        value["changes"].as_array().unwrap().iter().map(|line| (text(&line["change"]), text(&line["path"]))).collect()
+    };
+    let dry = feed(command(dir.path(), ["apply", "--dry-run", "--json", "-"]), set.as_bytes()).exits(0);
+    assert!(path("whole/index").exists() && !dir.path().join("whole").exists());
+    let applied = feed(command(dir.path(), ["apply", "--json", "-"]), set.as_bytes()).exits(0);
+    assert_eq!(lines(&dry), lines(&applied));
+    let wanted = [("attributes", "a"), ("linked", "b"), ("modified", "site/index"), ("added", "whole")];
+    for (change, path) in wanted {
+        assert!(lines(&dry).contains(&(change.into(), path.into())), "no {change} {path} in {dry:?}");
+    }
+    assert_eq!(fs::read(dir.path().join("site/index")).unwrap(), b"now");
+    assert!(!path("whole").exists() && path("next/index").exists());
+    assert_eq!(fs::read(dir.path().join("whole/index")).unwrap(), b"whole");
+}

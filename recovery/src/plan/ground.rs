@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 
-use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, RelPath, Rename, errno};
+use treewal_vfs::{Dir, Disk, ITSELF, Identity, Kind, Meta, RelPath, Rename, errno};
 
 use super::{Area, Place, Step};
 use crate::{Error, Result};
@@ -26,18 +26,25 @@ pub struct Ground<'a> {
     dirs: HashMap<RelPath, Dir>,
     /// .. and those in stages that are not slots.
     staged: HashMap<Place, Dir>,
+    /// See [`is_half_done`](Self::is_half_done).
+    pub(super) half_done: bool,
 }
 
 impl<'a> Ground<'a> {
     /// The ground of a tree, without any stage yet.
     #[must_use]
     pub fn new(disk: &'a dyn Disk, tree: Dir) -> Self {
-        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new(), staged: HashMap::new() }
+        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new(), staged: HashMap::new(), half_done: false }
     }
 
     /// Adds a stage directory.
     pub fn add_stage(&mut self, name: &str, dir: Dir) {
         self.stages.insert(name.to_owned(), dir);
+    }
+
+    /// A stage that things can be put aside in.
+    pub(super) fn any_stage(&self) -> Option<Area> {
+        self.stages.keys().next().cloned().map(Area::Stage)
     }
 
     /// The disk.
@@ -81,7 +88,11 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// As [`dir`](Self::dir).
     pub fn split<'p>(&mut self, place: &'p Place) -> io::Result<(Dir, &'p OsStr)> {
-        let (parent, name) = place.path.split_bytes().ok_or(io::ErrorKind::InvalidInput)?;
+        let Some((parent, name)) = place.path.split_bytes() else {
+            // The tree has no other name in itself; a stage is nobody's to look at.
+            let itself = (self.tree.clone(), OsStr::new(ITSELF));
+            return if place.area == Area::Tree { Ok(itself) } else { Err(io::ErrorKind::InvalidInput.into()) };
+        };
         // Without a copy of the path: nearly every place is in a directory that is open already.
         let known = match &place.area {
             Area::Tree if parent.is_empty() => Some(&self.tree),
@@ -152,6 +163,13 @@ impl<'a> Ground<'a> {
         Ok(())
     }
 
+    /// Whether the step that failed last is neither done nor as if it had never been taken: then only a recovery can put
+    /// things right. It can happen where the file system cannot exchange two names in one step.
+    #[must_use]
+    pub fn is_half_done(&self) -> bool {
+        self.half_done
+    }
+
     /// Takes a step back.
     ///
     /// # Errors
@@ -166,10 +184,17 @@ impl<'a> Ground<'a> {
 
     /// Renames without any proof: for what is ours alone.
     pub(crate) fn rename(&mut self, from: &Place, to: &Place, how: Rename) -> Result<()> {
-        let (from_dir, from_name) = self.split(from).map_err(failed("open the directory of", from))?;
-        let (to_dir, to_name) = self.split(to).map_err(failed("open the directory of", to))?;
+        if how == Rename::Exchange {
+            return self.exchange(from, to);
+        }
         let at = if to.area == Area::Tree { to } else { from };
-        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how).map_err(failed("rename", at))
+        self.rename_on_disk(from, to, how).map_err(failed("rename", at))
+    }
+
+    pub(super) fn rename_on_disk(&mut self, from: &Place, to: &Place, how: Rename) -> io::Result<()> {
+        let (from_dir, from_name) = self.split(from)?;
+        let (to_dir, to_name) = self.split(to)?;
+        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how)
     }
 
     fn prove(&mut self, at: &Place, expected: &Identity, about: &Place) -> Result<()> {

@@ -18,6 +18,7 @@
 mod ground;
 mod model;
 mod place;
+mod plain;
 
 pub use ground::Ground;
 pub(crate) use ground::shown;

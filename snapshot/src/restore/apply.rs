@@ -11,6 +11,7 @@ use super::plan::Action;
 use super::{Restored, WORK};
 use crate::ladder::{CONTENTS, backup_name};
 use crate::manifest::{Entry, Manifest};
+use crate::walk::split;
 use crate::{Error, Result};
 
 /// A directory that is being filled is its owner's alone; it gets its own mode at the end.
@@ -81,8 +82,7 @@ impl<'a> Hands<'a> {
 
     /// The directory that `path` is in, and its name there.
     fn locate<'p>(&mut self, path: &'p RelPath) -> Result<(Dir, &'p OsStr)> {
-        // Nothing is done to the tree itself: the root has no name that an action could be for.
-        let (parent, name) = path.split().ok_or_else(|| Error::Excluded { path: path.clone() })?;
+        let (parent, name) = split(path);
         if let Some((_, dir)) = self.parent.as_ref().filter(|(open, _)| *open == parent) {
             return Ok((dir.clone(), name));
         }

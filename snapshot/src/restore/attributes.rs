@@ -9,6 +9,8 @@ use crate::manifest::Entry;
 
 /// The owner may read and write: enough to set an extended attribute.
 const OWNER_WRITES: u32 = 0o600;
+/// The bits that make a program run as its owner or group.
+const SET_ID: u32 = 0o6000;
 
 /// Makes the entry `name` in `dir` have the attributes of `entry`; says whether any differed. Nothing is synced.
 ///
@@ -18,8 +20,15 @@ pub(super) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) 
     let then = &entry.meta;
     let live = disk.stat(dir, name)?;
     let owner_differs = (live.uid, live.gid) != (then.uid, then.gid);
+    let mut mode = then.mode;
     if owner_differs {
-        disk.set_owner(dir, name, then.uid, then.gid)?;
+        match disk.set_owner(dir, name, then.uid, then.gid) {
+            // An ordinary user cannot give it back to whom it was: then it is that user's, and sets nobody's id.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && disk.user() != 0 => {
+                mode &= if then.kind == Kind::Dir { !0 } else { !SET_ID };
+            }
+            owned => owned?,
+        }
     }
     let has_mode = then.kind != Kind::Symlink;
     let current = disk.xattrs(dir, name)?;
@@ -35,16 +44,25 @@ pub(super) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) 
             }
         }
         for (key, value) in entry.xattrs.iter().filter(|wanted| !current.contains(wanted)) {
-            disk.set_xattr(dir, name, key, value)?;
+            match disk.set_xattr(dir, name, key, value) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_privileged(key) => {}
+                set => set?,
+            }
         }
     }
-    let mode_differs = has_mode && live.mode != then.mode;
+    let mode_differs = has_mode && live.mode != mode;
     if has_mode && (mode_differs || owner_differs || xattrs_differ) {
-        disk.set_mode(dir, name, then.mode)?;
+        disk.set_mode(dir, name, mode)?;
     }
     let time_differs = live.modified != then.modified;
     if time_differs {
         disk.set_times(dir, name, then.accessed, then.modified)?;
     }
     Ok(owner_differs || xattrs_differ || mode_differs || time_differs)
+}
+
+/// Attributes that an ordinary process cannot set.
+fn is_privileged(key: &OsStr) -> bool {
+    let key = key.as_encoded_bytes();
+    key.starts_with(b"security.") || key.starts_with(b"trusted.")
 }

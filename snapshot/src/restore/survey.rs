@@ -9,7 +9,7 @@ use super::Check;
 use super::backups::{BackupState, Backups};
 use crate::judge::{Verdict, is_backup, is_settled, judge};
 use crate::manifest::{Backup, Entry, Manifest, Mode, Role};
-use crate::walk::{Walk, open_parent, stat};
+use crate::walk::{Walk, open_parent, split, stat};
 use crate::{Error, Result};
 
 /// What stands at the path of an entry, as far as contents go.
@@ -130,8 +130,7 @@ impl Look<'_> {
     }
 
     fn stat(&self, path: &RelPath) -> Result<Option<Meta>> {
-        let Some(parent) = path.parent() else { return Ok(None) };
-        match open_parent(self.disk, self.tree, &parent)? {
+        match open_parent(self.disk, self.tree, &split(path).0)? {
             Some(dir) => stat(self.disk, &dir, path),
             None => Ok(None),
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{FaultDisk, Verdict};
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb, errno};
 
 impl Disk for FaultDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -99,6 +99,9 @@ impl Disk for FaultDisk {
     }
 
     fn hard_link(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr) -> io::Result<()> {
+        if !self.links {
+            return Err(io::Error::from_raw_os_error(errno::EPERM));
+        }
         self.whole(Verb::HardLink)?.hard_link(from, name, to, to_name)
     }
 
@@ -107,6 +110,9 @@ impl Disk for FaultDisk {
     }
 
     fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {
+        if how == Rename::Exchange && !self.exchanges {
+            return Err(io::Error::from_raw_os_error(errno::EINVAL));
+        }
         self.whole(Verb::Rename)?.rename(from, name, to, to_name, how)
     }
 

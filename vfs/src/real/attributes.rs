@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 
-use super::name::{permissions, single};
+use super::name::{permissions, single_or_itself};
 use super::{proc, stat};
 use crate::{Kind, Time};
 
@@ -21,7 +21,7 @@ use crate::{Kind, Time};
 /// # Errors
 /// `EOPNOTSUPP` where the entry is a symlink.
 pub(super) fn set_mode(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
-    let (name, mode) = (single(name)?, permissions(mode)?);
+    let (name, mode) = (single_or_itself(name)?, permissions(mode)?);
     let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let pin = retry_on_intr(|| openat(at, name, how, Mode::empty()))?;
     if stat::stat_open(pin.as_fd())?.kind == Kind::Symlink {
@@ -36,7 +36,7 @@ pub(super) fn set_mode(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Resul
 /// # Errors
 /// `InvalidInput` for the number that means "leave as it is" to the kernel, 4 294 967 295.
 pub(super) fn set_owner(at: BorrowedFd<'_>, name: &OsStr, uid: u32, gid: u32) -> io::Result<()> {
-    let name = single(name)?;
+    let name = single_or_itself(name)?;
     if uid == u32::MAX || gid == u32::MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such owner"));
     }
@@ -46,7 +46,7 @@ pub(super) fn set_owner(at: BorrowedFd<'_>, name: &OsStr, uid: u32, gid: u32) ->
 
 /// Both times in one call. The file system may round them to what it can store.
 pub(super) fn set_times(at: BorrowedFd<'_>, name: &OsStr, accessed: Time, modified: Time) -> io::Result<()> {
-    let name = single(name)?;
+    let name = single_or_itself(name)?;
     let times = Timestamps { last_access: timespec(accessed)?, last_modification: timespec(modified)? };
     Ok(utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }

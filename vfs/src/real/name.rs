@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::Mode;
 
+use crate::ITSELF;
+
 /// Lets `name` through where it is a single component.
 ///
 /// The kernel would take `..`, `a/b` and `.` as paths and leave the directory with them; here is the fence.
@@ -19,6 +21,11 @@ pub(super) fn single(name: &OsStr) -> io::Result<&OsStr> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not a single name")));
     }
     Ok(name)
+}
+
+/// The same, and the name that stands for the directory itself: nothing leaves it by that either.
+pub(super) fn single_or_itself(name: &OsStr) -> io::Result<&OsStr> {
+    if name == ITSELF { Ok(name) } else { single(name) }
 }
 
 /// The permission, set-id and sticky bits of `mode`.
@@ -44,6 +51,8 @@ mod tests {
         for good in ["a", "...", ".a", "a..", "\\"] {
             assert_eq!(single(OsStr::new(good)).unwrap(), good);
         }
+        assert_eq!(single_or_itself(OsStr::new(".")).unwrap(), ".");
+        assert!(single_or_itself(OsStr::new("..")).is_err());
         assert_eq!(single(OsStr::from_bytes(b"\xff")).unwrap().as_bytes(), b"\xff");
     }
 

@@ -5,8 +5,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, RenameFlags, linkat, mkdirat, mknodat, renameat, renameat_with, symlinkat, unlinkat,
+    AtFlags, FileType, RenameFlags, linkat, mkdirat, mknodat, renameat, renameat_with, statat, symlinkat, unlinkat,
 };
+
+use rustix::io::Errno;
 
 use super::name::{permissions, single};
 use crate::{Kind, Meta, Rename};
@@ -58,8 +60,45 @@ pub(super) fn rename(
     match how {
         // The old call, which every file system has.
         Rename::Replace => renameat(from, name, to, to_name)?,
-        Rename::NoReplace => renameat_with(from, name, to, to_name, RenameFlags::NOREPLACE)?,
+        Rename::NoReplace => match renameat_with(from, name, to, to_name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL) => rename_to_free(from, name, to, to_name)?,
+            renamed => renamed?,
+        },
         Rename::Exchange => renameat_with(from, name, to, to_name, RenameFlags::EXCHANGE)?,
     }
     Ok(())
+}
+
+/// For file systems that know only the old rename: looks first. What somebody puts at the name between the look and the
+/// rename is replaced. (A directory into itself gives the same error as an unknown request, and gives it again here.)
+fn rename_to_free(from: BorrowedFd<'_>, name: &OsStr, to: BorrowedFd<'_>, to_name: &OsStr) -> rustix::io::Result<()> {
+    match statat(to, to_name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST),
+        Err(Errno::NOENT) => renameat(from, name, to, to_name),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    /// No file system here is so old: the part that only such a one takes is called by itself.
+    #[test]
+    fn a_rename_to_a_free_name_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = rustix::fs::open(dir.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        let os = OsStr::new;
+        for name in ["a", "b", "sub"] {
+            create_dir(at.as_fd(), os(name), 0o700).unwrap();
+        }
+        let rename = |from: &str, to: &str| rename_to_free(at.as_fd(), os(from), at.as_fd(), os(to));
+        // An empty directory could be replaced by a plain rename.
+        assert_eq!(rename("a", "b"), Err(Errno::EXIST));
+        assert_eq!(rename("none", "c"), Err(Errno::NOENT));
+        assert_eq!(rename("a", "c"), Ok(()));
+        assert_eq!(rename("c", "c/in"), Err(Errno::INVAL));
+        assert_eq!(rename("a", "d"), Err(Errno::NOENT));
+    }
 }

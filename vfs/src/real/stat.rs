@@ -13,7 +13,7 @@ use crate::{Kind, Meta, Time};
 
 /// Describes the entry `name`, a symlink itself, without starting an automount.
 pub(super) fn stat(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Meta> {
-    let name = name::single(name)?;
+    let name = name::single_or_itself(name)?;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     meta(&retry_on_intr(|| statx(at, name, flags, wanted()))?)
 }

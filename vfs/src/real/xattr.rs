@@ -13,7 +13,7 @@ use rustix::buffer::spare_capacity;
 use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr};
 use rustix::io::Errno;
 
-use super::name::single;
+use super::name::single_or_itself;
 use super::{proc, stat};
 
 /// Enough for the attributes that most entries have: one call then does.
@@ -24,7 +24,7 @@ const BYTES_MAX: usize = 64 << 10;
 
 /// All attributes of an entry, sorted by name; none where the file system has no such thing.
 pub(super) fn xattrs(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
-    let mut path = proc::short_path_in(at, single(name)?);
+    let mut path = proc::short_path_in(at, single_or_itself(name)?);
     let mut names = whole(|buf| llistxattr(&path, spare_capacity(buf)));
     if matches!(names, Err(Errno::NOENT)) {
         path = proc::path_in(at, name);
@@ -47,12 +47,12 @@ pub(super) fn xattrs(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<(OsStri
 }
 
 pub(super) fn set_xattr(at: BorrowedFd<'_>, name: &OsStr, key: &OsStr, value: &[u8]) -> io::Result<()> {
-    let path = proc::path_in(at, single(name)?);
+    let path = proc::path_in(at, single_or_itself(name)?);
     lsetxattr(path, key, value, XattrFlags::empty()).map_err(|errno| explained(errno, at, name))
 }
 
 pub(super) fn remove_xattr(at: BorrowedFd<'_>, name: &OsStr, key: &OsStr) -> io::Result<()> {
-    let path = proc::path_in(at, single(name)?);
+    let path = proc::path_in(at, single_or_itself(name)?);
     lremovexattr(path, key).map_err(|errno| explained(errno, at, name))
 }
 

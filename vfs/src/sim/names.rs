@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::image::{Body, Edit, Entries, Id};
 use super::state::State;
-use crate::{Kind, Meta, NAME_BYTES_MAX, PATH_BYTES_MAX, Rename};
+use crate::{ITSELF, Kind, Meta, NAME_BYTES_MAX, PATH_BYTES_MAX, Rename};
 
 /// Lets a single component through.
 pub(super) fn single(name: &OsStr) -> Result<(), Errno> {
@@ -29,6 +29,11 @@ impl State {
     pub(super) fn find(&self, dir: Id, name: &OsStr) -> Result<Option<Id>, Errno> {
         single(name)?;
         self.seen.lookup(dir, name)
+    }
+
+    /// An entry, or the directory itself: for what describes an entry or changes its inode.
+    pub(super) fn existing_or_itself(&self, dir: Id, name: &OsStr) -> Result<Id, Errno> {
+        if name == ITSELF { Ok(dir) } else { self.existing(dir, name) }
     }
 
     pub(super) fn existing(&self, dir: Id, name: &OsStr) -> Result<Id, Errno> {

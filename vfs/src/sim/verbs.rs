@@ -56,7 +56,7 @@ impl Disk for SimDisk {
     }
 
     fn stat(&self, at: &Dir, name: &OsStr) -> io::Result<Meta> {
-        self.look(at, |state, dir| state.meta(state.existing(dir, name)?))
+        self.look(at, |state, dir| state.meta(state.existing_or_itself(dir, name)?))
     }
 
     fn stat_dir(&self, dir: &Dir) -> io::Result<Meta> {
@@ -99,7 +99,7 @@ impl Disk for SimDisk {
     }
 
     fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
-        self.look(at, |state, dir| state.xattrs(state.existing(dir, name)?))
+        self.look(at, |state, dir| state.xattrs(state.existing_or_itself(dir, name)?))
     }
 
     fn space(&self, dir: &Dir) -> io::Result<u64> {
@@ -227,7 +227,7 @@ impl SimDisk {
         call: impl FnOnce(&mut State, Id) -> Result<(), Errno>,
     ) -> io::Result<()> {
         self.change(at, |state, dir| {
-            let id = state.existing(dir, name)?;
+            let id = state.existing_or_itself(dir, name)?;
             call(state, id)
         })
     }

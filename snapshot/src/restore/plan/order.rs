@@ -40,10 +40,8 @@ impl Planner<'_> {
             let live = place.and_then(|place| self.live(place)).map(|live| live.meta);
             let meta = live.or_else(|| added.get(path).map(|meta| **meta));
             if let Some(meta) = meta.filter(|meta| meta.kind == Kind::Dir && meta.mode & OWNER_ALL != OWNER_ALL) {
-                if !path.is_root() {
-                    actions.push(Action::Unlock { path: path.clone(), mode: meta.mode | OWNER_ALL });
-                    unlocked.insert(path.clone());
-                }
+                actions.push(Action::Unlock { path: path.clone(), mode: meta.mode | OWNER_ALL });
+                unlocked.insert(path.clone());
             }
         }
         actions.extend(removals);
@@ -53,7 +51,7 @@ impl Planner<'_> {
         actions.append(&mut self.puts);
         actions.append(&mut self.attributes);
         for (place, entry) in self.manifest.entries().iter().enumerate().rev() {
-            if entry.is_dir() && !entry.path.is_root() {
+            if entry.is_dir() {
                 actions.extend(self.dir_attributes(place, entry, unlocked.contains(&entry.path)));
             }
         }

@@ -16,7 +16,8 @@ fn a_name_is_one_component() {
     for bad in ["", ".", "..", "a/b", "/", "a\0"] {
         let error = desk.disk.create_dir(&desk.root, OsStr::new(bad), 0o755).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bad:?}");
-        assert_eq!(code(desk.disk.stat(&desk.root, OsStr::new(bad))), Some(errno::EINVAL));
+        let stat = desk.disk.stat(&desk.root, OsStr::new(bad));
+        assert_eq!(code(stat), Some(errno::EINVAL).filter(|_| bad != "."), "{bad:?}");
     }
     let long = "x".repeat(256);
     assert_eq!(code(desk.disk.create_dir(&desk.root, OsStr::new(&long), 0o755)), Some(errno::ENAMETOOLONG));
