@@ -3,6 +3,7 @@
 //! | entry | what it is |
 //! |---|---|
 //! | `tree` | the identity of the tree: format version and a random number |
+//! | `.gitignore` | keeps all of this out of repositories |
 //! | `lock` | the lock that makes one process at a time the writer; says who holds it |
 //! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
 //! | `journal/` | the log |
