@@ -42,7 +42,8 @@ pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
 }
 
 /// Whether a manifest keeps off treewal's own directory, as every one does that a guard wrote.
-fn is_confined(manifest: &Manifest) -> bool {
+#[must_use]
+pub fn is_confined(manifest: &Manifest) -> bool {
     let own = RelPath::root().join(DIR_NAME);
     manifest.excluded().contains(&own) && manifest.guarded().iter().all(|guarded| !guarded.path.starts_with(&own))
 }

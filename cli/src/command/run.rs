@@ -3,6 +3,7 @@
 //! | what happens | what becomes of the guarded paths |
 //! |---|---|
 //! | the command ends with 0 | committed |
+//! | the same, with `--dry-run` | restored |
 //! | it ends otherwise, or cannot be run | restored, and its status is ours |
 //! | SIGINT, SIGTERM, SIGHUP | the command gets it too; once it has ended: restored |
 //! | a second one; SIGKILL; a power loss | restored by the next opening |
@@ -14,7 +15,7 @@ use treewal::Guard;
 
 use super::Context;
 use crate::args::Run;
-use crate::changes::Line;
+use crate::changes::{Line, summary};
 use crate::child::{Signals, start, wait};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -39,6 +40,7 @@ impl Report for Ran {
 
 pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
+    context.output.talk("taking a snapshot of the guarded paths");
     let guard = tree.guard(&args.guard)?;
     let cost = guard.snapshot();
     context.output.talk(&format!(
@@ -52,13 +54,18 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::RUN_FAILED, "cannot start a process, or wait for it").because(&error));
         }
     };
-    let changes = args.diff.then(|| changed(&guard, context)).flatten();
+    let shows = args.diff || args.dry_run;
+    let changes = (shows || context.output.talks()).then(|| changed(&guard, context)).flatten();
+    if let Some(changes) = &changes {
+        context.output.talk(&summary(changes));
+    }
     let transaction = guard.id();
     let interrupted_by = signals.first();
-    let outcome = settle(guard, status, interrupted_by)?;
+    let keeps = status == Exit::DONE && interrupted_by.is_none() && !args.dry_run;
+    let outcome = settle(guard, keeps)?;
     let exit = interrupted_by.map_or(status, Exit::of_signal);
     context.output.talk(&format!("{outcome}: the command ended with status {}", status.code()));
-    let report = Ran { transaction, status: status.code(), interrupted_by, changes };
+    let report = Ran { transaction, status: status.code(), interrupted_by, changes: changes.filter(|_| shows) };
     Ok(context.told(exit, outcome, &report))
 }
 
@@ -90,8 +97,8 @@ fn changed(guard: &Guard, context: &Context) -> Option<Vec<Line>> {
     }
 }
 
-fn settle(guard: Guard, status: Exit, interrupted_by: Option<i32>) -> Result<&'static str, Failure> {
-    if status == Exit::DONE && interrupted_by.is_none() {
+fn settle(guard: Guard, keeps: bool) -> Result<&'static str, Failure> {
+    if keeps {
         guard.commit()?;
         return Ok("committed");
     }

@@ -89,7 +89,7 @@ impl<'a> Backups<'a> {
         }
     }
 
-    fn file(&self, backup: &Backup) -> io::Result<File> {
+    pub(super) fn file(&self, backup: &Backup) -> io::Result<File> {
         let home = self.home.as_ref().ok_or(io::ErrorKind::NotFound)?;
         self.disk.open(home, &backup_name(backup.number), Open::Read)
     }
