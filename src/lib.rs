@@ -58,6 +58,7 @@ pub use changeset::{Change, ChangeSet, Expectation};
 pub use commit::Receipt;
 #[doc(hidden)]
 pub use commit::interleave;
+pub use engine::Others;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
 pub use inspect::{
