@@ -131,8 +131,15 @@ pub(crate) struct Apply {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Guard this path, relative to the tree, rather than all of it; may be given more than once
-    #[arg(long, value_name = "PATH", default_value = ".", hide_default_value = true)]
+    #[arg(long, value_name = "PATH")]
     pub(crate) guard: Vec<PathBuf>,
+    /// Guard every name of a pattern as well, also those that do not exist yet: * is any run of characters, in the last
+    /// component, as in 'index.db*'. May be given more than once; without --guard, nothing else is guarded then
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub(crate) matching: Vec<PathBuf>,
+    /// Leave this path out of what is restored; may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub(crate) exclude: Vec<PathBuf>,
     /// List what the command changed
     #[arg(long)]
     pub(crate) diff: bool,

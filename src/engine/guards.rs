@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
+use treewal_recovery::patterns::matches;
 use treewal_vfs::{Dir, RelPath};
 
 use super::{Claim, Core, State};
@@ -20,6 +21,23 @@ pub enum Others {
     Wait,
 }
 
+/// Whether a path is one that a pattern describes, or lies above or beneath one.
+fn touches(pattern: &RelPath, path: &RelPath) -> bool {
+    let Some((parent, name)) = pattern.split() else { return false };
+    match path.components().nth(parent.depth()) {
+        Some(component) => path.starts_with(&parent) && matches(name, component),
+        None => parent.starts_with(path),
+    }
+}
+
+/// What a guard is about.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) paths: Vec<RelPath>,
+    pub(crate) patterns: Vec<RelPath>,
+    pub(crate) others: Others,
+}
+
 /// A guard that holds the tree.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -27,21 +45,30 @@ pub(crate) struct Held {
     pub(crate) from: Dir,
     record: GuardRecord,
     claim: Claim,
+    patterns: Vec<RelPath>,
     others: Others,
 }
 
 impl Held {
-    pub(crate) fn new(txn: u64, name: String, from: Dir, paths: Vec<RelPath>, others: Others) -> Self {
+    pub(crate) fn new(txn: u64, name: String, from: Dir, about: About) -> Self {
+        let About { paths, patterns, others } = about;
         let record = record(txn, &name, &paths);
-        Self { name, from, record, claim: claim(paths), others }
+        Self { name, from, record, claim: claim(paths), patterns, others }
     }
 
     pub(crate) fn txn(&self) -> u64 {
         self.record.txn
     }
 
-    pub(crate) fn claim(&self) -> &Claim {
-        &self.claim
+    /// Whether a commit touches what is guarded, or what would be if it were there.
+    pub(super) fn meets(&self, claim: &Claim) -> bool {
+        self.claim.meets(claim) || self.patterns.iter().any(|pattern| claim.any(|path| touches(pattern, path)))
+    }
+
+    /// Whether everything that another guard is about is guarded by this one.
+    pub(crate) fn covers(&self, paths: &[RelPath], patterns: &[RelPath]) -> bool {
+        let parents = patterns.iter().filter(|pattern| !self.patterns.contains(pattern)).filter_map(RelPath::parent);
+        self.claim.covers(&claim(paths.to_vec())) && self.claim.covers(&claim(parents.collect()))
     }
 
     /// What the journal says of it while it goes on.
@@ -51,7 +78,7 @@ impl Held {
 }
 
 /// The paths of a guard as a claim.
-pub(crate) fn claim(mut paths: Vec<RelPath>) -> Claim {
+fn claim(mut paths: Vec<RelPath>) -> Claim {
     paths.sort();
     Claim::new(paths, Vec::new())
 }

@@ -76,7 +76,7 @@ impl Core {
     pub(crate) fn join(&self, claim: &Arc<Claim>) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
         loop {
-            if let Some(guard) = state.guards.iter().find(|guard| guard.claim().meets(claim)).cloned() {
+            if let Some(guard) = state.guards.iter().find(|guard| guard.meets(claim)).cloned() {
                 self.wait_for_guard(&mut state, &guard)?;
             } else if state.keeps_out(claim) {
                 self.changed.wait(&mut state);

@@ -20,7 +20,7 @@ use treewal_vfs::{Dir, Disk, Meta, PowerLoss, RelPath, Time, random};
 
 pub(crate) use claim::Claim;
 pub use guards::Others;
-pub(crate) use guards::{Held, claim, record as guard_record};
+pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};

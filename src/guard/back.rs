@@ -19,10 +19,10 @@ impl Engine {
     /// synced.
     fn bring_back(&self, held: &Held) -> Result<()> {
         let (disk, root) = (&**self.disk(), self.root());
-        let manifest = Manifest::load(disk, &held.from).map_err(Error::Snapshot)?;
         let mut tried = 0;
         loop {
             tried += 1;
+            let manifest = self.manifest_of(held)?;
             let restored = treewal_snapshot::restore(disk, root, &held.from, &manifest, Check::Attributes);
             match restored {
                 Ok(done) if done.restored + done.removed + done.metadata == 0 => return Ok(()),

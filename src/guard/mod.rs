@@ -8,22 +8,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use treewal_journal::record::Record;
-use treewal_recovery::home;
+use treewal_recovery::{home, patterns};
 use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
 use treewal_snapshot::{Manifest, TakeOptions};
 use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
-use crate::engine::{Engine, Held, Hold, Others, claim, guard_record};
+use crate::engine::{About, Engine, Held, Hold, Others, guard_record};
 use crate::{Error, Result};
 
 /// How a guard is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct GuardOptions {
     /// How the snapshot shares bytes with the live files.
     pub sharing: Sharing,
     /// What becomes of commits of other threads that meet it.
     pub others: Others,
+    patterns: Vec<PathBuf>,
+    excludes: Vec<PathBuf>,
 }
 
 impl GuardOptions {
@@ -45,6 +47,38 @@ impl GuardOptions {
     pub fn others(mut self, others: Others) -> Self {
         self.others = others;
         self
+    }
+
+    /// Guards every name that a pattern describes as well, also those that do not exist yet: in its last component, `*` is
+    /// any run of characters. For files that come and go together, as a database and what it puts beside it:
+    /// `matching("index.db*")`.
+    #[must_use]
+    pub fn matching(mut self, pattern: impl AsRef<Path>) -> Self {
+        self.patterns.push(pattern.as_ref().to_owned());
+        self
+    }
+
+    /// Leaves a path out, with all beneath it: it is not restored.
+    #[must_use]
+    pub fn exclude(mut self, path: impl AsRef<Path>) -> Self {
+        self.excludes.push(path.as_ref().to_owned());
+        self
+    }
+}
+
+/// What a guard is asked to be about.
+struct Asked {
+    paths: Vec<RelPath>,
+    patterns: Vec<RelPath>,
+    exclude: Vec<RelPath>,
+}
+
+impl Asked {
+    fn of(paths: &[PathBuf], options: &GuardOptions) -> Result<Self> {
+        let parse = |list: &[PathBuf]| list.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>();
+        let mut exclude = parse(&options.excludes)?;
+        exclude.push(RelPath::root().join(home::DIR_NAME));
+        Ok(Self { paths: parse(paths)?, patterns: parse(&options.patterns)?, exclude })
     }
 }
 
@@ -72,22 +106,22 @@ impl Engine {
     ///
     /// Crash argument: before the record is durable, nobody has been told to change anything, and the snapshot is
     /// nobody's: it is swept. After it, recovery restores.
-    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
+    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
-        let paths = paths.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>()?;
+        let asked = Asked::of(paths, options)?;
         let mut hold = self.hold()?;
         if hold.is_unsettled() {
             // What was committed before must be in the tree for good: recovery restores the guard's snapshot of it.
             hold.checkpoint()?;
         }
-        self.guard_held(hold, paths, options, false)
+        self.guard_held(hold, asked, options, false)
     }
 
     /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
-    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
+    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
-        let paths = paths.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>()?;
-        if !outer.claim().covers(&claim(paths.clone())) {
+        let asked = Asked::of(paths, options)?;
+        if !outer.covers(&asked.paths, &asked.patterns) {
             let text = "a guard inside another can have no paths that the outer one has not";
             return Err(Error::Input(text.to_owned()));
         }
@@ -95,24 +129,31 @@ impl Engine {
         if !hold.is_innermost(outer.txn()) {
             return Err(Error::Input("a guard can have one guard inside it at a time".to_owned()));
         }
-        self.guard_held(hold, paths, options, true)
+        self.guard_held(hold, asked, options, true)
     }
 
     fn guard_held(
         self: &Arc<Self>,
         mut hold: Hold<'_>,
-        paths: Vec<RelPath>,
-        options: GuardOptions,
+        asked: Asked,
+        options: &GuardOptions,
         is_inner: bool,
     ) -> Result<Guard> {
+        let Asked { mut paths, patterns, exclude } = asked;
+        for pattern in &patterns {
+            let found = patterns::found(&**self.disk(), self.root(), pattern).map_err(Error::from_recovery)?;
+            paths.extend(found.into_iter().filter(|path| !exclude.iter().any(|excluded| path.starts_with(excluded))));
+        }
+        let about = About { paths, patterns, others: options.others };
+        let take = TakeOptions { sharing: options.sharing, exclude };
         let name = format!("{:016x}", random());
         let guards = &self.home().guards;
         let io = |verb| move |source| Error::from_os(verb, PathBuf::from(home::DIR_NAME).join("guards"), source);
         self.disk().create_dir(guards, OsStr::new(&name), 0o700).map_err(io("make"))?;
         let from = self.disk().open_dir(guards, &RelPath::root().join(&name)).map_err(io("open"))?;
-        match self.take(&mut hold, &paths, options, &from, &name) {
+        match self.take(&mut hold, &about, &take, &from, &name) {
             Ok((txn, report)) => {
-                let held = Arc::new(Held::new(txn, name, from, paths, options.others));
+                let held = Arc::new(Held::new(txn, name, from, about));
                 hold.keep_for_guard(Arc::clone(&held));
                 Ok(Guard { engine: Arc::clone(self), held, report, is_inner, open: true })
             }
@@ -129,19 +170,25 @@ impl Engine {
     fn take(
         &self,
         hold: &mut Hold<'_>,
-        paths: &[RelPath],
-        options: GuardOptions,
+        about: &About,
+        take: &TakeOptions,
         into: &Dir,
         name: &str,
     ) -> Result<(u64, SnapshotReport)> {
-        let exclude = vec![RelPath::root().join(home::DIR_NAME)];
-        let take = TakeOptions { sharing: options.sharing, exclude };
-        let report =
-            treewal_snapshot::take(&**self.disk(), self.root(), paths, into, &take).map_err(Error::Snapshot)?;
+        let (disk, paths) = (&**self.disk(), &about.paths);
+        let report = treewal_snapshot::take(disk, self.root(), paths, into, take).map_err(Error::Snapshot)?;
+        patterns::write(disk, into, &about.patterns).map_err(Error::from_recovery)?;
         let txn = hold.next_txn()?;
         let lsn = hold.append(&[Record::Guard(guard_record(txn, name, paths))])?;
         hold.sync(lsn)?;
         Ok((txn, report))
+    }
+
+    /// The manifest of a guard, with what has come to match its patterns.
+    fn manifest_of(&self, held: &Held) -> Result<Manifest> {
+        let disk = &**self.disk();
+        let manifest = Manifest::load(disk, &held.from).map_err(Error::Snapshot)?;
+        patterns::with_matches(disk, self.root(), &held.from, manifest).map_err(Error::from_recovery)
     }
 
     /// Removes a snapshot that nobody needs any more. What fails to go is swept by the next open.
@@ -233,11 +280,11 @@ impl Guard {
         options: GuardOptions,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self> {
-        self.engine.guard_within(&self.held, &to_paths(paths), options)
+        self.engine.guard_within(&self.held, &to_paths(paths), &options)
     }
 
     fn manifest(&self) -> Result<Manifest> {
-        Manifest::load(&**self.engine.disk(), &self.held.from).map_err(Error::Snapshot)
+        self.engine.manifest_of(&self.held)
     }
 
     /// What is different now from when the guard was taken.

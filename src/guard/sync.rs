@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use treewal_snapshot::{Change, ChangeKind, Manifest, Report};
+use treewal_snapshot::{Change, ChangeKind, Report};
 use treewal_vfs::{Kind, Open};
 
 use crate::engine::{Engine, Held};
@@ -30,7 +30,7 @@ impl Engine {
     /// The changes, where they are few.
     fn changed_by(&self, held: &Held) -> Option<Vec<Change>> {
         let disk = &**self.disk();
-        let manifest = Manifest::load(disk, &held.from).ok()?;
+        let manifest = self.manifest_of(held).ok()?;
         let changes = treewal_snapshot::compare(disk, self.root(), &manifest).ok()?;
         (changes.len() <= SYNCED_ALONE_MAX).then_some(changes)
     }

@@ -13,18 +13,17 @@ use crate::{Error, Result};
 
 impl Snapshot {
     /// Every difference, sorted by path. The tree's own root directory is the caller's, and is none.
-    pub(super) fn differences(&self, manifest: &Manifest) -> Result<Vec<Change>> {
+    pub(super) fn differences(&self, manifest: &Manifest, stored: &Stored<'_>) -> Result<Vec<Change>> {
         let disk = &*self.home.disk;
         let mut changes = compare(disk, &self.home.root, manifest).map_err(Error::Snapshot)?;
-        let stored = Stored::open(disk, &self.dir, manifest).map_err(Error::Snapshot)?;
         let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
-        let torn = look.torn_groups(manifest)?;
+        let torn = look.torn_groups()?;
         let mut certain = Vec::with_capacity(changes.len());
         for change in changes.drain(..).filter(|change| !change.path.is_root()) {
-            let entry = manifest.entry(&change.path);
+            let entry = stored.entry(&change.path);
             let kind = match (change.kind, entry) {
                 (ChangeKind::Modified | ChangeKind::Metadata, Some(entry))
-                    if entry.meta.kind == Kind::File && !torn.contains(&group(manifest, entry)) =>
+                    if entry.meta.kind == Kind::File && !torn.contains(&stored.first(entry).path) =>
                 {
                     look.certain(entry, &change)?
                 }
@@ -38,7 +37,7 @@ impl Snapshot {
 
 struct Look<'a> {
     base: Base,
-    stored: Stored<'a>,
+    stored: &'a Stored<'a>,
 }
 
 impl Look<'_> {
@@ -56,11 +55,11 @@ impl Look<'_> {
     }
 
     /// Files of several names (by the path of the first) whose names are different files now.
-    fn torn_groups(&self, manifest: &Manifest) -> Result<HashSet<RelPath>> {
+    fn torn_groups(&self) -> Result<HashSet<RelPath>> {
         let mut inodes: HashMap<RelPath, u64> = HashMap::new();
         let mut torn = HashSet::new();
-        let firsts: HashSet<usize> = manifest.entries().iter().filter_map(|entry| entry.same_as).collect();
-        for (place, entry) in manifest.entries().iter().enumerate() {
+        let firsts: HashSet<usize> = self.stored.entries().iter().filter_map(|entry| entry.same_as).collect();
+        for (place, entry) in self.stored.entries().iter().enumerate() {
             if entry.same_as.is_none() && !firsts.contains(&place) {
                 continue;
             }
@@ -71,19 +70,13 @@ impl Look<'_> {
                 live => live?,
             };
             let Some(live) = live.filter(|live| live.kind == Kind::File) else { continue };
-            let first = group(manifest, entry);
+            let first = self.stored.first(entry).path.clone();
             if *inodes.entry(first.clone()).or_insert(live.ino) != live.ino {
                 torn.insert(first);
             }
         }
         Ok(torn)
     }
-}
-
-/// The first name of the file that an entry is.
-pub(super) fn group(manifest: &Manifest, entry: &Entry) -> RelPath {
-    let first = entry.same_as.and_then(|place| manifest.entries().get(place));
-    first.unwrap_or(entry).path.clone()
 }
 
 fn looks_alike(entry: &Entry, live: &Meta) -> bool {

@@ -22,7 +22,7 @@ use std::time::SystemTime;
 use treewal_recovery::home::{Home, is_draft, make_snapshots, open_snapshots};
 use treewal_recovery::undo::is_confined;
 use treewal_snapshot::{Manifest, Mode, Sharing, Stored, TakeOptions};
-use treewal_vfs::{Dir, RelPath, Rename, random, read_all, remove_tree};
+use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
 
 use crate::engine::{Core, Engine};
 use crate::transaction::to_system_time;
@@ -121,11 +121,12 @@ impl Snapshot {
     /// [`Error::Snapshot`] where the manifest is damaged; any error of the disk.
     pub fn summary(&self) -> Result<SnapshotSummary> {
         let manifest = self.manifest()?;
-        let files = || manifest.entries().iter().filter_map(|entry| Some((entry, entry.backup.as_ref()?)));
+        let stored = self.stored(&manifest)?;
+        let files = || stored.entries().iter().filter_map(|entry| Some((entry, entry.backup.as_ref()?)));
         let copies = || files().filter(|(_, backup)| backup.mode == Mode::Copy);
         Ok(SnapshotSummary {
             taken: to_system_time(manifest.taken()).unwrap_or(SystemTime::UNIX_EPOCH),
-            entries: manifest.entries().len() as u64,
+            entries: stored.entries().len() as u64,
             files: files().count() as u64,
             bytes: files().map(|(entry, _)| entry.meta.size).sum(),
             copied: copies().count() as u64,
@@ -139,7 +140,9 @@ impl Snapshot {
     /// # Errors
     /// As [`summary`](Self::summary).
     pub fn entries(&self) -> Result<Vec<PathBuf>> {
-        let mut paths: Vec<RelPath> = self.manifest()?.entries().iter().map(|entry| entry.path.clone()).collect();
+        let manifest = self.manifest()?;
+        let stored = self.stored(&manifest)?;
+        let mut paths: Vec<RelPath> = stored.entries().iter().map(|entry| entry.path.clone()).collect();
         paths.sort_unstable();
         Ok(paths.iter().filter(|path| !path.is_root()).map(RelPath::to_path).collect())
     }
@@ -152,9 +155,9 @@ impl Snapshot {
     pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>> {
         let path = crate::path::parse(path.as_ref())?;
         let manifest = self.manifest()?;
-        let entry = manifest.entry(&path).filter(|entry| manifest.backup_of(entry).is_some());
+        let stored = self.stored(&manifest)?;
+        let entry = stored.entry(&path).filter(|entry| entry.meta.kind == Kind::File);
         let entry = entry.ok_or_else(|| Error::kinded("read", &path, io::ErrorKind::NotFound))?;
-        let stored = Stored::open(&*self.home.disk, &self.dir, &manifest).map_err(Error::Snapshot)?;
         let file = stored.contents(entry).map_err(Error::Snapshot)?;
         read_all(&*self.home.disk, &file, READ_BYTES_MAX).map_err(Error::io("read", &path))
     }
@@ -165,7 +168,8 @@ impl Snapshot {
     /// # Errors
     /// As [`summary`](Self::summary).
     pub fn diff(&self) -> Result<Vec<GuardChange>> {
-        self.differences(&self.manifest()?)
+        let manifest = self.manifest()?;
+        self.differences(&manifest, &self.stored(&manifest)?)
     }
 
     /// Where its files lie, relative to the tree, with the names, contents and times of then, to be read by any program,
@@ -182,7 +186,7 @@ impl Snapshot {
     /// As [`summary`](Self::summary).
     pub fn verify(&self) -> Result<Vec<PathBuf>> {
         let manifest = self.manifest()?;
-        let stored = Stored::open(&*self.home.disk, &self.dir, &manifest).map_err(Error::Snapshot)?;
+        let stored = self.stored(&manifest)?;
         Ok(stored.unusable().map_err(Error::Snapshot)?.iter().map(RelPath::to_path).collect())
     }
 
@@ -194,6 +198,10 @@ impl Snapshot {
             return Err(Error::Store { path: shown(&self.name), reason });
         }
         Ok(manifest)
+    }
+
+    fn stored(&self, manifest: &Manifest) -> Result<Stored<'_>> {
+        Stored::open(&*self.home.disk, &self.dir, manifest).map_err(Error::Snapshot)
     }
 
     fn open(home: &Home, parent: &Dir, name: &str) -> Result<Self> {
@@ -289,7 +297,8 @@ impl Engine {
             return Ok(());
         }
         let manifest = Manifest::load(disk, &into).map_err(Error::Snapshot)?;
-        view::make(disk, &into, &manifest).map_err(io)?;
+        let stored = Stored::open(disk, &into, &manifest).map_err(Error::Snapshot)?;
+        view::make(disk, &into, &stored)?;
         disk.sync_all(&into).map_err(io)
     }
 }

@@ -14,7 +14,6 @@ use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
 use treewal_vfs::{Kind, RelPath};
 
 use super::Snapshot;
-use super::diff::group;
 use crate::engine::{Core, Engine};
 use crate::{Error, Receipt, Result, Transaction};
 
@@ -43,15 +42,16 @@ impl Engine {
         let only = only.map(|paths| paths.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>());
         let only = only.transpose()?;
         let manifest = snapshot.manifest()?;
+        let stored = snapshot.stored(&manifest)?;
         covered(&manifest, only.as_deref().unwrap_or_default())?;
         let mut tried = 1;
         loop {
             let since = self.quiet()?;
-            let changes = snapshot.differences(&manifest)?;
+            let changes = snapshot.differences(&manifest, &stored)?;
             let wanted = |path: &RelPath| only.as_ref().is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
             let changes: Vec<Change> = changes.into_iter().filter(|change| wanted(&change.path)).collect();
             let mut tx = Transaction::new(std::sync::Arc::clone(self));
-            Restore::new(&mut tx, snapshot, &manifest)?.run(&changes)?;
+            Restore { tx: &mut tx, manifest: &manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
             tx.expect_since(since, manifest.guarded().iter().map(|guarded| guarded.path.clone()));
             match tx.commit() {
                 Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
@@ -77,31 +77,25 @@ fn covered(manifest: &Manifest, only: &[RelPath]) -> Result<()> {
 struct Restore<'a> {
     tx: &'a mut Transaction,
     manifest: &'a Manifest,
-    stored: Stored<'a>,
+    stored: &'a Stored<'a>,
     disk: &'a dyn treewal_vfs::Disk,
 }
 
-impl<'a> Restore<'a> {
-    fn new(tx: &'a mut Transaction, snapshot: &'a Snapshot, manifest: &'a Manifest) -> Result<Self> {
-        let disk = &*snapshot.home.disk;
-        let stored = Stored::open(disk, &snapshot.dir, manifest).map_err(Error::Snapshot)?;
-        Ok(Self { tx, manifest, stored, disk })
-    }
-
+impl Restore<'_> {
     /// Stages everything that brings the changes back.
     fn run(&mut self, changes: &[Change]) -> Result<()> {
         self.clear(changes)?;
         let by_path: HashMap<&RelPath, ChangeKind> = changes.iter().map(|change| (&change.path, change.kind)).collect();
         let mut keepers: HashMap<RelPath, RelPath> = HashMap::new();
-        for entry in self.manifest.entries().iter().filter(|entry| has_names(self.manifest, entry)) {
+        for entry in self.stored.entries().iter().filter(|entry| has_names(self.stored, entry)) {
             let is_there = by_path.get(&entry.path).is_none_or(|kind| *kind == ChangeKind::Metadata);
             if is_there && self.tx.exists(entry.path.to_path())? {
-                keepers.entry(group(self.manifest, entry)).or_insert_with(|| entry.path.clone());
+                keepers.entry(self.stored.first(entry).path.clone()).or_insert_with(|| entry.path.clone());
             }
         }
         // Directories whose times move with what happens in them.
         let mut dirs: BTreeSet<RelPath> = changes.iter().filter_map(|change| change.path.parent()).collect();
-        for entry in self.manifest.entries() {
+        for entry in self.stored.entries() {
             let Some(kind) = by_path.get(&entry.path) else {
                 // A directory above a restored path is made where it is gone, and else left to others.
                 let leads = entry.role == Role::Ancestor && dirs.iter().any(|dir| dir.starts_with(&entry.path));
@@ -124,7 +118,7 @@ impl<'a> Restore<'a> {
             }
         }
         for path in &dirs {
-            match self.manifest.entry(path).filter(|entry| entry.is_dir() && entry.role == Role::Guarded) {
+            match self.stored.entry(path).filter(|entry| entry.is_dir() && entry.role == Role::Guarded) {
                 Some(entry) if !path.is_root() => self.tx.look_like(entry, true)?,
                 _ => {}
             }
@@ -160,7 +154,7 @@ impl<'a> Restore<'a> {
     /// Makes an entry where nothing stands.
     fn make(&mut self, entry: &Entry, keepers: &mut HashMap<RelPath, RelPath>) -> Result<()> {
         let path = entry.path.to_path();
-        let first = group(self.manifest, entry);
+        let first = self.stored.first(entry).path.clone();
         if let Some(keeper) = keepers.get(&first) {
             return self.tx.hard_link(keeper.to_path(), path);
         }
@@ -174,7 +168,7 @@ impl<'a> Restore<'a> {
             // A transaction knows no other kinds.
             _ => return Err(Error::kinded("make", &entry.path, io::ErrorKind::Unsupported)),
         }
-        if has_names(self.manifest, entry) {
+        if has_names(self.stored, entry) {
             keepers.insert(first, entry.path.clone());
         }
         self.tx.look_like(entry, !entry.is_dir())
@@ -182,6 +176,6 @@ impl<'a> Restore<'a> {
 }
 
 /// Whether the snapshot knows other names of the same file.
-fn has_names(manifest: &Manifest, entry: &Entry) -> bool {
-    !entry.is_dir() && (entry.same_as.is_some() || entry.meta.links > 1 && manifest.entries().len() > 1)
+fn has_names(stored: &Stored<'_>, entry: &Entry) -> bool {
+    !entry.is_dir() && (entry.same_as.is_some() || entry.meta.links > 1 && stored.entries().len() > 1)
 }

@@ -13,7 +13,7 @@ const ROWS: u32 = 400;
 pub(crate) const WAL: Writer = Writer {
     name: "sqlite, write-ahead log",
     needs: NEEDS,
-    guard: SET,
+    guard: &["index.db*"],
     prepare: |world| prepare(world, "wal"),
     command: |world| python(world, WRITE),
     check,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use treewal::Options;
+use treewal::{GuardOptions, Options};
 use treewal_vfs::random;
 
 use crate::WRITERS;
@@ -114,7 +114,9 @@ fn process() {
     let world = World { tree: told(TREE), aside: told(ASIDE) };
     let writer = WRITERS.iter().find(|writer| writer.name == name).unwrap();
     let tree = Options::new().open(&world.tree).unwrap();
-    let guard = tree.guard(writer.guard).unwrap();
+    let (patterns, paths): (Vec<&str>, Vec<&str>) = writer.guard.iter().partition(|path| path.contains('*'));
+    let options = patterns.into_iter().fold(GuardOptions::new(), GuardOptions::matching);
+    let guard = tree.guard_with(options, paths).unwrap();
     say("guarded");
     let log = fs::File::create(world.aside.join("writer.log")).unwrap();
     let mut command = (writer.command)(&world);

@@ -24,7 +24,7 @@ pub(crate) struct Writer {
     pub(crate) name: &'static str,
     /// Commands that end well where all it needs is there.
     pub(crate) needs: &'static [&'static [&'static str]],
-    /// What is guarded.
+    /// What is guarded: paths, and patterns where there is a star in it.
     pub(crate) guard: &'static [&'static str],
     /// Makes the tree that every round starts from.
     pub(crate) prepare: fn(&World),

@@ -9,6 +9,7 @@
 mod beside;
 mod crash;
 mod nested;
+mod patterns;
 mod restless;
 #[path = "../shared/seen.rs"]
 mod seen;

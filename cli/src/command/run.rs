@@ -11,7 +11,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use treewal::Guard;
+use treewal::{Guard, GuardOptions, Tree};
 
 use super::Context;
 use crate::args::Run;
@@ -41,7 +41,7 @@ impl Report for Ran {
 pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
     context.output.talk("taking a snapshot of the guarded paths");
-    let guard = tree.guard(&args.guard)?;
+    let guard = guarded(&tree, args)?;
     let cost = guard.snapshot();
     context.output.talk(&format!(
         "guarded {} entries: {} files shared, {} copied ({} bytes)",
@@ -67,6 +67,16 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     context.output.talk(&format!("{outcome}: the command ended with status {}", status.code()));
     let report = Ran { transaction, status: status.code(), interrupted_by, changes: changes.filter(|_| shows) };
     Ok(context.told(exit, outcome, &report))
+}
+
+/// All of the tree, unless the arguments say what.
+fn guarded(tree: &Tree, args: &Run) -> Result<Guard, Failure> {
+    let options = args.matching.iter().fold(GuardOptions::new(), GuardOptions::matching);
+    let options = args.exclude.iter().fold(options, GuardOptions::exclude);
+    if args.guard.is_empty() && args.matching.is_empty() {
+        return Ok(tree.guard_with(options, ["."])?);
+    }
+    Ok(tree.guard_with(options, &args.guard)?)
 }
 
 /// Runs the command to its end.
