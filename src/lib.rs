@@ -50,6 +50,7 @@ mod inspect;
 mod options;
 mod path;
 mod retry;
+mod snapshot;
 mod transaction;
 mod tree;
 
@@ -57,14 +58,16 @@ pub use changeset::{Change, ChangeSet, Expectation, Timestamp};
 pub use commit::Receipt;
 #[doc(hidden)]
 pub use commit::interleave;
+pub use engine::Others;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
 pub use inspect::{
     Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
-    status, verify,
+    snapshots, status, verify,
 };
 pub use options::{Checkpoints, Durability, OnDamage, Options};
 pub use retry::RetryPolicy;
+pub use snapshot::{Snapshot, SnapshotOptions, SnapshotSummary};
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};

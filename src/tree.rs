@@ -9,6 +9,7 @@ use treewal_vfs::Disk;
 
 use crate::engine::Engine;
 use crate::guard::{Guard, GuardOptions, to_paths};
+use crate::snapshot::{self, Snapshot, SnapshotOptions};
 use crate::{ChangeSet, Options, Receipt, Result, Transaction};
 
 /// A tree of files, opened for transactions. Clones share one handle; its last clone settles what is left when it goes.
@@ -97,7 +98,87 @@ impl Tree {
         options: GuardOptions,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Guard> {
-        self.engine.guard(&to_paths(paths), options)
+        self.engine.guard(&to_paths(paths), &options)
+    }
+
+    /// Takes a snapshot of the whole tree, and keeps it under a name until [`remove_snapshot`](Self::remove_snapshot).
+    ///
+    /// It holds all of a transaction or nothing of it, and is durable when this returns. It costs an entry for each file
+    /// where the file system shares extents, and its bytes where it must be copied; see
+    /// [`SnapshotOptions::sharing`]. Nothing else is committed meanwhile.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// let tree = treewal::Tree::open("site")?;
+    /// let before = tree.snapshot("before-the-move")?;
+    /// tree.transaction(|tx| tx.remove_dir_all("posts"))?;
+    /// tree.restore(&before)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `AlreadyExists`; [`Error::Input`](crate::Error::Input) for a name that is none; as [`guard`](Self::guard).
+    pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
+        self.snapshot_with(&SnapshotOptions::default(), name)
+    }
+
+    /// As [`snapshot`](Self::snapshot), with options.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn snapshot_with(&self, options: &SnapshotOptions, name: &str) -> Result<Snapshot> {
+        self.engine.snapshot(name, options)
+    }
+
+    /// The named snapshots, by name.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        snapshot::list(self.engine.home())
+    }
+
+    /// The snapshot of that name.
+    ///
+    /// # Errors
+    /// `NotFound`; any error of the disk.
+    pub fn find_snapshot(&self, name: &str) -> Result<Snapshot> {
+        self.engine.find_snapshot(name)
+    }
+
+    /// Brings everything that a snapshot was taken of back to what it was, as one transaction: all or nothing, durable
+    /// when this returns, redone after a crash. What has come since goes. The snapshot stays.
+    ///
+    /// Costs a look at every entry, and what differs is written, or shared where the file system can. To be able to take
+    /// it back, take a snapshot before.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict) where somebody commits each time it is tried; [`Error::Snapshot`](crate::Error::Snapshot)
+    /// where contents are lost, with their paths; `Unsupported` where a fifo, a socket or a
+    /// device would have to be made; else as [`Transaction::commit`].
+    pub fn restore(&self, snapshot: &Snapshot) -> Result<Receipt> {
+        self.engine.restore(snapshot, None)
+    }
+
+    /// As [`restore`](Self::restore), of these paths alone, with all beneath them.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore), and [`Error::Input`](crate::Error::Input) for a path that the snapshot was not taken
+    /// of.
+    pub fn restore_paths<P: AsRef<Path>>(
+        &self,
+        snapshot: &Snapshot,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Receipt> {
+        self.engine.restore(snapshot, Some(&to_paths(paths)))
+    }
+
+    /// Removes the snapshot of that name, and gives back the room it took.
+    ///
+    /// # Errors
+    /// `NotFound`; [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk.
+    pub fn remove_snapshot(&self, name: &str) -> Result<()> {
+        self.engine.remove_snapshot(name)
     }
 
     /// Makes every committed transaction durable in the tree itself, so that the journal may forget it.

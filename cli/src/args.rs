@@ -88,6 +88,16 @@ pub(crate) enum Command {
     /// SIGHUP, the guarded paths are restored and treewal exits with the command's status. If treewal itself is killed,
     /// the command is killed with it (not what the command started in turn), and the next opening of the tree restores.
     Run(Run),
+    /// Keep the state of the tree under a name, look at it, and bring it back
+    ///
+    /// A snapshot holds all of a transaction or nothing of it, and stays until it is removed. A restore is a transaction:
+    /// all or nothing, and no path is ever missing. The files of a snapshot can be read by any program: they lie in
+    /// .treewal/snapshots/NAME/files, under their own names, and are not to be written to.
+    Snapshot {
+        /// What to do
+        #[command(subcommand)]
+        action: SnapshotAction,
+    },
     /// Show the state of the tree; changes nothing
     Status,
     /// Finish or undo what a crash left unfinished
@@ -132,14 +142,78 @@ pub(crate) struct Apply {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// Guard this path, relative to the tree, rather than all of it; may be given more than once
-    #[arg(long, value_name = "PATH", default_value = ".", hide_default_value = true)]
+    #[arg(long, value_name = "PATH")]
     pub(crate) guard: Vec<PathBuf>,
+    /// Guard every name of a pattern as well, also those that do not exist yet: * is any run of characters, in the last
+    /// component, as in 'index.db*'. May be given more than once; without --guard, nothing else is guarded then
+    #[arg(long = "match", value_name = "PATTERN")]
+    pub(crate) matching: Vec<PathBuf>,
+    /// Leave this path out of what is restored; may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub(crate) exclude: Vec<PathBuf>,
     /// List what the command changed
     #[arg(long)]
     pub(crate) diff: bool,
+    /// List what the command changes, and restore the paths whatever its status
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// The command and its arguments
     #[arg(value_name = "COMMAND", last = true, required = true, num_args = 1..)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SnapshotAction {
+    /// Take a snapshot
+    Create {
+        /// Letters, digits, and after the first - _ . + @
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Only this path, relative to the tree; may be given more than once
+        #[arg(long, value_name = "PATH")]
+        path: Vec<PathBuf>,
+        /// Leave this path out; a restore leaves it alone. May be given more than once
+        #[arg(long, value_name = "PATH")]
+        exclude: Vec<PathBuf>,
+        /// Keep second names of the files and copy no bytes: for trees in which no program writes to files in place
+        #[arg(long)]
+        hard_link: bool,
+    },
+    /// List the snapshots; changes nothing
+    List,
+    /// Show what a snapshot holds, or print a file of it; changes nothing
+    Show {
+        /// The snapshot
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// A file in it, to be printed as it is
+        #[arg(value_name = "PATH")]
+        path: Option<PathBuf>,
+    },
+    /// List what is different in the tree now; changes nothing
+    Diff {
+        /// The snapshot
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Bring the tree back to a snapshot, all or nothing; what has come since goes, the snapshot stays
+    Restore {
+        /// The snapshot
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Only these paths, relative to the tree, with all beneath them
+        #[arg(value_name = "PATH")]
+        path: Vec<PathBuf>,
+        /// Take a snapshot of the tree as it is, under this name, before
+        #[arg(long, value_name = "NAME")]
+        keep: Option<String>,
+    },
+    /// Remove snapshots, and give back the room they take
+    Remove {
+        /// The snapshots
+        #[arg(value_name = "NAME", required = true)]
+        name: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +232,7 @@ impl Command {
         match self {
             Self::Apply(_) => "apply",
             Self::Run(_) => "run",
+            Self::Snapshot { .. } => "snapshot",
             Self::Status => "status",
             Self::Recover => "recover",
             Self::Log(_) => "log",

@@ -18,6 +18,7 @@ pub mod history;
 pub mod home;
 pub mod look;
 pub mod make;
+pub mod patterns;
 pub mod plan;
 mod quarantine;
 pub mod recover;

@@ -21,7 +21,7 @@ use treewal_vfs::{RelPath, remove_tree};
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{Home, sweep};
+use crate::home::{Home, sweep, sweep_snapshots};
 use crate::plan::{Area, Place};
 use crate::quarantine::Case;
 use crate::redo::{Contents, Part, Superseded, compose, redo};
@@ -320,6 +320,7 @@ impl Recovery<'_> {
             remove_tree(disk, &self.home.guards, &entry.name).map_err(io("clean"))?;
             self.report.snapshots_reclaimed += 1;
         }
+        self.report.snapshots_reclaimed += sweep_snapshots(self.home)?;
         Ok(())
     }
 }

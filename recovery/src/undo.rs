@@ -7,7 +7,7 @@ use treewal_snapshot::{Check, Manifest};
 use treewal_vfs::{Dir, RelPath};
 
 use crate::home::{DIR_NAME, Home};
-use crate::{Error, Result};
+use crate::{Error, Result, patterns};
 
 /// The directory of a guard's snapshot.
 ///
@@ -29,7 +29,7 @@ pub fn snapshot_dir(home: &Home, name: &str) -> Result<Dir> {
 /// Any error of the disk or of the snapshot.
 pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
     let from = snapshot_dir(home, &guard.snapshot)?;
-    let manifest = Manifest::load(&*home.disk, &from)?;
+    let manifest = patterns::with_matches(&*home.disk, &home.root, &from, Manifest::load(&*home.disk, &from)?)?;
     if !is_confined(&manifest) {
         return Err(Error::Store {
             path: format!(".treewal/guards/{}", guard.snapshot).into(),
@@ -42,7 +42,8 @@ pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
 }
 
 /// Whether a manifest keeps off treewal's own directory, as every one does that a guard wrote.
-fn is_confined(manifest: &Manifest) -> bool {
+#[must_use]
+pub fn is_confined(manifest: &Manifest) -> bool {
     let own = RelPath::root().join(DIR_NAME);
     manifest.excluded().contains(&own) && manifest.guarded().iter().all(|guarded| !guarded.path.starts_with(&own))
 }

@@ -76,5 +76,5 @@ pub use ladder::{Report, Sharing};
 #[doc(hidden)]
 pub use manifest::fuzz;
 pub use manifest::{Backup, Entry, Guarded, Manifest, Mode, Role};
-pub use restore::{Check, Restored, restore};
+pub use restore::{Check, Restored, Stored, restore};
 pub use take::{TakeOptions, take};

@@ -1,11 +1,12 @@
 //! The check: what a transaction is about to replace is still what it saw.
 
+use treewal_journal::Lsn;
 use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
 use treewal_vfs::{Identity, Kind, RelPath};
 
 use super::flight::pairs;
-use crate::transaction::{Emptied, Expectations};
+use crate::transaction::{Emptied, Expectations, Since};
 use crate::{Error, Result};
 
 /// Every entry that an intent replaces, removes or moves. Reads only, while the paths are claimed.
@@ -45,9 +46,18 @@ pub(super) fn single_names<'a>(ground: &mut Ground<'_>, intents: impl Iterator<I
 
 /// Everything the transaction was told to expect, and that what goes as an empty directory is one.
 pub(super) fn expectations(ground: &mut Ground<'_>, expectations: &Expectations) -> Result<()> {
-    let Expectations { entries, emptied } = expectations;
+    let Expectations { entries, emptied, since: _ } = expectations;
     entries.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity))?;
     emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir))
+}
+
+/// That nothing was committed since the transaction looked at all that it relies on; `last` is the end of the log now, with
+/// nothing under way that could meet it.
+pub(super) fn since(expected: &Since, last: Lsn) -> Result<()> {
+    if expected.lsn.is_none_or(|lsn| lsn == last) {
+        return Ok(());
+    }
+    Err(Error::Conflict { path: ".".into(), detail: "something was committed since the transaction looked".to_owned() })
 }
 
 /// That a directory, which stands at `place` now, holds nothing that the transaction did not take.

@@ -45,7 +45,8 @@ impl<'a> Flight<'a> {
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
             Material::make(&stage, base, difference, engine.options().durability)?;
-        let relies = expectations.entries.iter().map(|expected| expected.path.clone()).collect();
+        let relies = expectations.entries.iter().map(|expected| &expected.path).chain(&expectations.since.paths);
+        let relies = relies.cloned().collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());
         ground.add_stage(stage.name(), stage.dir().clone());
         let claim = Arc::new(Claim::new(paths, relies));
@@ -81,6 +82,7 @@ impl<'a> Flight<'a> {
         let hold = self.hold.insert(hold);
         // Before the looks: recovery takes what is newer for work that they did not see.
         self.at = self.engine.disk().now();
+        check::since(&self.expectations.since, hold.log()?.last())?;
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;
         if !self.barrier {

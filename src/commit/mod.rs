@@ -48,6 +48,9 @@ impl Core {
         let _span = tracing::debug_span!("commit", changes = difference.len()).entered();
         if difference.is_empty() {
             let mut ground = Ground::new(base.disk(), self.root().clone());
+            if expectations.since.lsn.is_some() {
+                check::since(&expectations.since, self.hold()?.log()?.last())?;
+            }
             check::expectations(&mut ground, expectations)?;
             return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
         }

@@ -24,7 +24,7 @@ pub(super) enum Due {
 impl Core {
     /// Makes every committed transaction durable in the tree itself, and lets the journal forget them.
     pub(crate) fn checkpoint(&self) -> Result<()> {
-        self.hold()?.checkpoint()
+        self.hold_beside_guards()?.checkpoint()
     }
 
     /// After a commit: a checkpoint where one is due, or word to the helper. The commit is committed whatever becomes of
@@ -40,7 +40,7 @@ impl Core {
             // The helper does not keep up: whoever writes helps, so that journal and stage stay bounded.
             (Due::Overdue, Checkpoints::Beside) | (_, Checkpoints::Inline) => {}
         }
-        let settled = self.hold().and_then(|mut hold| {
+        let settled = self.hold_beside_guards().and_then(|mut hold| {
             // Somebody else may have been faster.
             let still = self.due(&self.state.lock());
             if still < due { Ok(()) } else { hold.checkpoint() }
@@ -95,6 +95,8 @@ impl Core {
         let upto = Lsn(log.last().0 + ends.len() as u64);
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
         let synced = self.home.disk.sync_all(&self.home.root);
+        // A guard that goes on is told of again behind what is settled: it is still to be undone after a crash.
+        ends.extend(state.guards.iter().map(|guard| guard.record()));
         ends.push(Record::Checkpoint { upto: upto.0 });
         let settled = synced.map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
             append(&log, &ends)

@@ -130,7 +130,7 @@ impl Core {
             self.changed.wait(&mut state);
         }
         // A guard settles when it ends; and who closes the tree settles it then.
-        if state.closing || state.guard.is_some() {
+        if state.closing || !state.guards.is_empty() {
             return Ok(None);
         }
         if state.is_busy() {

@@ -14,7 +14,7 @@ use treewal_journal::{Log, Lsn};
 use treewal_recovery::home::Taken;
 use treewal_recovery::{Batch, append};
 
-use super::{Claim, Core, State};
+use super::{Claim, Core, Held, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
@@ -34,25 +34,57 @@ impl Core {
     /// that no work ever meets an unfinished transaction, whoever left it.
     pub(crate) fn hold(&self) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
-        state.waiting_alone += 1;
-        while state.guard.is_none() && state.is_busy() {
-            self.changed.wait(&mut state);
+        loop {
+            while let Some(guard) = state.guards.first().cloned() {
+                self.wait_for_guard(&mut state, &guard)?;
+            }
+            self.wait_alone(&mut state);
+            if state.guards.is_empty() {
+                break;
+            }
         }
-        state.waiting_alone -= 1;
-        // Whoever waits because this one did is free to go on where it fails, and waits for it where it does not.
-        self.changed.notify_all();
         self.enter(&mut state)?;
         state.alone = true;
         Ok(Hold { engine: self, seat: None })
     }
 
+    /// Takes the tree for a piece of work that has nothing to fear from the guards of this handle, nor they from it.
+    pub(crate) fn hold_beside_guards(&self) -> Result<Hold<'_>> {
+        let mut state = self.state.lock();
+        self.wait_alone(&mut state);
+        if state.guards.is_empty() {
+            self.enter(&mut state)?;
+        } else {
+            state.may_go_on()?;
+        }
+        state.alone = true;
+        Ok(Hold { engine: self, seat: None })
+    }
+
+    /// Waits until nothing is under way. Guards are none of it.
+    pub(super) fn wait_alone(&self, state: &mut MutexGuard<'_, State>) {
+        state.waiting_alone += 1;
+        while state.is_busy() {
+            self.changed.wait(state);
+        }
+        state.waiting_alone -= 1;
+        // Whoever waits because this one did is free to go on where it fails, and waits for it where it does not.
+        self.changed.notify_all();
+    }
+
     /// Takes the tree together with others whose claims do not meet this one.
     pub(crate) fn join(&self, claim: &Arc<Claim>) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
-        while state.guard.is_none() && state.keeps_out(claim) {
-            self.changed.wait(&mut state);
+        loop {
+            if let Some(guard) = state.guards.iter().find(|guard| guard.meets(claim)).cloned() {
+                self.wait_for_guard(&mut state, &guard)?;
+            } else if state.keeps_out(claim) {
+                self.changed.wait(&mut state);
+            } else {
+                break;
+            }
         }
-        if state.is_busy() {
+        if state.is_busy() || !state.guards.is_empty() {
             state.may_go_on()?;
         } else {
             self.enter(&mut state)?;
@@ -70,10 +102,6 @@ impl Core {
 
     /// Takes the lock of the tree, when none of this handle's work is under way.
     pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
-        if state.guard.is_some() {
-            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
-            return Err(Error::Locked { holder });
-        }
         let taken = self.lock.take(&self.home, self.options.lock_wait);
         // Where the taking failed half way, the lock file may already say that this handle had it last.
         state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
@@ -96,7 +124,7 @@ impl Core {
 
     /// Gives the lock of the tree back, unless something is under way for which it must be kept.
     pub(super) fn leave(&self, state: &State) {
-        if state.guard.is_none() && !state.is_busy() {
+        if state.guards.is_empty() && !state.is_busy() {
             self.give_back();
         }
         self.changed.notify_all();
@@ -109,12 +137,15 @@ impl Core {
         }
     }
 
-    /// Takes the hold back from the guard that kept it, to end it: the directory's lock is held already.
-    pub(crate) fn resume(&self) -> Hold<'_> {
+    /// Takes the hold back from a guard, to end it, with those that are in it: the directory's lock is held already. Gives
+    /// them, the one itself first; `None` where it has ended with one around it.
+    pub(crate) fn resume(&self, txn: u64) -> Option<(Hold<'_>, Vec<Arc<Held>>)> {
         let mut state = self.state.lock();
-        state.guard = None;
+        self.wait_alone(&mut state);
+        let place = state.guards.iter().position(|guard| guard.txn() == txn)?;
+        let ending = state.guards.split_off(place);
         state.alone = true;
-        Hold { engine: self, seat: None }
+        Some((Hold { engine: self, seat: None }, ending))
     }
 }
 
@@ -145,8 +176,18 @@ impl State {
 
 impl Hold<'_> {
     /// Keeps the lock of the directory beyond this hold, for a guard.
-    pub(crate) fn keep_for_guard(self, txn: u64) {
-        self.engine.state.lock().guard = Some(txn);
+    pub(crate) fn keep_for_guard(self, guard: Arc<Held>) {
+        self.engine.state.lock().guards.push(guard);
+    }
+
+    /// Whether this is the innermost guard.
+    pub(crate) fn is_innermost(&self, txn: u64) -> bool {
+        self.engine.state.lock().guards.last().is_some_and(|guard| guard.txn() == txn)
+    }
+
+    /// Whether a guard goes on.
+    pub(crate) fn is_guarded(&self) -> bool {
+        !self.engine.state.lock().guards.is_empty()
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod claim;
+mod guards;
 mod helper;
 mod hold;
 mod stage;
@@ -18,6 +19,8 @@ use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
 use treewal_vfs::{Dir, Disk, Meta, PowerLoss, RelPath, Time, random};
 
 pub(crate) use claim::Claim;
+pub use guards::Others;
+pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
 pub(crate) use hold::Hold;
 pub(crate) use stage::{Stage, slot_name};
@@ -67,8 +70,8 @@ pub(crate) struct State {
     in_doubt: bool,
     /// Transactions that recovery could neither finish nor undo yet.
     pending: Vec<u64>,
-    /// The guard that holds the tree.
-    guard: Option<u64>,
+    /// The guards that hold the tree, each inside the one before it.
+    guards: Vec<Arc<Held>>,
     /// A hold is alone at work.
     alone: bool,
     /// How many wait to be.
@@ -123,7 +126,7 @@ impl Core {
             garbage: Vec::new(),
             in_doubt: false,
             pending: report.pending().map(|transaction| transaction.txn).collect(),
-            guard: None,
+            guards: Vec::new(),
             alone: false,
             waiting_alone: 0,
             seats: Vec::new(),

@@ -14,7 +14,15 @@ pub use log::{Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransacti
 pub use status::{Status, Unfinished, status};
 pub use verify::{Finding, verify};
 
-use crate::{Error, Result};
+/// The named snapshots of the tree at `path`, by name. Takes no lock.
+///
+/// # Errors
+/// Any error of the disk.
+pub fn snapshots(path: impl AsRef<Path>) -> Result<Vec<Snapshot>> {
+    home(path.as_ref())?.map_or_else(|| Ok(Vec::new()), |home| crate::snapshot::list(&home))
+}
+
+use crate::{Error, Result, Snapshot};
 
 /// The tree's own directory; `None` where treewal was never used on the tree.
 fn home(path: &Path) -> Result<Option<Home>> {

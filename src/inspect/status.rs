@@ -11,6 +11,7 @@ use treewal_recovery::recover::read_history;
 use treewal_vfs::Dir;
 
 use super::home;
+use crate::snapshot::list;
 use crate::{Error, Result};
 
 /// The state of a tree.
@@ -32,6 +33,8 @@ pub struct Status {
     pub transactions: Vec<Unfinished>,
     /// How many stage directories there are; each belongs to an open handle, or is swept by the next opening.
     pub stages: usize,
+    /// Named snapshots.
+    pub snapshots: Vec<String>,
     /// What recovery could not place: directories below `.treewal/quarantine`.
     pub quarantine: Vec<String>,
 }
@@ -65,6 +68,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
         journal_bytes: 0,
         transactions: Vec::new(),
         stages: 0,
+        snapshots: Vec::new(),
         quarantine: Vec::new(),
     };
     let Some(home) = home(path.as_ref())? else { return Ok(status) };
@@ -83,6 +87,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
         status.transactions.push(Unfinished { txn: *txn, kind, label, owed, attempts: told.attempts });
     }
     status.stages = names(&home, &home.stage)?.iter().filter(|name| !name.ends_with(".lock")).count();
+    status.snapshots = list(&home)?.iter().map(|snapshot| snapshot.name().to_owned()).collect();
     status.quarantine = names(&home, &home.quarantine)?;
     status.holder = TreeLock::held_by(&home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
     status.state = match (&scan.tail, status.holder) {

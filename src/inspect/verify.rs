@@ -1,14 +1,16 @@
 //! A check of everything treewal keeps in a tree. Changes nothing.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::Serialize;
 use treewal_journal::{Reader, Record, Tail};
-use treewal_recovery::home::read_identity;
+use treewal_recovery::home::{Home, read_identity};
 use treewal_vfs::RelPath;
 
 use super::home;
+use crate::snapshot::list;
 use crate::{Error, Result};
 
 /// Something that is not as it should be.
@@ -23,7 +25,7 @@ pub struct Finding {
     pub advice: &'static str,
 }
 
-/// Checks the journal record by record, the identity of the tree, and who may read what treewal keeps. Nothing is found
+/// Checks the journal record by record, the named snapshots with all they keep, the identity of the tree, and who may read what treewal keeps. Nothing is found
 /// in a tree that is in order, or that treewal was never used on.
 ///
 /// # Errors
@@ -69,6 +71,7 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Vec<Finding>> {
             "open the tree: it is closed to them",
         );
     }
+    snapshots(&home, &mut find)?;
     let quarantine = home.disk.list(&home.quarantine);
     for entry in quarantine.map_err(|source| Error::from_os("list", ".treewal/quarantine".into(), source))? {
         let path = RelPath::root().join(".treewal").join("quarantine").join(&entry.name);
@@ -79,4 +82,28 @@ pub fn verify(path: impl AsRef<Path>) -> Result<Vec<Finding>> {
         );
     }
     Ok(findings)
+}
+
+/// Reads every named snapshot, contents among it.
+fn snapshots(home: &Home, find: &mut impl FnMut(bool, String, &'static str)) -> Result<()> {
+    for snapshot in list(home)? {
+        let name = snapshot.name();
+        match snapshot.verify() {
+            Ok(lost) => lost.iter().for_each(|path| {
+                let what = format!("the snapshot {name:?} has lost the contents of {path:?}");
+                find(true, what, "the rest of it can be restored: name the paths, or remove it");
+            }),
+            // Somebody removed it meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound && error.path().is_some() => {}
+            Err(Error::Snapshot(error)) => {
+                find(
+                    true,
+                    format!("the snapshot {name:?} cannot be read: {error}"),
+                    "its contents lie there without names: remove it",
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -380,7 +380,7 @@ fn to_time(time: SystemTime) -> Option<Time> {
 }
 
 /// A time of the disk as the standard library has it; `None` beyond what that can say.
-pub(super) fn to_system_time(time: Time) -> Option<SystemTime> {
+pub(crate) fn to_system_time(time: Time) -> Option<SystemTime> {
     use std::time::Duration;
     let whole = Duration::from_secs(time.secs.unsigned_abs());
     let base = if time.secs < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };

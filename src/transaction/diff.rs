@@ -1,6 +1,7 @@
 //! The net difference between the tree and what a transaction wants of it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -200,10 +201,26 @@ impl Overlay {
         let change = LookChange {
             mode: change(now.mode, meta.mode),
             owner: change(owner(&now), owner(meta)),
-            times: change(times(&now), times(meta)),
+            times: match self.moves_time(id) {
+                true => Some(Change { to: times(&now), prior: times(meta) }),
+                false => change(times(&now), times(meta)),
+            },
             xattrs: xattrs.collect(),
         };
         (change != LookChange::default()).then_some(change)
+    }
+
+    /// Whether a time that was set for a directory must be set at the commit although it is the one that it has: the commit
+    /// changes names in it, and with them its time.
+    fn moves_time(&self, dir: NodeId) -> bool {
+        let node = self.node(dir);
+        let Origin::Disk { base, .. } = &node.origin else { return false };
+        let stays = |(name, slot): (&OsString, &Slot)| match slot.now.map(|id| &self.node(id).origin) {
+            None => slot.prior.is_none(),
+            Some(Origin::Disk { base: stood, .. }) => *stood == base.join(name),
+            Some(Origin::New(_)) => false,
+        };
+        node.touched.modified.is_some() && !node.children.iter().all(stays)
     }
 
     fn describe(&self, changed: &Changed) -> PathChange {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
-use treewal_vfs::{Kind, RelPath, copy_contents};
+use treewal_vfs::{File, Kind, RelPath, copy_contents};
 
 use super::overlay::{Found, NewBody, NewNode, NodeId, Origin};
 use super::{Attributes, Content, StagedFile, Transaction};
@@ -251,19 +251,24 @@ impl Transaction {
     /// Fills a new, empty file with the contents of one on the disk; gives its length.
     fn fill_from(&mut self, node: NodeId, base: &RelPath, path: &RelPath) -> Result<u64> {
         let source = self.base.open("copy", base)?;
-        let size = self.base.disk().stat_file(&source).map_err(Error::io("copy", base))?.size;
+        self.fill_from_file(node, &source, path)
+    }
+
+    /// The same with the contents of a file that is open.
+    pub(super) fn fill_from_file(&mut self, node: NodeId, source: &File, path: &RelPath) -> Result<u64> {
+        let size = self.base.disk().stat_file(source).map_err(Error::io("copy to", path))?.size;
         if size > self.engine.options().inline_max {
             self.spill(node)?;
         }
         let Self { overlay, base: look, .. } = self;
         match overlay.content_mut(node) {
             Content::Memory(bytes) => {
-                *bytes = treewal_vfs::read_all(look.disk(), &source, u64::MAX).map_err(Error::io("copy", base))?;
+                *bytes = treewal_vfs::read_all(look.disk(), source, u64::MAX).map_err(Error::io("copy to", path))?;
                 Ok(bytes.len() as u64)
             }
             Content::Staged(staged) => {
                 let file = staged.open().map_err(Error::io("copy to", path))?;
-                copy_contents(look.disk(), &source, &file).map_err(Error::io("copy to", path))?;
+                copy_contents(look.disk(), source, &file).map_err(Error::io("copy to", path))?;
                 staged.len = look.disk().stat_file(&file).map_err(Error::io("copy to", path))?.size;
                 Ok(staged.len)
             }

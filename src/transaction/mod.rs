@@ -16,6 +16,7 @@ mod look;
 mod merge;
 mod overlay;
 mod publish;
+mod put_back;
 mod rename;
 mod source;
 
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use treewal_vfs::{Identity, RelPath};
 
 pub use attributes::FileTimes;
+pub(crate) use attributes::to_system_time;
 pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};
@@ -36,6 +38,7 @@ pub(crate) use overlay::{Attributes, NewBody, NewNode};
 use overlay::{NodeId, Overlay};
 pub use publish::Publish;
 pub(crate) use publish::is_own;
+pub(crate) use put_back::Since;
 pub(crate) use source::Bytes;
 
 use crate::engine::{Engine, Stage};
@@ -57,6 +60,10 @@ pub struct Transaction {
     /// New files in the stage that are open though nobody writes to them.
     kept_open: Vec<NodeId>,
     expectations: Vec<Expectation>,
+    /// Up to which record nothing may have been committed, and the paths it is about.
+    since: Option<(treewal_journal::Lsn, Vec<RelPath>)>,
+    /// Bytes of contents that came from a snapshot.
+    put_back_bytes: u64,
     /// What stands in the stage to be published.
     adopted: Vec<Adopted>,
     /// The last to go: it gives the stage back, which contents above still hold.
@@ -74,6 +81,7 @@ pub(crate) struct Expectation {
 pub(crate) struct Expectations {
     pub(crate) entries: Vec<Expectation>,
     pub(crate) emptied: Vec<Emptied>,
+    pub(crate) since: Since,
 }
 
 /// What a commit is made of.
@@ -94,6 +102,8 @@ impl Transaction {
             stage: None,
             kept_open: Vec::new(),
             expectations: Vec::new(),
+            since: None,
+            put_back_bytes: 0,
             adopted: Vec::new(),
             engine,
         }
@@ -121,6 +131,7 @@ impl Transaction {
     pub(crate) fn take_parts(&mut self) -> Parts<'_> {
         let difference = self.difference();
         let emptied = self.overlay.emptied();
+        let since = Since::of(self.since.take());
         let mut entries = std::mem::take(&mut self.expectations);
         // What is linked to is not replaced: nothing else compares it with what the transaction saw.
         entries.extend(difference.iter().filter_map(|change| match &change.goal {
@@ -131,7 +142,7 @@ impl Transaction {
             base: &self.base,
             engine: Arc::clone(&self.engine),
             difference,
-            expectations: Expectations { entries, emptied },
+            expectations: Expectations { entries, emptied, since },
         }
     }
 

@@ -62,7 +62,8 @@ pub(crate) fn walk(tree: &Path) -> Walk {
                 seen.contents = fs::read_link(&full).unwrap().as_os_str().as_bytes().to_vec();
             } else {
                 seen.links = meta.nlink();
-                seen.contents = fs::read(&full).unwrap();
+                // Nobody writes into a fifo: reading it would never end.
+                seen.contents = if meta.is_file() { fs::read(&full).unwrap() } else { Vec::new() };
             }
             found.insert(path, seen);
         }
@@ -76,7 +77,8 @@ pub(crate) fn leftovers(tree: &Path) -> (Vec<PathBuf>, usize) {
     let names = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut left: Vec<PathBuf> =
         ["stage", "guards", "quarantine"].iter().flat_map(|sub| names(own.join(sub))).collect();
-    let known = ["tree", "lock", "queue", "journal", "stage", "guards", "quarantine"].map(|name| own.join(name));
+    let known =
+        ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine"].map(|name| own.join(name));
     left.extend(names(own.clone()).filter(|path| !known.contains(path)));
     (left, names(own.join("journal")).count())
 }

@@ -44,6 +44,33 @@ fn times_are_set_to_the_nanosecond_on_what_is_there_and_on_what_is_new() {
 }
 
 #[test]
+fn a_directory_keeps_the_time_that_was_set_though_it_is_the_one_it_had() {
+    let world = World::new();
+    fs::create_dir(world.at("dir")).unwrap();
+    fs::write(world.at("dir/old"), "old").unwrap();
+    let time = |world: &World| {
+        let found = fs::metadata(world.at("dir")).unwrap();
+        (found.mtime(), found.mtime_nsec())
+    };
+    world.tree.transaction(|tx| tx.set_times("dir", times(20))).unwrap();
+    for body in [
+        |tx: &mut treewal::Transaction| tx.write("dir/old", "other"),
+        |tx: &mut treewal::Transaction| tx.write("dir/new", "new"),
+        |tx: &mut treewal::Transaction| tx.remove_file("dir/old"),
+        |tx: &mut treewal::Transaction| tx.rename("dir/new", "dir/newer"),
+    ] {
+        world.tree.transaction(|tx| body(tx).and_then(|()| tx.set_times("dir", times(20)))).unwrap();
+        assert_eq!(time(&world), (20, 123_456_789));
+    }
+    // Nothing changes, and so nothing is written.
+    let mut tx = world.tree.begin();
+    assert!(tx.exists("dir/newer").unwrap());
+    tx.set_times("dir", FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(20, 123_456_789))).unwrap();
+    assert_eq!(tx.commit().unwrap().id, 0);
+    world.close();
+}
+
+#[test]
 fn a_directory_that_its_owner_may_not_fill_is_filled_first() {
     let world = World::new();
     let mut tx = world.tree.begin();

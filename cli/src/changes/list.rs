@@ -45,6 +45,18 @@ impl Line {
     }
 }
 
+/// How many changes there are of each kind, in words.
+pub(crate) fn summary(lines: &[Line]) -> String {
+    let counted =
+        [('A', "added"), ('M', "modified"), ('m', "of other attributes"), ('T', "of another kind"), ('D', "removed")];
+    let counts = counted.iter().filter_map(|(letter, word)| {
+        let count = lines.iter().filter(|line| line.letter == *letter).count();
+        (count > 0).then(|| format!("{count} {word}"))
+    });
+    let text = counts.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "nothing changed".to_owned() } else { text }
+}
+
 /// The changes of a transaction. A name that something was moved away from is told by where it went.
 pub(crate) fn lines(changes: Vec<PathChange>) -> Vec<Line> {
     let moved: BTreeSet<PathBuf> = changes
@@ -106,6 +118,8 @@ mod tests {
             line.human(&mut text).unwrap();
         }
         let text = anstream::adapter::strip_str(std::str::from_utf8(&text).unwrap()).to_string();
+        assert_eq!(summary(&lines(tx.changes())), "1 added, 1 modified, 1 of other attributes, 1 removed");
+        assert_eq!(summary(&[]), "nothing changed");
         assert_eq!(text, "D gone\nm mode 0600\nA new\nM old\nR here -> there\n");
     }
 }

@@ -5,7 +5,7 @@ mod name;
 mod parse;
 mod read;
 
-pub(crate) use list::{Line, lines};
+pub(crate) use list::{Line, lines, summary};
 pub(crate) use name::name;
 pub(crate) use parse::parse;
 pub(crate) use read::read;

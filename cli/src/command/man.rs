@@ -31,6 +31,9 @@ fn page() -> io::Result<String> {
     man.render_options_section(&mut page)?;
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
         section(command, &mut page)?;
+        for action in command.get_subcommands().filter(|action| action.get_name() != "help") {
+            section(action, &mut page)?;
+        }
     }
     let mut rest = Roff::new();
     exit_status(&mut rest);

@@ -7,6 +7,7 @@ mod log;
 mod man;
 mod recover;
 mod run;
+mod snapshot;
 mod status;
 mod verify;
 
@@ -67,6 +68,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Apply(args) => apply::run(args, context),
         Command::Run(args) => run::run(args, context).map_err(|failure| failure.exits(Exit::RUN_FAILED)),
+        Command::Snapshot { action } => snapshot::run(action, context),
         Command::Status => status::run(context),
         Command::Recover => recover::run(context),
         Command::Log(args) => log::run(args, context),

@@ -3,6 +3,7 @@
 //! | what happens | what becomes of the guarded paths |
 //! |---|---|
 //! | the command ends with 0 | committed |
+//! | the same, with `--dry-run` | restored |
 //! | it ends otherwise, or cannot be run | restored, and its status is ours |
 //! | SIGINT, SIGTERM, SIGHUP | the command gets it too; once it has ended: restored |
 //! | a second one; SIGKILL; a power loss | restored by the next opening |
@@ -10,11 +11,11 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use treewal::Guard;
+use treewal::{Guard, GuardOptions, Tree};
 
 use super::Context;
 use crate::args::Run;
-use crate::changes::Line;
+use crate::changes::{Line, summary};
 use crate::child::{Signals, start, wait};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -39,7 +40,8 @@ impl Report for Ran {
 
 pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
-    let guard = tree.guard(&args.guard)?;
+    context.output.talk("taking a snapshot of the guarded paths");
+    let guard = guarded(&tree, args)?;
     let cost = guard.snapshot();
     context.output.talk(&format!(
         "guarded {} entries: {} files shared, {} copied ({} bytes)",
@@ -52,14 +54,29 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::RUN_FAILED, "cannot start a process, or wait for it").because(&error));
         }
     };
-    let changes = args.diff.then(|| changed(&guard, context)).flatten();
+    let shows = args.diff || args.dry_run;
+    let changes = (shows || context.output.talks()).then(|| changed(&guard, context)).flatten();
+    if let Some(changes) = &changes {
+        context.output.talk(&summary(changes));
+    }
     let transaction = guard.id();
     let interrupted_by = signals.first();
-    let outcome = settle(guard, status, interrupted_by)?;
+    let keeps = status == Exit::DONE && interrupted_by.is_none() && !args.dry_run;
+    let outcome = settle(guard, keeps)?;
     let exit = interrupted_by.map_or(status, Exit::of_signal);
     context.output.talk(&format!("{outcome}: the command ended with status {}", status.code()));
-    let report = Ran { transaction, status: status.code(), interrupted_by, changes };
+    let report = Ran { transaction, status: status.code(), interrupted_by, changes: changes.filter(|_| shows) };
     Ok(context.told(exit, outcome, &report))
+}
+
+/// All of the tree, unless the arguments say what.
+fn guarded(tree: &Tree, args: &Run) -> Result<Guard, Failure> {
+    let options = args.matching.iter().fold(GuardOptions::new(), GuardOptions::matching);
+    let options = args.exclude.iter().fold(options, GuardOptions::exclude);
+    if args.guard.is_empty() && args.matching.is_empty() {
+        return Ok(tree.guard_with(options, ["."])?);
+    }
+    Ok(tree.guard_with(options, &args.guard)?)
 }
 
 /// Runs the command to its end.
@@ -90,8 +107,8 @@ fn changed(guard: &Guard, context: &Context) -> Option<Vec<Line>> {
     }
 }
 
-fn settle(guard: Guard, status: Exit, interrupted_by: Option<i32>) -> Result<&'static str, Failure> {
-    if status == Exit::DONE && interrupted_by.is_none() {
+fn settle(guard: Guard, keeps: bool) -> Result<&'static str, Failure> {
+    if keeps {
         guard.commit()?;
         return Ok("committed");
     }

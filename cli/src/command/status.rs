@@ -59,6 +59,9 @@ impl Report for Shown<'_> {
                 tries => writeln!(out, ", tried {tries} times")?,
             }
         }
+        for name in &status.snapshots {
+            writeln!(out, "snapshot    {name}")?;
+        }
         for name in &status.quarantine {
             writeln!(out, "quarantine  .treewal/quarantine/{name}")?;
         }

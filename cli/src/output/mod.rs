@@ -57,6 +57,15 @@ impl Output {
         self.data(&text)
     }
 
+    /// Writes bytes to stdout as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+
     fn data(&self, text: &[u8]) -> io::Result<()> {
         let mut out = AutoStream::new(io::stdout().lock(), self.color);
         match out.write_all(text).and_then(|()| out.flush()) {
@@ -103,9 +112,14 @@ impl Output {
 
     /// Tells how it goes: on a terminal or with `-v`, and never with `-q`.
     pub(crate) fn talk(&self, text: &str) {
-        if !self.quiet && (self.verbose || io::stderr().is_terminal()) {
+        if self.talks() {
             self.say(&format!("{text}\n"));
         }
+    }
+
+    /// Whether anybody hears how it goes.
+    pub(crate) fn talks(&self) -> bool {
+        !self.quiet && (self.verbose || io::stderr().is_terminal())
     }
 
     fn say(&self, text: &str) {

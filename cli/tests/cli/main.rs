@@ -19,4 +19,5 @@ mod log;
 mod look;
 mod run;
 mod signals;
+mod snapshot;
 mod text;

@@ -71,6 +71,40 @@ fn the_difference_is_listed_before_it_is_kept_or_undone() {
 }
 
 #[test]
+fn a_pattern_and_what_is_left_out_say_what_is_guarded() {
+    let dir = tree(&[("i.db", "1"), ("other", "1"), ("cache/c", "1")]);
+    let script = "echo -n 2 > i.db; echo -n 2 > i.db-wal; echo -n 2 > other; false";
+    treewal(dir.path(), ["run", "--match", "i.db*", "--", "sh", "-c", script]).exits(1);
+    let seen = look(dir.path());
+    assert_eq!((seen["i.db"].as_str(), seen.contains_key("i.db-wal"), seen["other"].as_str()), ("1", false, "2"));
+    let script = "echo -n 3 > other; echo -n 3 > cache/c; false";
+    treewal(dir.path(), ["run", "--exclude", "cache", "--", "sh", "-c", script]).exits(1);
+    let seen = look(dir.path());
+    assert_eq!((seen["other"].as_str(), seen["cache/c"].as_str()), ("2", "3"));
+}
+
+#[test]
+fn a_dry_run_shows_what_would_change_and_restores_it() {
+    let dir = tree(&[("a", "old"), ("b", "b"), ("keep", "k")]);
+    let before = look(dir.path());
+    let lines = "M a\nD b\nA d\nA d/c\nm keep\n";
+    assert_eq!(treewal(dir.path(), ["run", "--dry-run", "--", "sh", "-c", MESS]).exits(0).stdout, lines);
+    assert_eq!(look(dir.path()), before);
+    let answer = treewal(dir.path(), ["run", "--dry-run", "--json", "--", "sh", "-c", &format!("{MESS}; exit 3")]);
+    let json = answer.exits(3).json();
+    assert_eq!((&json["outcome"], json["changes"].as_array().unwrap().len()), (&"restored".into(), 5));
+    assert_eq!(look(dir.path()), before);
+}
+
+#[test]
+fn who_listens_is_told_how_much_changed() {
+    let dir = tree(&[("a", "old"), ("b", "b"), ("keep", "k")]);
+    let answer = treewal(dir.path(), ["-v", "run", "--", "sh", "-c", MESS]).exits(0);
+    assert_eq!(answer.stdout, "");
+    answer.says(&["taking a snapshot", "2 added, 1 modified, 1 of other attributes, 1 removed", "committed"]);
+}
+
+#[test]
 fn json_keeps_the_output_of_the_command_apart() {
     let dir = tree(&[("a", "old")]);
     let answer = treewal(dir.path(), ["run", "--json", "--diff", "--", "sh", "-c", "echo loud; echo 1 > a; exit 3"]);

@@ -15,6 +15,8 @@ const NAME: &str = "tree";
 const DRAFT: &str = "tree.new";
 const FIRST_LINE: &str = "treewal format 1";
 const BYTES_MAX: u64 = 256;
+/// Read by git, and by many tools that walk trees as it does.
+const IGNORE: &str = ".gitignore";
 
 /// The identity that the tree's directory states; `None` where there is none, or none that can be read.
 ///
@@ -68,6 +70,7 @@ pub fn write_identity(home: &Home, id: TreeId) -> Result<()> {
     }
     text.push('\n');
     let disk = &*home.disk;
+    keep_out_of_repositories(home)?;
     match disk.remove_file(&home.dot, OsStr::new(DRAFT)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", path)(error)),
         _ => {}
@@ -79,6 +82,20 @@ pub fn write_identity(home: &Home, id: TreeId) -> Result<()> {
     disk.rename(&home.dot, OsStr::new(DRAFT), &home.dot, OsStr::new(NAME), Rename::Replace)
         .map_err(Error::io("name", path))?;
     disk.sync_dir(&home.dot).map_err(Error::io("sync", super::DIR_NAME))
+}
+
+/// Says that nothing in the directory belongs into a repository: `git add .` would take snapshots and journal along, and
+/// `git clean -d` would remove them. Made once; whoever wants it otherwise may remove it.
+fn keep_out_of_repositories(home: &Home) -> Result<()> {
+    let path = ".treewal/.gitignore";
+    match home.disk.open(&home.dot, OsStr::new(IGNORE), Open::CreateNew { mode: 0o600 }) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::io("make", path)(error)),
+        Ok(file) => {
+            write_all(&*home.disk, &file, b"*\n", 0).map_err(Error::io("write", path))?;
+            home.disk.sync_file(&file).map_err(Error::io("sync", path))
+        }
+    }
 }
 
 fn from_hex(text: &str) -> Option<[u8; 16]> {

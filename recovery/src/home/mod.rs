@@ -3,11 +3,13 @@
 //! | entry | what it is |
 //! |---|---|
 //! | `tree` | the identity of the tree: format version and a random number |
+//! | `.gitignore` | keeps all of this out of repositories |
 //! | `lock` | the lock that makes one process at a time the writer; says who holds it |
 //! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
 //! | `journal/` | the log |
 //! | `stage/<handle>/` | new and displaced versions of one open handle; `<handle>.lock` is held while the handle lives |
 //! | `guards/<id>/` | the snapshot of an active guard |
+//! | `snapshots/<name>/` | a named snapshot; a name that begins with a dot is a half-made or half-removed one. Made with the first |
 //! | `quarantine/<id>/` | what recovery could not place, with a report |
 //!
 //! Everything is made on first open, in an order in which a crash at any moment leaves something the next open takes
@@ -15,6 +17,7 @@
 
 mod identity;
 mod lock;
+mod snapshots;
 mod stage;
 
 use std::ffi::OsStr;
@@ -25,6 +28,7 @@ use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
 pub use identity::{read_identity, write_identity};
 pub use lock::{Holder, Taken, TreeLock};
+pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};
 pub use stage::{OwnStage, adopted_name, sweep};
 
 use crate::{Error, Result};

@@ -100,6 +100,18 @@ impl Manifest {
         entry.meta.changed >= self.taken
     }
 
+    /// Guards a path that was not there when the snapshot was taken, as if it had been asked for: a restore removes what stands
+    /// there. Nothing for a path that is guarded anyway, or excluded.
+    pub fn guard_absent(&mut self, path: &RelPath) {
+        if self.is_excluded(path) || self.guarded.iter().any(|guarded| path.starts_with(&guarded.path)) {
+            return;
+        }
+        // What was asked for beneath it was not there either, or this would have been.
+        self.guarded.retain(|guarded| !guarded.path.starts_with(path));
+        let place = self.guarded.partition_point(|guarded| guarded.path < *path);
+        self.guarded.insert(place, Guarded { path: path.clone(), present: false });
+    }
+
     pub(crate) fn is_excluded(&self, path: &RelPath) -> bool {
         self.excluded.iter().any(|excluded| path.starts_with(excluded))
     }

@@ -89,7 +89,13 @@ impl<'a> Backups<'a> {
         }
     }
 
-    fn file(&self, backup: &Backup) -> io::Result<File> {
+    /// Gives a backup another name.
+    pub(super) fn link(&self, backup: &Backup, at: &Dir, name: &OsStr) -> io::Result<()> {
+        let home = self.home.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        self.disk.hard_link(home, &backup_name(backup.number), at, name)
+    }
+
+    pub(super) fn file(&self, backup: &Backup) -> io::Result<File> {
         let home = self.home.as_ref().ok_or(io::ErrorKind::NotFound)?;
         self.disk.open(home, &backup_name(backup.number), Open::Read)
     }

@@ -5,9 +5,12 @@ mod attributes;
 mod backups;
 mod place;
 mod plan;
+mod stored;
 mod survey;
 
 use treewal_vfs::{Dir, Disk};
+
+pub use stored::Stored;
 
 use crate::{Error, Manifest, Result};
 

@@ -1,0 +1,340 @@
+//! Guards: any code may change the guarded paths, and a crash, a failure or a change of mind restores them.
+
+mod back;
+mod sync;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use treewal_journal::record::Record;
+use treewal_recovery::{home, patterns};
+use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
+use treewal_snapshot::{Manifest, TakeOptions};
+use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
+
+use crate::engine::{About, Engine, Held, Hold, Others, guard_record};
+use crate::{Error, Result};
+
+/// How a guard is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct GuardOptions {
+    /// How the snapshot shares bytes with the live files.
+    pub sharing: Sharing,
+    /// What becomes of commits of other threads that meet it.
+    pub others: Others,
+    patterns: Vec<PathBuf>,
+    excludes: Vec<PathBuf>,
+}
+
+impl GuardOptions {
+    /// The defaults: [`Sharing::Auto`], [`Others::Refuse`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How the snapshot shares bytes with the live files.
+    #[must_use]
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.sharing = sharing;
+        self
+    }
+
+    /// What becomes of commits of other threads of this handle that meet the guarded paths.
+    #[must_use]
+    pub fn others(mut self, others: Others) -> Self {
+        self.others = others;
+        self
+    }
+
+    /// Guards every name that a pattern describes as well, also those that do not exist yet: in its last component, `*` is
+    /// any run of characters. For files that come and go together, as a database and what it puts beside it:
+    /// `matching("index.db*")`.
+    #[must_use]
+    pub fn matching(mut self, pattern: impl AsRef<Path>) -> Self {
+        self.patterns.push(pattern.as_ref().to_owned());
+        self
+    }
+
+    /// Leaves a path out, with all beneath it: it is not restored.
+    #[must_use]
+    pub fn exclude(mut self, path: impl AsRef<Path>) -> Self {
+        self.excludes.push(path.as_ref().to_owned());
+        self
+    }
+}
+
+/// What a guard is asked to be about.
+struct Asked {
+    paths: Vec<RelPath>,
+    patterns: Vec<RelPath>,
+    exclude: Vec<RelPath>,
+}
+
+impl Asked {
+    fn of(paths: &[PathBuf], options: &GuardOptions) -> Result<Self> {
+        let parse = |list: &[PathBuf]| list.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>();
+        let mut exclude = parse(&options.excludes)?;
+        exclude.push(RelPath::root().join(home::DIR_NAME));
+        Ok(Self { paths: parse(paths)?, patterns: parse(&options.patterns)?, exclude })
+    }
+}
+
+/// A guard on paths of a tree: made with [`Tree::guard`](crate::Tree::guard), ended with [`commit`](Self::commit),
+/// [`rollback`](Self::rollback) or by dropping it, which rolls back.
+///
+/// While it lives, it holds the tree: no other process commits, and anything may change the guarded paths in place, be it a
+/// library, an embedded database or another program. Threads that share the handle go on beside it with transactions that
+/// do not touch the guarded paths, nor anything above or beneath them, and that move nothing; [`GuardOptions::others`] says
+/// what becomes of the rest. A process that dies leaves the paths to the next open, which restores them.
+///
+/// Who writes to the paths must have ended before the guard does. Where somebody goes on writing, a rollback that cannot
+/// bring the paths to rest ends as [`Error::Undecided`], and the next opening restores them.
+#[must_use = "dropping a guard rolls back"]
+pub struct Guard {
+    engine: Arc<Engine>,
+    held: Arc<Held>,
+    report: SnapshotReport,
+    is_inner: bool,
+    open: bool,
+}
+
+impl Engine {
+    /// Snapshots the paths, makes that durable, and only then records that they may be changed.
+    ///
+    /// Crash argument: before the record is durable, nobody has been told to change anything, and the snapshot is
+    /// nobody's: it is swept. After it, recovery restores.
+    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+        let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
+        let asked = Asked::of(paths, options)?;
+        let mut hold = self.hold()?;
+        if hold.is_unsettled() {
+            // What was committed before must be in the tree for good: recovery restores the guard's snapshot of it.
+            hold.checkpoint()?;
+        }
+        self.guard_held(hold, asked, options, false)
+    }
+
+    /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
+    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+        let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
+        let asked = Asked::of(paths, options)?;
+        if !outer.covers(&asked.paths, &asked.patterns) {
+            let text = "a guard inside another can have no paths that the outer one has not";
+            return Err(Error::Input(text.to_owned()));
+        }
+        let hold = self.hold_beside_guards()?;
+        if !hold.is_innermost(outer.txn()) {
+            return Err(Error::Input("a guard can have one guard inside it at a time".to_owned()));
+        }
+        self.guard_held(hold, asked, options, true)
+    }
+
+    fn guard_held(
+        self: &Arc<Self>,
+        mut hold: Hold<'_>,
+        asked: Asked,
+        options: &GuardOptions,
+        is_inner: bool,
+    ) -> Result<Guard> {
+        let Asked { mut paths, patterns, exclude } = asked;
+        for pattern in &patterns {
+            let found = patterns::found(&**self.disk(), self.root(), pattern).map_err(Error::from_recovery)?;
+            paths.extend(found.into_iter().filter(|path| !exclude.iter().any(|excluded| path.starts_with(excluded))));
+        }
+        let about = About { paths, patterns, others: options.others };
+        let take = TakeOptions { sharing: options.sharing, exclude };
+        let name = format!("{:016x}", random());
+        let guards = &self.home().guards;
+        let io = |verb| move |source| Error::from_os(verb, PathBuf::from(home::DIR_NAME).join("guards"), source);
+        self.disk().create_dir(guards, OsStr::new(&name), 0o700).map_err(io("make"))?;
+        let from = self.disk().open_dir(guards, &RelPath::root().join(&name)).map_err(io("open"))?;
+        match self.take(&mut hold, &about, &take, &from, &name) {
+            Ok((txn, report)) => {
+                let held = Arc::new(Held::new(txn, name, from, about));
+                hold.keep_for_guard(Arc::clone(&held));
+                Ok(Guard { engine: Arc::clone(self), held, report, is_inner, open: true })
+            }
+            Err(error) => {
+                // An undecided record may be there after all: then its snapshot must be, too.
+                if error.outcome() != crate::Outcome::Undecided {
+                    self.drop_snapshot(&name);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn take(
+        &self,
+        hold: &mut Hold<'_>,
+        about: &About,
+        take: &TakeOptions,
+        into: &Dir,
+        name: &str,
+    ) -> Result<(u64, SnapshotReport)> {
+        let (disk, paths) = (&**self.disk(), &about.paths);
+        let report = treewal_snapshot::take(disk, self.root(), paths, into, take).map_err(Error::Snapshot)?;
+        patterns::write(disk, into, &about.patterns).map_err(Error::from_recovery)?;
+        let txn = hold.next_txn()?;
+        let lsn = hold.append(&[Record::Guard(guard_record(txn, name, paths))])?;
+        hold.sync(lsn)?;
+        Ok((txn, report))
+    }
+
+    /// The manifest of a guard, with what has come to match its patterns.
+    fn manifest_of(&self, held: &Held) -> Result<Manifest> {
+        let disk = &**self.disk();
+        let manifest = Manifest::load(disk, &held.from).map_err(Error::Snapshot)?;
+        patterns::with_matches(disk, self.root(), &held.from, manifest).map_err(Error::from_recovery)
+    }
+
+    /// Removes a snapshot that nobody needs any more. What fails to go is swept by the next open.
+    fn drop_snapshot(&self, name: &str) {
+        if let Err(error) = remove_tree(&**self.disk(), &self.home().guards, OsStr::new(name)) {
+            tracing::debug!(name, %error, "a snapshot could not be removed");
+        }
+    }
+}
+
+impl Guard {
+    /// Keeps what was changed: makes it durable, then records it. From then on nothing restores the old state.
+    ///
+    /// The commit of a guard [inside](Self::guard) another is undone where the outer one is rolled back, and durable when
+    /// that one commits. Of guards that are still open inside this one, what they guard is rolled back first.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] where the disk fails: the next open restores the paths, or finds them committed.
+    pub fn commit(mut self) -> Result<()> {
+        self.open = false;
+        let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
+        let inner = ending.get(1..).unwrap_or_default();
+        let committed = self.engine.bring_all_back(inner).and_then(|mut ends| {
+            if !self.is_inner {
+                self.engine.sync_guarded(&self.held, &self.report)?;
+            }
+            ends.push(Record::Commit { txn: self.held.txn(), intents: 0, at: Time::now() });
+            let lsn = hold.append(&ends)?;
+            hold.sync(lsn)?;
+            hold.note_commit(lsn, []);
+            Ok(())
+        });
+        self.end(hold, &ending, committed)
+    }
+
+    /// Restores every guarded path to what it was, touching only what differs.
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] where the disk fails, or somebody goes on writing: the next open goes on with it.
+    pub fn rollback(mut self) -> Result<()> {
+        self.open = false;
+        self.restore()
+    }
+
+    fn restore(&self) -> Result<()> {
+        let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
+        let restored = self.engine.bring_all_back(&ending).and_then(|ends| {
+            if !hold.is_guarded() {
+                return hold.settle(ends);
+            }
+            // The outer guard is undone after a crash, whatever reached the disk of this.
+            let lsn = hold.append(&ends)?;
+            hold.sync(lsn)?;
+            hold.note_commit(lsn, []);
+            Ok(())
+        });
+        self.end(hold, &ending, restored)
+    }
+
+    fn end(&self, hold: Hold<'_>, ending: &[Arc<Held>], ended: Result<()>) -> Result<()> {
+        if let Err(error) = ended {
+            hold.poison();
+            return Err(match error {
+                undecided @ Error::Undecided { .. } => undecided,
+                other => Error::Undecided { source: Box::new(other) },
+            });
+        }
+        drop(hold);
+        ending.iter().for_each(|held| self.engine.drop_snapshot(&held.name));
+        Ok(())
+    }
+
+    /// A guard inside this one, on paths of it: a part of the work that can be undone by itself. What it commits is undone
+    /// with this one.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a path that this guard does not have, and where another guard is inside it already; else as
+    /// [`Tree::guard`](crate::Tree::guard).
+    pub fn guard<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Self> {
+        self.guard_with(GuardOptions::default(), paths)
+    }
+
+    /// As [`guard`](Self::guard), with options.
+    ///
+    /// # Errors
+    /// As [`guard`](Self::guard).
+    pub fn guard_with<P: AsRef<Path>>(
+        &self,
+        options: GuardOptions,
+        paths: impl IntoIterator<Item = P>,
+    ) -> Result<Self> {
+        self.engine.guard_within(&self.held, &to_paths(paths), &options)
+    }
+
+    fn manifest(&self) -> Result<Manifest> {
+        self.engine.manifest_of(&self.held)
+    }
+
+    /// What is different now from when the guard was taken.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn changes(&self) -> Result<Vec<Change>> {
+        treewal_snapshot::compare(&**self.engine.disk(), self.engine.root(), &self.manifest()?).map_err(Error::Snapshot)
+    }
+
+    /// What the snapshot cost: entries, and how their bytes are shared with the live files.
+    #[must_use]
+    pub fn snapshot(&self) -> &SnapshotReport {
+        &self.report
+    }
+
+    /// The number of the guarded transaction.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.held.txn()
+    }
+}
+
+/// The error of a guard that went with the one around it.
+fn ended() -> Error {
+    Error::Input("this guard has ended with the one around it, and was rolled back".to_owned())
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.open {
+            match self.restore() {
+                // It has ended with the one around it.
+                Err(Error::Input(_)) | Ok(()) => {}
+                Err(error) => tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "rolling a guard back is left to the next opening"
+                ),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("id", &self.held.txn()).field("report", &self.report).finish_non_exhaustive()
+    }
+}
+
+/// Paths to guard, as a caller has them.
+pub(crate) fn to_paths<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Vec<PathBuf> {
+    paths.into_iter().map(|path| path.as_ref().to_owned()).collect()
+}

@@ -1,0 +1,85 @@
+//! What is different in the tree from what a snapshot holds, and for certain: where attributes leave a doubt, contents are
+//! compared.
+
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+
+use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Stored, compare};
+use treewal_vfs::{Kind, Meta, RelPath};
+
+use super::Snapshot;
+use crate::transaction::Base;
+use crate::{Error, Result};
+
+impl Snapshot {
+    /// Every difference, sorted by path. The tree's own root directory is the caller's, and is none.
+    pub(super) fn differences(&self, manifest: &Manifest, stored: &Stored<'_>) -> Result<Vec<Change>> {
+        let disk = &*self.home.disk;
+        let mut changes = compare(disk, &self.home.root, manifest).map_err(Error::Snapshot)?;
+        let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
+        let torn = look.torn_groups()?;
+        let mut certain = Vec::with_capacity(changes.len());
+        for change in changes.drain(..).filter(|change| !change.path.is_root()) {
+            let entry = stored.entry(&change.path);
+            let kind = match (change.kind, entry) {
+                (ChangeKind::Modified | ChangeKind::Metadata, Some(entry))
+                    if entry.meta.kind == Kind::File && !torn.contains(&stored.first(entry).path) =>
+                {
+                    look.certain(entry, &change)?
+                }
+                (kind, _) => Some(kind),
+            };
+            certain.extend(kind.map(|kind| Change { kind, ..change }));
+        }
+        Ok(certain)
+    }
+}
+
+struct Look<'a> {
+    base: Base,
+    stored: &'a Stored<'a>,
+}
+
+impl Look<'_> {
+    /// What is really different where the contents may be.
+    fn certain(&self, entry: &Entry, change: &Change) -> Result<Option<ChangeKind>> {
+        let verb = "compare";
+        let Some((parent, name)) = change.path.split() else { return Ok(Some(change.kind)) };
+        let Some(live) = self.base.stat(verb, &change.path)? else { return Ok(Some(ChangeKind::Removed)) };
+        let dir = self.base.dir(verb, &parent)?;
+        if live.links != entry.meta.links || !self.stored.is_same(&dir, name, &live, entry).map_err(Error::Snapshot)? {
+            return Ok(Some(ChangeKind::Modified));
+        }
+        let same = looks_alike(entry, &live) && self.base.xattrs(verb, &change.path)? == entry.xattrs;
+        Ok((!same).then_some(ChangeKind::Metadata))
+    }
+
+    /// Files of several names (by the path of the first) whose names are different files now.
+    fn torn_groups(&self) -> Result<HashSet<RelPath>> {
+        let mut inodes: HashMap<RelPath, u64> = HashMap::new();
+        let mut torn = HashSet::new();
+        let firsts: HashSet<usize> = self.stored.entries().iter().filter_map(|entry| entry.same_as).collect();
+        for (place, entry) in self.stored.entries().iter().enumerate() {
+            if entry.same_as.is_none() && !firsts.contains(&place) {
+                continue;
+            }
+            let live = match self.base.stat("compare", &entry.path) {
+                // Something else stands above it now.
+                Err(Error::ThroughSymlink { .. }) => None,
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+                live => live?,
+            };
+            let Some(live) = live.filter(|live| live.kind == Kind::File) else { continue };
+            let first = self.stored.first(entry).path.clone();
+            if *inodes.entry(first.clone()).or_insert(live.ino) != live.ino {
+                torn.insert(first);
+            }
+        }
+        Ok(torn)
+    }
+}
+
+fn looks_alike(entry: &Entry, live: &Meta) -> bool {
+    let then = &entry.meta;
+    (live.mode, live.uid, live.gid, live.modified) == (then.mode, then.uid, then.gid, then.modified)
+}

@@ -1,0 +1,308 @@
+//! Named snapshots: the tree as it was, kept until somebody removes it.
+//!
+//! | step of taking one | what a crash leaves |
+//! |---|---|
+//! | under the lock, alone: entries and contents are kept under a draft's name | a draft, which the next opening sweeps |
+//! | all of it is synced | the same |
+//! | the draft gets the name; the directory is synced | the snapshot, or the draft |
+//!
+//! A snapshot depends on nothing but its own directory: neither the journal nor another snapshot.
+
+mod diff;
+mod name;
+mod restore;
+mod scope;
+mod view;
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use treewal_recovery::home::{Home, is_draft, make_snapshots, open_snapshots};
+use treewal_recovery::undo::is_confined;
+use treewal_snapshot::{Manifest, Mode, Sharing, Stored, TakeOptions};
+use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
+
+use crate::engine::{Core, Engine};
+use crate::transaction::to_system_time;
+use crate::{Error, GuardChange, Result};
+
+/// The largest file that [`Snapshot::read`] brings into memory, in bytes: 4 GiB.
+const READ_BYTES_MAX: u64 = 4 << 30;
+/// The view for people, in the directory of a snapshot.
+const FILES: &str = "files";
+
+/// What a named snapshot is taken of, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SnapshotOptions {
+    sharing: Sharing,
+    paths: Vec<PathBuf>,
+    excludes: Vec<PathBuf>,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self { sharing: Sharing::Auto, paths: Vec::new(), excludes: Vec::new() }
+    }
+}
+
+impl SnapshotOptions {
+    /// The whole tree, shared with the live files where the file system can, else copied.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How the snapshot shares bytes with the live files. [`Sharing::HardLink`] costs no bytes anywhere, and is for
+    /// trees that nobody writes to in place: a file that is is lost to the snapshot, which notices. Such a snapshot has no
+    /// [`files`](Snapshot::files).
+    #[must_use]
+    pub fn sharing(mut self, sharing: Sharing) -> Self {
+        self.sharing = sharing;
+        self
+    }
+
+    /// Only this path, which need not exist, and others given in the same way.
+    #[must_use]
+    pub fn path(mut self, path: impl AsRef<Path>) -> Self {
+        self.paths.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// Leaves a path out, with all beneath it; a restore leaves it alone.
+    #[must_use]
+    pub fn exclude(mut self, path: impl AsRef<Path>) -> Self {
+        self.excludes.push(path.as_ref().to_owned());
+        self
+    }
+}
+
+/// A named snapshot: taken with [`Tree::snapshot`](crate::Tree::snapshot), found with
+/// [`Tree::snapshots`](crate::Tree::snapshots).
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    name: String,
+    dir: Dir,
+    home: Home,
+}
+
+/// What a snapshot holds, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct SnapshotSummary {
+    /// When it was taken, by the clock of the file system.
+    pub taken: SystemTime,
+    /// Entries: files, directories, links.
+    pub entries: u64,
+    /// Files with contents of their own.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files whose bytes were copied: the rest is shared with the tree, until it changes there.
+    pub copied: u64,
+    /// Bytes of these.
+    pub bytes_copied: u64,
+    /// The paths it is about; the empty one is the whole tree.
+    pub paths: Vec<PathBuf>,
+}
+
+impl Snapshot {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it holds, in numbers. Reads the manifest, which grows with the number of entries.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] where the manifest is damaged; any error of the disk.
+    pub fn summary(&self) -> Result<SnapshotSummary> {
+        let manifest = self.manifest()?;
+        let stored = self.stored(&manifest)?;
+        let files = || stored.entries().iter().filter_map(|entry| Some((entry, entry.backup.as_ref()?)));
+        let copies = || files().filter(|(_, backup)| backup.mode == Mode::Copy);
+        Ok(SnapshotSummary {
+            taken: to_system_time(manifest.taken()).unwrap_or(SystemTime::UNIX_EPOCH),
+            entries: stored.entries().len() as u64,
+            files: files().count() as u64,
+            bytes: files().map(|(entry, _)| entry.meta.size).sum(),
+            copied: copies().count() as u64,
+            bytes_copied: copies().map(|(entry, _)| entry.meta.size).sum(),
+            paths: manifest.guarded().iter().map(|guarded| guarded.path.to_path()).collect(),
+        })
+    }
+
+    /// The paths that it holds, in order.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn entries(&self) -> Result<Vec<PathBuf>> {
+        let manifest = self.manifest()?;
+        let stored = self.stored(&manifest)?;
+        let mut paths: Vec<RelPath> = stored.entries().iter().map(|entry| entry.path.clone()).collect();
+        paths.sort_unstable();
+        Ok(paths.iter().filter(|path| !path.is_root()).map(RelPath::to_path).collect())
+    }
+
+    /// The contents that a file had.
+    ///
+    /// # Errors
+    /// `NotFound` where the snapshot has no file there; [`Error::Snapshot`] where the contents are lost; any error of the
+    /// disk.
+    pub fn read(&self, path: impl AsRef<Path>) -> Result<Vec<u8>> {
+        let path = crate::path::parse(path.as_ref())?;
+        let manifest = self.manifest()?;
+        let stored = self.stored(&manifest)?;
+        let entry = stored.entry(&path).filter(|entry| entry.meta.kind == Kind::File);
+        let entry = entry.ok_or_else(|| Error::kinded("read", &path, io::ErrorKind::NotFound))?;
+        let file = stored.contents(entry).map_err(Error::Snapshot)?;
+        read_all(&*self.home.disk, &file, READ_BYTES_MAX).map_err(Error::io("read", &path))
+    }
+
+    /// What is different in its tree now, sorted by path. Takes no lock: what somebody is just changing may be seen in part.
+    /// Contents are compared where attributes leave a doubt.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn diff(&self) -> Result<Vec<GuardChange>> {
+        let manifest = self.manifest()?;
+        self.differences(&manifest, &self.stored(&manifest)?)
+    }
+
+    /// Where its files lie, relative to the tree, with the names, contents and times of then, to be read by any program,
+    /// and not to be written to. Owners, modes and the rest come back by a restore. Not there where the snapshot was taken
+    /// by hard link.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        shown(&self.name).join(FILES)
+    }
+
+    /// Reads every backup, and gives the paths of those that do not hold what was taken.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn verify(&self) -> Result<Vec<PathBuf>> {
+        let manifest = self.manifest()?;
+        let stored = self.stored(&manifest)?;
+        Ok(stored.unusable().map_err(Error::Snapshot)?.iter().map(RelPath::to_path).collect())
+    }
+
+    /// The manifest, which is not trusted to keep off treewal's own directory.
+    fn manifest(&self) -> Result<Manifest> {
+        let manifest = Manifest::load(&*self.home.disk, &self.dir).map_err(Error::Snapshot)?;
+        if !is_confined(&manifest) {
+            let reason = "its manifest reaches into .treewal, so it is not one that treewal wrote".to_owned();
+            return Err(Error::Store { path: shown(&self.name), reason });
+        }
+        Ok(manifest)
+    }
+
+    fn stored(&self, manifest: &Manifest) -> Result<Stored<'_>> {
+        Stored::open(&*self.home.disk, &self.dir, manifest).map_err(Error::Snapshot)
+    }
+
+    fn open(home: &Home, parent: &Dir, name: &str) -> Result<Self> {
+        let opened = home.disk.open_dir(parent, &RelPath::root().join(name));
+        let dir = opened.map_err(|source| Error::from_os("open snapshot", shown(name), source))?;
+        Ok(Self { name: name.to_owned(), dir, home: home.clone() })
+    }
+}
+
+/// Where a snapshot lies, for people.
+fn shown(name: &str) -> PathBuf {
+    Path::new(treewal_recovery::home::DIR_NAME).join("snapshots").join(name)
+}
+
+/// The named snapshots of a tree, by name.
+pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>> {
+    let Some(parent) = open_snapshots(home).map_err(Error::from_recovery)? else { return Ok(Vec::new()) };
+    let entries = home.disk.list(&parent).map_err(|source| Error::from_os("list", shown(""), source))?;
+    let names = entries.iter().filter(|entry| !is_draft(&entry.name)).filter_map(|entry| entry.name.to_str());
+    // What somebody else put there is not taken for one.
+    let mut names: Vec<&str> = names.filter(|name| name::check(name).is_ok()).collect();
+    names.sort_unstable();
+    names.into_iter().map(|name| Snapshot::open(home, &parent, name)).collect()
+}
+
+impl Core {
+    /// The snapshot of that name.
+    pub(crate) fn find_snapshot(&self, name: &str) -> Result<Snapshot> {
+        name::check(name)?;
+        let none = || Error::from_os("open snapshot", shown(name), io::ErrorKind::NotFound.into());
+        let parent = open_snapshots(self.home()).map_err(Error::from_recovery)?.ok_or_else(none)?;
+        Snapshot::open(self.home(), &parent, name)
+    }
+
+    /// Removes a snapshot with all it holds.
+    ///
+    /// Crash argument: it loses its name first, durably. From then on the rest is swept by any opening.
+    pub(crate) fn remove_snapshot(&self, name: &str) -> Result<()> {
+        name::check(name)?;
+        let failed = |source| Error::from_os("remove snapshot", shown(name), source);
+        let _hold = self.hold()?;
+        let parent = open_snapshots(self.home()).map_err(Error::from_recovery)?;
+        let parent = parent.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        let (disk, draft) = (&**self.disk(), draft());
+        disk.rename(&parent, OsStr::new(name), &parent, OsStr::new(&draft), Rename::NoReplace).map_err(failed)?;
+        disk.sync_dir(&parent).map_err(failed)?;
+        remove_tree(disk, &parent, OsStr::new(&draft)).map_err(failed)?;
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// Takes a snapshot; see the table above.
+    ///
+    /// No commit is under way meanwhile, of this handle or another: it holds all of a transaction, or nothing of it.
+    pub(crate) fn snapshot(&self, name: &str, options: &SnapshotOptions) -> Result<Snapshot> {
+        let _span = tracing::debug_span!("snapshot", name).entered();
+        name::check(name)?;
+        let (paths, exclude) = scope::paths(&options.paths, &options.excludes)?;
+        let _hold = self.hold()?;
+        let failed = |source| Error::from_os("create snapshot", shown(name), source);
+        let parent = make_snapshots(self.home()).map_err(Error::from_recovery)?;
+        let disk = &**self.disk();
+        match disk.stat(&parent, OsStr::new(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            found => return Err(failed(found.err().unwrap_or_else(|| io::ErrorKind::AlreadyExists.into()))),
+        }
+        let draft = draft();
+        disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;
+        let made = self.fill_snapshot(&parent, &draft, &paths, &TakeOptions { sharing: options.sharing, exclude });
+        let named = made.and_then(|()| {
+            let named = disk.rename(&parent, OsStr::new(&draft), &parent, OsStr::new(name), Rename::NoReplace);
+            named.and_then(|()| disk.sync_dir(&parent)).map_err(failed)
+        });
+        if let Err(error) = named {
+            for name in [draft.as_str(), name] {
+                // A name that cannot be made durable is taken back: nobody is told that it is there.
+                if let Err(error) = remove_tree(disk, &parent, OsStr::new(name)) {
+                    tracing::warn!(%error, "a failed snapshot is left to the next opening");
+                }
+            }
+            return Err(error);
+        }
+        Snapshot::open(self.home(), &parent, name)
+    }
+
+    fn fill_snapshot(&self, parent: &Dir, draft: &str, paths: &[RelPath], options: &TakeOptions) -> Result<()> {
+        let disk = &**self.disk();
+        let io = |source| Error::from_os("fill snapshot", shown(draft), source);
+        let into = disk.open_dir(parent, &RelPath::root().join(draft)).map_err(io)?;
+        treewal_snapshot::take(disk, self.root(), paths, &into, options).map_err(Error::Snapshot)?;
+        if options.sharing == Sharing::HardLink {
+            return Ok(());
+        }
+        let manifest = Manifest::load(disk, &into).map_err(Error::Snapshot)?;
+        let stored = Stored::open(disk, &into, &manifest).map_err(Error::Snapshot)?;
+        view::make(disk, &into, &stored)?;
+        disk.sync_all(&into).map_err(io)
+    }
+}
+
+fn draft() -> String {
+    format!(".{:016x}", random())
+}

@@ -1,0 +1,181 @@
+//! Restoring: what differs is staged as one transaction, so it is journaled, all or nothing, and never leaves a path
+//! missing.
+//!
+//! A guard could do it as well, in place and undone after a crash. It would write everything twice: the state before, and
+//! the backups again, since a restore in place uses them up. A transaction writes each changed file once, into the stage,
+//! or shares its extents; readers find each path old or new; and it goes on beside other transactions until its commit.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::PathBuf;
+
+use treewal_journal::Lsn;
+use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
+use treewal_vfs::{Kind, RelPath};
+
+use super::Snapshot;
+use crate::engine::{Core, Engine};
+use crate::{Error, Receipt, Result, Transaction};
+
+/// How often a restore begins anew because somebody committed meanwhile.
+const TRIES_MAX: u32 = 8;
+
+impl Core {
+    /// The end of the log, with nothing under way: who finds it there later knows that nothing was committed since.
+    fn quiet(&self) -> Result<Lsn> {
+        Ok(self.hold()?.log()?.last())
+    }
+}
+
+impl Engine {
+    /// Brings paths back, all that the snapshot has where none is given.
+    pub(crate) fn restore(
+        self: &std::sync::Arc<Self>,
+        snapshot: &Snapshot,
+        only: Option<&[PathBuf]>,
+    ) -> Result<Receipt> {
+        let _span = tracing::debug_span!("restore", name = snapshot.name()).entered();
+        let (ours, theirs) = (self.root_meta(), &snapshot.home.root_meta);
+        if (ours.dev, ours.ino) != (theirs.dev, theirs.ino) {
+            return Err(Error::Input(format!("the snapshot {:?} is one of another tree", snapshot.name())));
+        }
+        let only = only.map(|paths| paths.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>());
+        let only = only.transpose()?;
+        let manifest = snapshot.manifest()?;
+        let stored = snapshot.stored(&manifest)?;
+        covered(&manifest, only.as_deref().unwrap_or_default())?;
+        let mut tried = 1;
+        loop {
+            let since = self.quiet()?;
+            let changes = snapshot.differences(&manifest, &stored)?;
+            let wanted = |path: &RelPath| only.as_ref().is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
+            let changes: Vec<Change> = changes.into_iter().filter(|change| wanted(&change.path)).collect();
+            let mut tx = Transaction::new(std::sync::Arc::clone(self));
+            Restore { tx: &mut tx, manifest: &manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
+            tx.expect_since(since, manifest.guarded().iter().map(|guarded| guarded.path.clone()));
+            match tx.commit() {
+                Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
+                ended => return ended,
+            }
+        }
+    }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::Conflict { .. })
+}
+
+/// Paths that the snapshot says nothing of cannot be brought back.
+fn covered(manifest: &Manifest, only: &[RelPath]) -> Result<()> {
+    let known = |path: &RelPath| manifest.guarded().iter().any(|one| path.starts_with(&one.path));
+    match only.iter().find(|path| !known(path)) {
+        Some(path) => Err(Error::Input(format!("the snapshot was not taken of {:?}", path.to_path()))),
+        None => Ok(()),
+    }
+}
+
+struct Restore<'a> {
+    tx: &'a mut Transaction,
+    manifest: &'a Manifest,
+    stored: &'a Stored<'a>,
+    disk: &'a dyn treewal_vfs::Disk,
+}
+
+impl Restore<'_> {
+    /// Stages everything that brings the changes back.
+    fn run(&mut self, changes: &[Change]) -> Result<()> {
+        self.clear(changes)?;
+        let by_path: HashMap<&RelPath, ChangeKind> = changes.iter().map(|change| (&change.path, change.kind)).collect();
+        let mut keepers: HashMap<RelPath, RelPath> = HashMap::new();
+        for entry in self.stored.entries().iter().filter(|entry| has_names(self.stored, entry)) {
+            let is_there = by_path.get(&entry.path).is_none_or(|kind| *kind == ChangeKind::Metadata);
+            if is_there && self.tx.exists(entry.path.to_path())? {
+                keepers.entry(self.stored.first(entry).path.clone()).or_insert_with(|| entry.path.clone());
+            }
+        }
+        // Directories whose times move with what happens in them.
+        let mut dirs: BTreeSet<RelPath> = changes.iter().filter_map(|change| change.path.parent()).collect();
+        for entry in self.stored.entries() {
+            let Some(kind) = by_path.get(&entry.path) else {
+                // A directory above a restored path is made where it is gone, and else left to others.
+                let leads = entry.role == Role::Ancestor && dirs.iter().any(|dir| dir.starts_with(&entry.path));
+                if leads && !self.tx.exists(entry.path.to_path())? {
+                    self.make(entry, &mut keepers)?;
+                    dirs.insert(entry.path.clone());
+                }
+                continue;
+            };
+            match (kind, entry.meta.kind) {
+                (ChangeKind::Metadata, Kind::Symlink) | (ChangeKind::Modified, Kind::Symlink | Kind::File) => {
+                    self.tx.remove_file(entry.path.to_path())?;
+                    self.make(entry, &mut keepers)?;
+                }
+                (ChangeKind::Metadata | ChangeKind::Modified, _) => self.tx.look_like(entry, !entry.is_dir())?,
+                _ => self.make(entry, &mut keepers)?,
+            }
+            if entry.is_dir() {
+                dirs.insert(entry.path.clone());
+            }
+        }
+        for path in &dirs {
+            match self.stored.entry(path).filter(|entry| entry.is_dir() && entry.role == Role::Guarded) {
+                Some(entry) if !path.is_root() => self.tx.look_like(entry, true)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is newer than the snapshot, and what is of another kind now.
+    fn clear(&mut self, changes: &[Change]) -> Result<()> {
+        let mut gone: Option<&RelPath> = None;
+        for change in changes.iter().filter(|one| matches!(one.kind, ChangeKind::Added | ChangeKind::TypeChanged)) {
+            let path = &change.path;
+            if gone.is_some_and(|gone| path.starts_with(gone)) {
+                continue;
+            }
+            if self.tx.metadata(path.to_path())?.is_dir() {
+                // Nobody said that what is left out may go.
+                for excluded in self.manifest.excluded().iter().filter(|excluded| excluded.starts_with(path)) {
+                    if self.tx.exists(excluded.to_path())? {
+                        let excluded = excluded.clone();
+                        return Err(Error::Snapshot(treewal_snapshot::Error::Excluded { path: excluded }));
+                    }
+                }
+                self.tx.remove_dir_all(path.to_path())?;
+            } else {
+                self.tx.remove_file(path.to_path())?;
+            }
+            gone = Some(path);
+        }
+        Ok(())
+    }
+
+    /// Makes an entry where nothing stands.
+    fn make(&mut self, entry: &Entry, keepers: &mut HashMap<RelPath, RelPath>) -> Result<()> {
+        let path = entry.path.to_path();
+        let first = self.stored.first(entry).path.clone();
+        if let Some(keeper) = keepers.get(&first) {
+            return self.tx.hard_link(keeper.to_path(), path);
+        }
+        match (entry.meta.kind, &entry.target) {
+            (Kind::Dir, _) => self.tx.create_dir(path)?,
+            (Kind::Symlink, Some(target)) => self.tx.symlink(target, path)?,
+            (Kind::File, _) => {
+                let source = self.stored.contents(entry).map_err(Error::Snapshot)?;
+                self.tx.put_back(&entry.path, self.disk, &source)?;
+            }
+            // A transaction knows no other kinds.
+            _ => return Err(Error::kinded("make", &entry.path, io::ErrorKind::Unsupported)),
+        }
+        if has_names(self.stored, entry) {
+            keepers.insert(first, entry.path.clone());
+        }
+        self.tx.look_like(entry, !entry.is_dir())
+    }
+}
+
+/// Whether the snapshot knows other names of the same file.
+fn has_names(stored: &Stored<'_>, entry: &Entry) -> bool {
+    !entry.is_dir() && (entry.same_as.is_some() || entry.meta.links > 1 && stored.entries().len() > 1)
+}
