@@ -109,4 +109,4 @@ pub use lsn::{Lsn, TreeId};
 pub use read::{Excerpt, Finding, Proof, Reader, SCAN_THREADS_MAX, Scan, ScanOptions, SegmentInfo, Source, Tail};
 pub use record::Record;
 pub use repair::{Repair, repair};
-pub use write::{Log, LogOptions};
+pub use write::{Log, LogEnd, LogOptions};

@@ -239,12 +239,15 @@ pub enum Body {
 
 /// The kind number that a record's frame carries in the raw log: for statistics and for readers that skip.
 impl Record {
+    /// The kind of an intent: nearly all records are, and who does not need them need not decode them.
+    pub const INTENT: u8 = 2;
+
     /// Frame kind of the record, from 1: zero is never a kind.
     #[must_use]
     pub fn kind(&self) -> u8 {
         match self {
             Self::Begin(_) => 1,
-            Self::Intent(_) => 2,
+            Self::Intent(_) => Self::INTENT,
             Self::Commit { .. } => 3,
             Self::Rollback { .. } => 4,
             Self::Attempt { .. } => 5,

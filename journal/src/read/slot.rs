@@ -123,6 +123,15 @@ impl Places {
     }
 }
 
+/// Whether the first block of a file belongs to the segment of this number.
+pub(crate) fn is_of(parsed: &Parsed, seq: u64) -> bool {
+    match parsed {
+        Parsed::Header(header) => header.seq == seq,
+        Parsed::Reserved(header) => header.seq == seq,
+        Parsed::Version(_) | Parsed::Fault(_) => false,
+    }
+}
+
 fn finding(segment: u64, proof: Proof, numbers: &BTreeSet<u64>) -> Option<Finding> {
     match proof {
         Proof::Header(fault) => Some(Finding::Header { segment, fault }),

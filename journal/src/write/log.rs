@@ -8,9 +8,11 @@ use treewal_vfs::{Dir, Disk};
 
 use super::ahead::Ahead;
 use super::group::Medium;
+use super::rejoin::LogEnd;
 use super::resume;
 use super::writer::Writer;
 use crate::error::Error;
+use crate::frame::Frame;
 use crate::header::is_segment_bytes;
 use crate::layout::{FRAME_HEADER_BYTES, HEADER_BYTES, RECORD_BYTES_MAX};
 use crate::{Lsn, Scan, TreeId};
@@ -86,6 +88,33 @@ impl Log {
     /// [`Error::Changed`], [`Error::SegmentBytes`], [`Error::Io`].
     pub fn resume(disk: Arc<dyn Disk>, dir: Dir, options: LogOptions, scan: &Scan) -> Result<Self, Error> {
         resume::resume(disk, dir, options, scan).map(Self::new)
+    }
+
+    /// Where this log ends, for who writes the directory next and would [rejoin](Log::rejoin) it. `None` where something
+    /// is not durable yet, or never will be: then only a scan tells.
+    #[must_use]
+    pub fn end(&self) -> Option<LogEnd> {
+        self.writer.end()
+    }
+
+    /// Goes on with a log that others have written since this one did, each under the lock that keeps writers apart, the
+    /// last of which left it at `end`. Reads what was appended since and hands it to `visit`; gives the log with the
+    /// number of the first record that was handed out, or would have been. Where that is not the one after
+    /// [`last`](Log::last), those between were [truncated](Log::truncate): the caller has to know that it needs none of
+    /// them.
+    ///
+    /// Costs what was appended, the names in the directory and a block of each segment that is new. Nothing is made
+    /// durable, since an `end` is given for a log that is.
+    ///
+    /// `None` where anything is not as a writer leaves it that ends in order, or this log is not at its end: then the
+    /// directory is to be scanned, and nothing that `visit` was given counts. Whatever comes of it, this log must not be
+    /// written to any more.
+    ///
+    /// # Errors
+    /// [`Error::Io`], which a scan would meet as well, or explain.
+    pub fn rejoin(&self, end: LogEnd, visit: &mut dyn FnMut(Frame<'_>)) -> Result<Option<(Self, Lsn)>, Error> {
+        let rejoined = self.writer.rejoin(end, visit)?;
+        Ok(rejoined.map(|(writer, first)| (Self::new(writer), first)))
     }
 
     fn new(writer: Writer) -> Self {

@@ -6,6 +6,7 @@ mod append;
 mod group;
 mod log;
 pub(crate) mod make;
+mod rejoin;
 pub(crate) mod resume;
 mod rotate;
 mod sync;
@@ -14,3 +15,4 @@ mod truncate;
 mod writer;
 
 pub use log::{Log, LogOptions};
+pub use rejoin::LogEnd;

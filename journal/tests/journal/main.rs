@@ -15,3 +15,4 @@ mod model;
 mod product;
 mod sources;
 mod threads;
+mod turns;
