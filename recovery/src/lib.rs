@@ -24,9 +24,11 @@ mod quarantine;
 pub mod recover;
 pub mod redo;
 mod report;
+mod since;
 pub mod undo;
 
 pub use batch::{Batch, append};
 pub use error::{Error, Result, journal_kind, snapshot_kind};
-pub use recover::{Config, Recovered, recover};
+pub use recover::{Config, Recovered, recover, sweep_leftovers};
 pub use report::{RecoveryReport, TransactionReport};
+pub use since::{Since, Standing};

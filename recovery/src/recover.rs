@@ -314,15 +314,26 @@ impl Recovery<'_> {
             let dir = disk.open_dir(&self.home.stage, &RelPath::root().join(stage)).map_err(io("open"))?;
             remove_tree(disk, &dir, name).map_err(io("clean"))?;
         }
-        self.report.stages_reclaimed = sweep(self.home)?;
-        let io = |verb| Error::io(verb, ".treewal/guards");
-        for entry in disk.list(&self.home.guards).map_err(io("list"))? {
-            remove_tree(disk, &self.home.guards, &entry.name).map_err(io("clean"))?;
-            self.report.snapshots_reclaimed += 1;
-        }
-        self.report.snapshots_reclaimed += sweep_snapshots(self.home)?;
+        (self.report.stages_reclaimed, self.report.snapshots_reclaimed) = sweep_leftovers(self.home)?;
         Ok(())
     }
+}
+
+/// Removes the stages whose owners are gone, all snapshots of guards, and half-made and half-removed named ones; gives the
+/// numbers of stages and of snapshots. Call it under the tree's lock, with no guard at work, and only where a checkpoint covers all that a handle that is gone may have committed:
+/// until then its stage may hold what recovery needs.
+///
+/// # Errors
+/// Any error of the disk; what is left is removed by a later sweep.
+pub fn sweep_leftovers(home: &Home) -> Result<(u64, u64)> {
+    let stages = sweep(home)?;
+    let io = |verb| Error::io(verb, ".treewal/guards");
+    let mut snapshots = 0;
+    for entry in home.disk.list(&home.guards).map_err(io("list"))? {
+        remove_tree(&*home.disk, &home.guards, &entry.name).map_err(io("clean"))?;
+        snapshots += 1;
+    }
+    Ok((stages, snapshots + sweep_snapshots(home)?))
 }
 
 fn part(txn: u64, told: &Told) -> Option<Part<'_>> {

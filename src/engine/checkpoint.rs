@@ -78,10 +78,10 @@ impl Core {
         if state.unsettled.is_some() {
             self.settle(state, Vec::new())?;
         }
-        if let Some(stage) = &*self.stage.lock() {
-            for slot in state.garbage.drain(..) {
-                stage.discard(slot);
-            }
+        self.drop_garbage(state);
+        // The snapshot of a guard that goes on is no leftover.
+        if (state.shared || state.closing) && state.guards.is_empty() {
+            self.sweep();
         }
         Ok(())
     }
@@ -136,8 +136,10 @@ impl Core {
             let state = self.state.lock();
             (state.log.is_some(), state.unsettled.is_some())
         };
-        if look() == (true, true) {
-            self.checkpoint()?;
+        match look() {
+            (true, true) => self.checkpoint()?,
+            (true, false) => self.tidy(),
+            (false, _) => {}
         }
         // Without a checkpoint the journal still needs what is staged: the next open sweeps it then.
         if look() == (true, false) {

@@ -60,8 +60,10 @@ impl Core {
                     return;
                 }
             }
-            match self.checkpoint_beside() {
+            match self.checkpoint_if_still(Due::Now) {
                 Ok(true) => {}
+                // Another handle was faster: the clock runs anew.
+                Ok(false) if self.due(&self.state.lock()) == Due::Not => {}
                 // Nothing could be settled yet, or somebody else is at work: when the next commit is done.
                 Ok(false) | Err(Error::Locked { .. }) => self.rest(),
                 Err(error) => {
@@ -89,7 +91,12 @@ impl Core {
     ///
     /// The tree's lock is kept for its time: no other process appends to the journal meanwhile.
     pub(crate) fn checkpoint_beside(&self) -> Result<bool> {
-        let Some(Share { log, upto, garbage }) = self.begin_beside()? else { return Ok(false) };
+        self.checkpoint_if_still(Due::Not)
+    }
+
+    /// The same, unless by then it is less due than that: another handle may have made one.
+    fn checkpoint_if_still(&self, due: Due) -> Result<bool> {
+        let Some(Share { log, upto, garbage }) = self.begin_beside(due)? else { return Ok(false) };
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
         let root = &self.home.root;
         let settled =
@@ -110,6 +117,9 @@ impl Core {
             if let Some(stage) = stage {
                 garbage.iter().for_each(|slot| stage.discard(*slot));
             }
+            if self.state.lock().shared {
+                self.sweep();
+            }
             truncated
         });
         let mut state = self.state.lock();
@@ -124,7 +134,7 @@ impl Core {
     }
 
     /// Takes part in the batch that is under way, or takes the lock of the tree.
-    fn begin_beside(&self) -> Result<Option<Share>> {
+    fn begin_beside(&self, due: Due) -> Result<Option<Share>> {
         let mut state = self.state.lock();
         while !state.closing && (state.alone || state.waiting_alone > 0) {
             self.changed.wait(&mut state);
@@ -136,9 +146,9 @@ impl Core {
         if state.is_busy() {
             state.may_go_on()?;
         } else {
-            self.enter(&mut state)?;
+            self.enter(&mut state, self.options.lock_wait)?;
         }
-        let share = self.share(&mut state);
+        let share = if self.due(&state) < due { None } else { self.share(&mut state) };
         match &share {
             Some(_) => state.beside = true,
             None => self.leave(&state),

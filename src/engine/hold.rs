@@ -6,12 +6,11 @@
 //! while somebody waits to be alone, nor one that has gone on for long, so that other processes get their turn.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 use treewal_journal::record::{Begin, Record};
 use treewal_journal::{Log, Lsn};
-use treewal_recovery::home::Taken;
 use treewal_recovery::{Batch, append};
 
 use super::{Claim, Core, Held, State};
@@ -25,13 +24,16 @@ pub(crate) struct Hold<'a> {
     engine: &'a Core,
     /// Which place of the batch; `None` where it is alone.
     seat: Option<u64>,
+    /// Whether records were appended that promise something, which is neither kept nor taken back yet. Only a panic drops
+    /// a hold that owes anything.
+    owes: bool,
 }
 
 impl Core {
     /// Takes the tree for this one piece of work: nothing else is under way until the hold is dropped.
     ///
-    /// Where another handle was at work since this one last held the tree, its journal is read anew and recovered, so
-    /// that no work ever meets an unfinished transaction, whoever left it.
+    /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
+    /// no work ever meets an unfinished transaction, whoever left it.
     pub(crate) fn hold(&self) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
         loop {
@@ -43,9 +45,9 @@ impl Core {
                 break;
             }
         }
-        self.enter(&mut state)?;
+        self.enter(&mut state, self.options.lock_wait)?;
         state.alone = true;
-        Ok(Hold { engine: self, seat: None })
+        Ok(Hold { engine: self, seat: None, owes: false })
     }
 
     /// Takes the tree for a piece of work that has nothing to fear from the guards of this handle, nor they from it.
@@ -53,12 +55,12 @@ impl Core {
         let mut state = self.state.lock();
         self.wait_alone(&mut state);
         if state.guards.is_empty() {
-            self.enter(&mut state)?;
+            self.enter(&mut state, self.options.lock_wait)?;
         } else {
             state.may_go_on()?;
         }
         state.alone = true;
-        Ok(Hold { engine: self, seat: None })
+        Ok(Hold { engine: self, seat: None, owes: false })
     }
 
     /// Waits until nothing is under way. Guards are none of it.
@@ -87,7 +89,7 @@ impl Core {
         if state.is_busy() || !state.guards.is_empty() {
             state.may_go_on()?;
         } else {
-            self.enter(&mut state)?;
+            self.enter(&mut state, self.options.lock_wait)?;
         }
         if state.seats.is_empty() {
             state.batch_commits = 0;
@@ -97,41 +99,32 @@ impl Core {
         let seat = state.seats_taken;
         state.seats.push((seat, Arc::clone(claim)));
         state.batch_commits += 1;
-        Ok(Hold { engine: self, seat: Some(seat) })
+        Ok(Hold { engine: self, seat: Some(seat), owes: false })
     }
 
     /// Takes the lock of the tree, when none of this handle's work is under way.
-    pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
-        let taken = self.lock.take(&self.home, self.options.lock_wait);
+    pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>, wait: Duration) -> Result<()> {
+        let taken = self.lock.take(&self.home, wait);
         // Where the taking failed half way, the lock file may already say that this handle had it last.
         state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
         let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
         let entered = self.catch_up(state, taken).and_then(|()| state.may_go_on());
         if entered.is_err() {
-            self.give_back();
+            self.give_back(state);
         }
         entered
-    }
-
-    fn catch_up(&self, state: &mut State, taken: Taken) -> Result<()> {
-        let stale = taken == Taken::Changed || state.in_doubt;
-        if stale && state.log.is_some() {
-            self.read_anew(state)?;
-            state.in_doubt = false;
-        }
-        Ok(())
     }
 
     /// Gives the lock of the tree back, unless something is under way for which it must be kept.
     pub(super) fn leave(&self, state: &State) {
         if state.guards.is_empty() && !state.is_busy() {
-            self.give_back();
+            self.give_back(state);
         }
         self.changed.notify_all();
     }
 
-    fn give_back(&self) {
-        if let Err(error) = self.lock.release(&self.home) {
+    fn give_back(&self, state: &State) {
+        if let Err(error) = self.lock.release(&self.home, Self::left(state)) {
             // The kernel gives it back with the handle at the latest; until then others wait.
             tracing::error!(%error, "the tree's lock could not be given back");
         }
@@ -145,7 +138,7 @@ impl Core {
         let place = state.guards.iter().position(|guard| guard.txn() == txn)?;
         let ending = state.guards.split_off(place);
         state.alone = true;
-        Some((Hold { engine: self, seat: None }, ending))
+        Some((Hold { engine: self, seat: None, owes: true }, ending))
     }
 }
 
@@ -176,7 +169,8 @@ impl State {
 
 impl Hold<'_> {
     /// Keeps the lock of the directory beyond this hold, for a guard.
-    pub(crate) fn keep_for_guard(self, guard: Arc<Held>) {
+    pub(crate) fn keep_for_guard(mut self, guard: Arc<Held>) {
+        self.owes = false;
         self.engine.state.lock().guards.push(guard);
     }
 
@@ -205,7 +199,9 @@ impl Hold<'_> {
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<Lsn> {
         let log = self.log()?;
         let _order = self.engine.appending.lock();
-        append(&log, records).map_err(|error| self.judge(error))
+        let lsn = append(&log, records).map_err(|error| self.judge(error))?;
+        self.owes = true;
+        Ok(lsn)
     }
 
     /// Appends a staged transaction: its beginning, its intents and its commit record. Gives its number, which is the LSN
@@ -229,7 +225,9 @@ impl Hold<'_> {
             frames.extend(ends.frames().skip(1));
             Ok(log.append(&frames)?)
         });
-        appended.map(|lsn| (txn, lsn)).map_err(|error| self.judge(error))
+        let lsn = appended.map_err(|error| self.judge(error))?;
+        self.owes = true;
+        Ok((txn, lsn))
     }
 
     /// Makes everything appended durable. Who syncs at the same time shares one sync.
@@ -262,7 +260,10 @@ impl Hold<'_> {
     }
 
     /// Notes a commit that no checkpoint covers yet, and the slots of what it displaced.
+    ///
+    /// Call it when the commit is applied, or was undone: it owes nothing any more.
     pub(crate) fn note_commit(&mut self, lsn: Lsn, displaced: impl IntoIterator<Item = u64>) {
+        self.owes = false;
         let mut state = self.engine.state.lock();
         state.unsettled = state.unsettled.max(Some(lsn));
         if state.unsettled_since.is_none() {
@@ -285,7 +286,9 @@ impl Hold<'_> {
     /// that is alone.
     pub(crate) fn settle(&mut self, ends: Vec<Record>) -> Result<()> {
         debug_assert!(self.seat.is_none());
-        self.engine.settle(&mut self.engine.state.lock(), ends)
+        self.engine.settle(&mut self.engine.state.lock(), ends)?;
+        self.owes = false;
+        Ok(())
     }
 
     /// Syncs the tree, then records that a staged transaction was undone.
@@ -308,6 +311,10 @@ impl Drop for Hold<'_> {
         match self.seat {
             Some(seat) => state.seats.retain(|(taken, _)| *taken != seat),
             None => state.alone = false,
+        }
+        if self.owes {
+            // Nobody, this handle included, may take the tree for one in order.
+            state.log = None;
         }
         self.engine.leave(&state);
     }

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod claim;
 mod guards;
+mod hand_over;
 mod helper;
 mod hold;
 mod stage;
@@ -68,6 +69,8 @@ pub(crate) struct State {
     garbage: Vec<u64>,
     /// Whether somebody else may have been at work since this handle last read the journal.
     in_doubt: bool,
+    /// Whether another handle was seen at work since this one was opened.
+    shared: bool,
     /// Transactions that recovery could neither finish nor undo yet.
     pending: Vec<u64>,
     /// The guards that hold the tree, each inside the one before it.
@@ -92,6 +95,32 @@ pub(crate) struct State {
     unsettled_since: Option<Instant>,
 }
 
+impl State {
+    /// What is known right after a recovery.
+    fn new(log: Log, report: &RecoveryReport) -> Self {
+        Self {
+            unsettled: None,
+            settled: Lsn::ZERO,
+            settled_bytes: log.bytes(),
+            garbage: Vec::new(),
+            in_doubt: false,
+            shared: true,
+            pending: report.pending().map(|transaction| transaction.txn).collect(),
+            guards: Vec::new(),
+            alone: false,
+            waiting_alone: 0,
+            seats: Vec::new(),
+            seats_taken: 0,
+            batch_commits: 0,
+            batch_floor: Lsn::ZERO,
+            beside: false,
+            closing: false,
+            unsettled_since: None,
+            log: Some(Arc::new(log)),
+        }
+    }
+}
+
 /// Nothing that is done here can make up for a file system that loses what it synced.
 fn warn_of_power_loss(disk: &dyn Disk, root: &Dir, path: &Path) {
     if let Ok(PowerLoss::Loses(reason)) = disk.power_loss(root) {
@@ -113,30 +142,16 @@ impl Core {
         let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
         lock.take(&home, options.lock_wait).map_err(|error| Error::from_lock(error, me))?;
         let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
-        lock.release(&home).map_err(Error::from_recovery)?;
-        let (tree, Recovered { log, report }) = opened?;
-        let settled_bytes = log.bytes();
-        // A record holds the path and the attributes of a file beside its contents, and must fit in a segment.
-        options.inline_max = options.inline_max.min(log.record_bytes_max() as u64 / 2);
-        let state = State {
-            log: Some(Arc::new(log)),
-            unsettled: None,
-            settled: Lsn::ZERO,
-            settled_bytes,
-            garbage: Vec::new(),
-            in_doubt: false,
-            pending: report.pending().map(|transaction| transaction.txn).collect(),
-            guards: Vec::new(),
-            alone: false,
-            waiting_alone: 0,
-            seats: Vec::new(),
-            seats_taken: 0,
-            batch_commits: 0,
-            batch_floor: Lsn::ZERO,
-            beside: false,
-            closing: false,
-            unsettled_since: None,
-        };
+        let opened = opened.map(|(tree, Recovered { log, report })| (tree, State::new(log, &report), report));
+        // Others may have the tree open already.
+        let left = opened.as_ref().ok().and_then(|(_, state, _)| Self::left(state));
+        lock.release(&home, left).map_err(Error::from_recovery)?;
+        let (tree, mut state, report) = opened?;
+        state.shared = false;
+        if let Some(log) = &state.log {
+            // A record holds the path and the attributes of a file beside its contents, and must fit in a segment.
+            options.inline_max = options.inline_max.min(log.record_bytes_max() as u64 / 2);
+        }
         Ok(Self {
             home,
             options,
@@ -205,6 +220,9 @@ impl Core {
         state.unsettled = None;
         state.unsettled_since = None;
         state.pending = report.pending().map(|transaction| transaction.txn).collect();
+        if state.pending.is_empty() {
+            self.drop_garbage(state);
+        }
         Ok(())
     }
 }

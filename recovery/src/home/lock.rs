@@ -1,49 +1,40 @@
 //! The lock that makes one process at a time the writer of a tree.
 //!
 //! It is a kernel lock on a file that treewal never removes: it ends with its holder, whatever ended the holder, so there
-//! are no stale locks to break. Where somebody else removes it, the handles that have it open notice and stop. The file
-//! says who took the lock last, for people (`Locked` errors) and for one decision: whoever finds another holder's token in
-//! it knows that somebody else may have written the journal meanwhile, and reads it anew. A writer that was killed leaves
-//! its token, so the next one always looks.
+//! are no stale locks to break. Where somebody else removes it, the handles that have it open notice and stop.
+//!
+//! The file says who took the lock last, for people (`Locked` errors) and for one decision: how much whoever takes it next
+//! has to read.
+//!
+//! * Its own number, and nothing more: nobody else had the lock. It goes on with what it has in memory.
+//! * Another's, with word of how that one [`Left`]: it gave the lock back in order. What it appended is to be read.
+//! * Anything else: the journal is to be read anew, and recovered.
+//!
+//! **Why that word can be believed**, though nothing syncs it. It is written after the last act of a holder, and the next
+//! holder takes it back before its own first act. A process that is *killed* at any moment leaves either its bare number,
+//! and so recovery to the next, or a word that is true: what the kernel was told stays, in the order in which it was told,
+//! for as long as the kernel runs. When that stops, by a *power loss* or otherwise, the file may say anything. But then
+//! all handles are gone, and a new one recovers when it opens, whatever the file says.
 //!
 //! A handle that gives the lock up and wants it again at once would always be faster than one that waits, which looks only
 //! from time to time. So whoever wants the lock stands in a *queue* first, another lock, of which there is one place at the
 //! head: it is kept until the lock is had. Who comes back finds the place taken while somebody waits there.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use treewal_vfs::{File, Identity, Lock, Open, read_all, write_all};
+use treewal_vfs::{File, Identity, Lock, Open, Time, read_all, write_all};
 
 use super::Home;
+use super::sign::{BYTES, Holder, Left, Sign};
 use crate::{Error, Result};
 
 const NAME: &str = "lock";
 const QUEUE: &str = "queue";
-/// The length of what the file says: fixed, so that one write replaces all of it.
-const BYTES: usize = 80;
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The same at the head of the queue, where one looks at a time, and nobody else can go on.
 const LONGEST_PAUSE_AT_HEAD: Duration = Duration::from_millis(1);
-
-/// Who holds the lock, as the lock file says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Holder {
-    /// Process id; 0 where the file does not say.
-    pub pid: u32,
-    /// When the holder opened the tree, as seconds since 1970 by its clock.
-    pub since: u64,
-    /// The random number of the holder's handle.
-    pub token: u128,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {}", self.pid)
-    }
-}
 
 /// The lock file of a tree, opened by one handle.
 #[derive(Debug)]
@@ -60,7 +51,9 @@ pub struct TreeLock {
 pub enum Taken {
     /// Nobody else had the lock since this handle gave it up.
     Undisturbed,
-    /// Somebody else had it: the journal must be read anew.
+    /// Somebody else had it, and left the tree in order.
+    Handed(Left),
+    /// Somebody else had it, and may have left anything: the journal must be read anew.
     Changed,
 }
 
@@ -95,28 +88,38 @@ impl TreeLock {
         let taken = left.and_then(|()| self.sign(home));
         if taken.is_err() {
             // Whoever does not know that it holds the lock will never give it back.
-            self.release(home)?;
+            self.release(home, None)?;
         }
         taken
     }
 
-    /// Reads who had the lock last, and writes who has it now.
+    /// Reads who had the lock last, and writes who has it now: from here on, that nothing was left in order.
     fn sign(&self, home: &Home) -> Result<Taken> {
         self.prove_named(home)?;
-        if self.says(home, self.me)? {
+        let now = Time::now();
+        let held = Sign { holder: self.me, left: None }.encode(now);
+        let said = self.said(home)?;
+        if said == held {
             return Ok(Taken::Undisturbed);
         }
-        write_all(&*home.disk, &self.file, &encode(self.me), 0).map_err(Error::io("write", ".treewal/lock"))?;
-        Ok(Taken::Changed)
+        write_all(&*home.disk, &self.file, &held, 0).map_err(Error::io("write", ".treewal/lock"))?;
+        Ok(match Sign::decode(&said, now) {
+            Sign { holder, left: Some(_) } if holder.token == self.me.token => Taken::Undisturbed,
+            Sign { left: Some(left), .. } => Taken::Handed(left),
+            Sign { left: None, .. } => Taken::Changed,
+        })
     }
 
-    /// Whether the file says `holder`, to the byte. One read: what is cut short says somebody else.
-    fn says(&self, home: &Home, holder: Holder) -> Result<bool> {
-        let mut bytes = [0; BYTES + 1];
+    /// What the file says. One read: what is cut short is no word of anybody.
+    fn said(&self, home: &Home) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; BYTES + 1];
         loop {
             match home.disk.read_at(&self.file, &mut bytes, 0) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                read => return Ok(bytes[..read.map_err(Error::io("read", ".treewal/lock"))?] == encode(holder)),
+                read => {
+                    bytes.truncate(read.map_err(Error::io("read", ".treewal/lock"))?);
+                    return Ok(bytes);
+                }
             }
         }
     }
@@ -135,20 +138,18 @@ impl TreeLock {
         }
     }
 
-    /// Gives the lock up.
+    /// Gives the lock up; with word of how the tree is left, where that is in order.
     ///
     /// # Errors
-    /// Any error of the disk.
-    pub fn release(&self, home: &Home) -> Result<()> {
+    /// Any error of the disk. Where only the word could not be written, there is none: the next holder looks for itself.
+    pub fn release(&self, home: &Home, left: Option<Left>) -> Result<()> {
+        if left.is_some() {
+            let sign = Sign { holder: self.me, left }.encode(Time::now());
+            if let Err(error) = write_all(&*home.disk, &self.file, &sign, 0) {
+                tracing::debug!(%error, "the next holder is not told that the tree is in order");
+            }
+        }
         home.disk.unlock(&self.file).map_err(Error::io("unlock", ".treewal/lock"))
-    }
-
-    /// Makes the next holder, this handle included, read the journal anew.
-    ///
-    /// # Errors
-    /// Any error of the disk.
-    pub fn forget(&self, home: &Home) -> Result<()> {
-        write_all(&*home.disk, &self.file, &encode(Holder::default()), 0).map_err(Error::io("write", ".treewal/lock"))
     }
 
     /// Who took the lock last.
@@ -157,7 +158,7 @@ impl TreeLock {
     /// Any error of the disk.
     pub fn holder(&self, home: &Home) -> Result<Holder> {
         let bytes = read_all(&*home.disk, &self.file, 4096).map_err(Error::io("read", ".treewal/lock"))?;
-        Ok(decode(&bytes))
+        Ok(Sign::decode(&bytes, Time::now()).holder)
     }
 
     /// Who holds the lock right now; `None` where nobody does. Takes it for a moment to find out, and changes nothing.
@@ -174,7 +175,7 @@ impl TreeLock {
             return Ok(None);
         }
         let bytes = read_all(&*home.disk, &file, 4096).map_err(io("read"))?;
-        Ok(Some(decode(&bytes)))
+        Ok(Some(Sign::decode(&bytes, Time::now()).holder))
     }
 
     /// Who this handle is.
@@ -196,40 +197,4 @@ fn try_until(home: &Home, file: &File, begun: Instant, wait: Duration, longest: 
         pause = (pause * 2).min(longest);
     }
     Ok(true)
-}
-
-fn encode(holder: Holder) -> Vec<u8> {
-    let text = format!("pid {} since {} token {:032x}", holder.pid, holder.since, holder.token);
-    let mut bytes = text.into_bytes();
-    bytes.resize(BYTES - 1, b' ');
-    bytes.push(b'\n');
-    bytes
-}
-
-/// What cannot be read names nobody, and so never passes for this handle.
-fn decode(bytes: &[u8]) -> Holder {
-    let text = String::from_utf8_lossy(bytes);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match words.as_slice() {
-        ["pid", pid, "since", since, "token", token] => Holder {
-            pid: pid.parse().unwrap_or_default(),
-            since: since.parse().unwrap_or_default(),
-            token: u128::from_str_radix(token, 16).unwrap_or_default(),
-        },
-        _ => Holder::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_holder_survives_the_file() {
-        let holder = Holder { pid: u32::MAX, since: 9_999_999_999, token: u128::MAX };
-        assert_eq!(encode(holder).len(), BYTES);
-        assert_eq!(decode(&encode(holder)), holder);
-        assert_eq!(decode(b""), Holder::default());
-        assert_eq!(decode(b"pid x since"), Holder::default());
-    }
 }

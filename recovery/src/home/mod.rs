@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `tree` | the identity of the tree: format version and a random number |
 //! | `.gitignore` | keeps all of this out of repositories |
-//! | `lock` | the lock that makes one process at a time the writer; says who holds it |
+//! | `lock` | the lock that makes one process at a time the writer; says who had it last, and how the tree was left |
 //! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
 //! | `journal/` | the log |
 //! | `stage/<handle>/` | new and displaced versions of one open handle; `<handle>.lock` is held while the handle lives |
@@ -17,6 +17,7 @@
 
 mod identity;
 mod lock;
+mod sign;
 mod snapshots;
 mod stage;
 
@@ -27,7 +28,8 @@ use std::sync::Arc;
 use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
 pub use identity::{read_identity, write_identity};
-pub use lock::{Holder, Taken, TreeLock};
+pub use lock::{Taken, TreeLock};
+pub use sign::{Holder, Left};
 pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};
 pub use stage::{OwnStage, adopted_name, sweep};
 
