@@ -12,6 +12,7 @@ mod judge;
 mod publish;
 mod rig;
 mod together;
+mod turns;
 mod workloads;
 
 use entries::{attributes, links};

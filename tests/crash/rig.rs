@@ -80,6 +80,11 @@ impl Plan {
         Self { exhaustive_max: self.exhaustive_max / 4, samples: self.samples / 4, ..self }
     }
 
+    /// For explorations whose recoveries others explore.
+    pub(crate) fn without_crashes_inside(self) -> Self {
+        Self { nested_every: u64::MAX, ..self }
+    }
+
     fn options(self) -> Options {
         Options::new().durability(self.durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
     }
