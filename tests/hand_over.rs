@@ -259,6 +259,20 @@ fn a_checkpoint_of_one_lets_the_other_drop_what_it_displaced_and_never_before() 
 }
 
 #[test]
+fn a_checkpoint_beside_a_guard_leaves_its_snapshot_alone() {
+    let world = World::new(Options::new());
+    let [tree, _other] = world.two();
+    let guard = tree.guard(["met"]).unwrap();
+    fs::write(world.dir.path().join("met"), "in place").unwrap();
+    write(&tree, "beside", 10);
+    tree.checkpoint().unwrap();
+    assert_eq!(world.names("guards").len(), 1);
+    guard.rollback().unwrap();
+    assert_eq!(fs::read_to_string(world.dir.path().join("met")).unwrap(), "xxxxxxxxxx");
+    assert_eq!(world.names("guards").len(), 0);
+}
+
+#[test]
 fn segments_are_given_back_by_whoever_settles_and_missed_by_nobody() {
     let world = World::new(Options::new().segment_bytes(64 << 10));
     let trees = world.two();

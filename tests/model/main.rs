@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod handles;
 #[path = "../shared/hooked.rs"]
 mod hooked;
 mod ops;

@@ -80,7 +80,7 @@ fn stage(tx: &mut Transaction, ops: &[Op], replay: &Replay) -> Result<(), TestCa
 }
 
 /// The tree as the transaction sees it.
-fn look_through(tx: &Transaction) -> Seen {
+pub(crate) fn look_through(tx: &Transaction) -> Seen {
     let mut seen = Seen::from([(RelPath::root(), look_at(tx, &RelPath::root()))]);
     let mut dirs = vec![RelPath::root()];
     while let Some(path) = dirs.pop() {
