@@ -87,6 +87,11 @@ impl fmt::Display for RecoveryReport {
     }
 }
 
+/// A path as it may be shown: whoever names a file must not be able to add lines, or to write to a terminal.
+fn one_line(path: &str) -> String {
+    path.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 impl fmt::Display for TransactionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { txn, kind, label, changed, .. } = self;
@@ -104,6 +109,7 @@ impl fmt::Display for TransactionReport {
             _ => write!(f, ": given up")?,
         }
         for path in &self.superseded {
+            let path = one_line(path);
             write!(f, "\n  {path}: somebody else changed it since; theirs was left in place")?;
         }
         if let Some(name) = &self.quarantine {

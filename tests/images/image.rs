@@ -91,11 +91,6 @@ impl Image {
         run(Command::new("losetup").args(["--detach", &taken])).unwrap();
         mounted.unwrap();
     }
-
-    /// Mounts it with other options, where it is.
-    pub(crate) fn remount(&self, options: &str) {
-        run(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(self.at())).unwrap();
-    }
 }
 
 impl Drop for Image {

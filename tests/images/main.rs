@@ -15,4 +15,5 @@ mod full;
 #[path = "../shared/hooked.rs"]
 mod hooked;
 mod image;
+mod large;
 mod work;

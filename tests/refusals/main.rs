@@ -9,6 +9,8 @@
 
 mod ground;
 mod mounts;
+mod odd;
+mod planted;
 mod rivals;
 mod space;
 mod store;
