@@ -8,9 +8,10 @@
 
 mod beside;
 mod crash;
+#[path = "../shared/hooked.rs"]
+mod hooked;
 mod nested;
 mod patterns;
 mod restless;
-#[path = "../shared/seen.rs"]
 mod seen;
 mod syncs;
