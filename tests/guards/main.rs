@@ -2,7 +2,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "a test fails by panicking, and looks at the tree from outside"
 )]
 
@@ -15,3 +14,8 @@ mod patterns;
 mod restless;
 mod seen;
 mod syncs;
+
+/// Ends a guard one way or the other.
+pub(crate) fn end(guard: treewal::Guard, commits: bool) -> treewal::Result<()> {
+    if commits { guard.commit() } else { guard.rollback() }
+}
