@@ -70,15 +70,17 @@ impl GuardOptions {
 struct Asked {
     paths: Vec<RelPath>,
     patterns: Vec<RelPath>,
-    exclude: Vec<RelPath>,
+    take: TakeOptions,
+    others: Others,
 }
 
 impl Asked {
-    fn of(paths: &[PathBuf], options: &GuardOptions) -> Result<Self> {
+    fn of(paths: &[PathBuf], options: GuardOptions) -> Result<Self> {
+        let GuardOptions { sharing, others, patterns, excludes } = options;
         let parse = |list: &[PathBuf]| list.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>();
-        let mut exclude = parse(&options.excludes)?;
+        let mut exclude = parse(&excludes)?;
         exclude.push(RelPath::root().join(home::DIR_NAME));
-        Ok(Self { paths: parse(paths)?, patterns: parse(&options.patterns)?, exclude })
+        Ok(Self { paths: parse(paths)?, patterns: parse(&patterns)?, take: TakeOptions { sharing, exclude }, others })
     }
 }
 
@@ -106,7 +108,7 @@ impl Engine {
     ///
     /// Crash argument: before the record is durable, nobody has been told to change anything, and the snapshot is
     /// nobody's: it is swept. After it, recovery restores.
-    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
         let mut hold = self.hold()?;
@@ -114,11 +116,11 @@ impl Engine {
             // What was committed before must be in the tree for good: recovery restores the guard's snapshot of it.
             hold.checkpoint()?;
         }
-        self.guard_held(hold, asked, options, false)
+        self.guard_held(hold, asked, false)
     }
 
     /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
-    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
         if !outer.covers(&asked.paths, &asked.patterns) {
@@ -129,23 +131,18 @@ impl Engine {
         if !hold.is_innermost(outer.txn()) {
             return Err(Error::Input("a guard can have one guard inside it at a time".to_owned()));
         }
-        self.guard_held(hold, asked, options, true)
+        self.guard_held(hold, asked, true)
     }
 
-    fn guard_held(
-        self: &Arc<Self>,
-        mut hold: Hold<'_>,
-        asked: Asked,
-        options: &GuardOptions,
-        is_inner: bool,
-    ) -> Result<Guard> {
-        let Asked { mut paths, patterns, exclude } = asked;
+    fn guard_held(self: &Arc<Self>, mut hold: Hold<'_>, asked: Asked, is_inner: bool) -> Result<Guard> {
+        let Asked { mut paths, patterns, take, others } = asked;
         for pattern in &patterns {
             let found = patterns::found(&**self.disk(), self.root(), pattern).map_err(Error::from_recovery)?;
-            paths.extend(found.into_iter().filter(|path| !exclude.iter().any(|excluded| path.starts_with(excluded))));
+            paths.extend(
+                found.into_iter().filter(|path| !take.exclude.iter().any(|excluded| path.starts_with(excluded))),
+            );
         }
-        let about = About { paths, patterns, others: options.others };
-        let take = TakeOptions { sharing: options.sharing, exclude };
+        let about = About { paths, patterns, others };
         let name = format!("{:016x}", random());
         let guards = &self.home().guards;
         let io = |verb| move |source| Error::from_os(verb, PathBuf::from(home::DIR_NAME).join("guards"), source);
@@ -280,7 +277,7 @@ impl Guard {
         options: GuardOptions,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self> {
-        self.engine.guard_within(&self.held, &to_paths(paths), &options)
+        self.engine.guard_within(&self.held, &to_paths(paths), options)
     }
 
     fn manifest(&self) -> Result<Manifest> {

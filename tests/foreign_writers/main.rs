@@ -25,7 +25,6 @@ mod holder;
 mod in_place;
 mod install;
 mod rig;
-#[path = "../kill/walk.rs"]
 mod walk;
 
 use rig::Writer;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::end;
 use treewal::{Error, GuardOptions, Options, Others, Tree};
 
 fn world() -> (tempfile::TempDir, Tree) {
@@ -18,7 +19,7 @@ fn world() -> (tempfile::TempDir, Tree) {
 fn refused(result: treewal::Result<()>) {
     match result {
         Err(Error::Locked { holder }) => assert!(holder.this_process),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -47,11 +48,7 @@ fn what_does_not_meet_the_guard_goes_on_and_what_does_is_refused() {
         refused(tree.guard(["free"]).map(drop));
         let stranger = Options::new().lock_wait(Duration::ZERO).open(dir.path());
         assert!(matches!(stranger, Err(Error::Locked { .. })));
-        if commits {
-            guard.commit().unwrap()
-        } else {
-            guard.rollback().unwrap()
-        }
+        end(guard, commits).unwrap();
         tree.transaction(|tx| tx.rename("free/0", "free/2")).unwrap();
         let read = |path: &str| fs::read_to_string(dir.path().join(path)).unwrap();
         let state = [read("guarded/g"), read("free/1"), read("free/2")];
@@ -85,8 +82,8 @@ fn who_meets_a_guard_may_be_told_to_wait_for_its_end() {
 fn the_journal_stays_bounded_while_a_guard_goes_on() {
     let (dir, tree) = world();
     let guard = tree.guard(["guarded"]).unwrap();
-    for n in 0..200 {
-        tree.transaction(|tx| tx.write("free/f", vec![b'0' + (n % 10) as u8; 9000])).unwrap();
+    for n in 0..200u32 {
+        tree.transaction(|tx| tx.write("free/f", (n % 10).to_string().repeat(9000))).unwrap();
     }
     let segments = fs::read_dir(dir.path().join(".treewal/journal")).unwrap().count();
     assert!(segments <= 5, "{segments} segments of 64 KiB for 1.8 MB");

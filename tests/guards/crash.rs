@@ -8,6 +8,7 @@ use treewal::{Options, Tree};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
 use treewal_vfs::{Disk, Open, RelPath, write_all};
 
+use crate::end;
 use crate::seen::{Seen, leftovers, look};
 
 fn open(disk: &SimDisk) -> treewal::Result<Tree> {
@@ -81,11 +82,7 @@ impl Story {
         put(disk, "guarded/d/x", "inner x");
         remove(disk, "guarded/d", "y");
         self.beside(tree, said)?;
-        if self.inner_commits {
-            inner.commit()?
-        } else {
-            inner.rollback()?
-        }
+        end(inner, self.inner_commits)?;
         if self.checkpoints {
             tree.checkpoint()?;
         }

@@ -2,15 +2,20 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "a test fails by panicking, and looks at the tree from outside"
 )]
 
 mod beside;
 mod crash;
+#[path = "../shared/hooked.rs"]
+mod hooked;
 mod nested;
 mod patterns;
 mod restless;
-#[path = "../shared/seen.rs"]
 mod seen;
 mod syncs;
+
+/// Ends a guard one way or the other.
+pub(crate) fn end(guard: treewal::Guard, commits: bool) -> treewal::Result<()> {
+    if commits { guard.commit() } else { guard.rollback() }
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::end;
 use treewal::{Error, Tree};
 
 fn world() -> (tempfile::TempDir, Tree) {
@@ -61,11 +62,7 @@ fn an_inner_commit_goes_with_the_outer_one() {
             inner.commit().unwrap();
         }
         files.are(["2", "2", "0"]);
-        if outer_commits {
-            outer.commit().unwrap()
-        } else {
-            outer.rollback().unwrap()
-        }
+        end(outer, outer_commits).unwrap();
         files.are(if outer_commits { ["2", "2", "0"] } else { ["0", "0", "0"] });
         drop(tree);
         assert!(Tree::open(dir.path()).unwrap().recovery().is_clean());
@@ -85,11 +82,7 @@ fn an_open_inner_guard_ends_with_the_outer_one() {
         let innermost = inner.guard(["d/x"]).unwrap();
         files.write("d/x", "1");
         files.write("d/y", "1");
-        if outer_commits {
-            outer.commit().unwrap()
-        } else {
-            outer.rollback().unwrap()
-        }
+        end(outer, outer_commits).unwrap();
         let kept = if outer_commits { "1" } else { "0" };
         files.are([kept, "0", "0"]);
         files.write("d/x", "later");
