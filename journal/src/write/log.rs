@@ -217,10 +217,23 @@ impl Log {
         self.writer.group.durable()
     }
 
+    /// Every record up to here survives a power loss, or does once the sync that is under way has succeeded. Ask after
+    /// [`Log::flush`]: then every sync that begins later covers what was flushed as well.
+    #[must_use]
+    pub fn settling(&self) -> Lsn {
+        self.writer.group.settling()
+    }
+
     /// The largest payload of a record, in bytes: [`RECORD_BYTES_MAX`], or less where segments are small.
     #[must_use]
     pub fn record_bytes_max(&self) -> usize {
         self.writer.options.record_bytes_max()
+    }
+
+    /// Length of the segments that this log makes, in bytes.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.writer.options.segment_bytes
     }
 
     /// Bytes that the current segment still takes: frames, each 32 bytes more than its payload, rounded up to 8.

@@ -83,6 +83,12 @@ impl Group {
         Lsn(self.durable.load(Ordering::Acquire))
     }
 
+    /// What is durable, or will be where the sync that is under way succeeds.
+    pub(crate) fn settling(&self) -> Lsn {
+        let state = self.state.lock();
+        state.flight.map_or(state.durable, |flight| flight.target.max(state.durable))
+    }
+
     /// Closes the log where the failure leaves the disk in doubt; gives what the caller is told.
     pub(crate) fn raise(&self, failure: Failure) -> Error {
         if !failure.fatal {
