@@ -169,6 +169,12 @@ pub trait Disk: Debug + Send + Sync {
         Ok(PowerLoss::Unknown)
     }
 
+    /// Bytes that were written and that no disk of this machine has yet, whoever wrote them and wherever: at most so many
+    /// has [`sync_all`](Disk::sync_all) to write. `None` where nobody knows.
+    fn unwritten(&self) -> Option<u64> {
+        None
+    }
+
     /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.
     fn boot_id(&self) -> String;
 

@@ -73,6 +73,10 @@ impl Disk for FaultDisk {
         self.inner.now()
     }
 
+    fn unwritten(&self) -> Option<u64> {
+        self.inner.unwritten()
+    }
+
     fn boot_id(&self) -> String {
         self.inner.boot_id()
     }

@@ -116,6 +116,10 @@ impl Disk for RealDisk {
         power::power_loss(fd(&dir.0)?)
     }
 
+    fn unwritten(&self) -> Option<u64> {
+        system::unwritten().ok().flatten()
+    }
+
     fn boot_id(&self) -> String {
         system::boot_id()
     }

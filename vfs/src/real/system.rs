@@ -1,5 +1,6 @@
 //! What the machine says about itself: free space and the name of this boot.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -20,9 +21,40 @@ pub(super) fn boot_id() -> String {
 }
 
 fn read_boot_id() -> io::Result<String> {
-    let path = c"/proc/sys/kernel/random/boot_id";
+    Ok(said_by(c"/proc/sys/kernel/random/boot_id", &mut [0; 64])?.trim_end().to_owned())
+}
+
+/// What the page cache holds that is dirty or on its way to a disk.
+pub(super) fn unwritten() -> io::Result<Option<u64>> {
+    Ok(unwritten_of(&said_by(c"/proc/meminfo", &mut [0; 4096])?))
+}
+
+fn unwritten_of(said: &str) -> Option<u64> {
+    let bytes = |name: &str| {
+        let rest = said.lines().find_map(|line| line.strip_prefix(name))?;
+        let kibibytes: u64 = rest.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
+        kibibytes.checked_mul(1024)
+    };
+    bytes("Dirty:")?.checked_add(bytes("Writeback:")?)
+}
+
+/// The beginning of a file of the kernel.
+fn said_by(path: &CStr, buf: &mut [u8]) -> io::Result<String> {
     let file = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut buf = [0; 64];
-    let read = pread(&file, &mut buf, 0)?;
-    Ok(String::from_utf8_lossy(&buf[..read]).trim_end().to_owned())
+    let read = pread(&file, &mut *buf, 0)?;
+    Ok(String::from_utf8_lossy(&buf[..read]).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unwritten_is_what_is_dirty_or_under_way() {
+        let said = "MemFree: 7 kB\nDirty:               324 kB\nWriteback:             4 kB\nWritebackTmp: 9 kB\n";
+        assert_eq!(unwritten_of(said), Some(328 << 10));
+        assert_eq!(unwritten_of("Dirty: 324 kB\n"), None);
+        assert_eq!(unwritten_of("Dirty: many kB\nWriteback: 4 kB\n"), None);
+        assert!(unwritten().unwrap().is_some(), "the kernel still says it in these words");
+    }
 }

@@ -72,6 +72,10 @@ impl Disk for RecordingDisk {
         self.inner.now()
     }
 
+    fn unwritten(&self) -> Option<u64> {
+        self.inner.unwritten()
+    }
+
     fn boot_id(&self) -> String {
         self.handle(Verb::BootId).boot_id()
     }
