@@ -21,6 +21,18 @@ pub enum Durability {
     /// The files and directories are synced as well, before and after the change of names: a program that never heard
     /// of treewal finds each file old or new, even before the tree is opened again.
     Tree,
+    /// No sync: for what may be lost with the power, or can be made again. The changes are visible when the commit returns,
+    /// and atomic for whatever happens to the *process*: a kill loses none of them, and leaves none in part once the tree is
+    /// opened. They become durable with the next checkpoint, [`Tree::sync`], or commit of another level, all of them
+    /// that came before.
+    ///
+    /// **A power loss before that may leave a part of them**, also once the tree is opened: any path that such a commit
+    /// wrote may be as it was before, as it was to be, or the new file empty, cut or with zeros in it; and what stood there
+    /// before may be gone. There is no record left to tell which. Never harmed are other paths, and what commits of the
+    /// other levels have done: where a deferred commit replaces something of theirs that no checkpoint covers, it syncs the
+    /// journal as they do. So it does where it moves entries or gives them other names, and it syncs contents above
+    /// [`Options::inline_max`], which no record could make again.
+    Deferred,
 }
 
 /// What opening does about damage to acknowledged parts of the journal.
@@ -45,6 +57,22 @@ pub enum Checkpoints {
     Beside,
 }
 
+/// How a checkpoint makes durable what commits have changed in the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CheckpointSync {
+    /// By what costs less: entry by entry where few have changed, or where others have left much unwritten; else the whole
+    /// file system.
+    #[default]
+    Auto,
+    /// Each changed file and directory by itself, and those above them, however many they are. The file system as a whole
+    /// is synced only where it must be: for a symlink, for what this process may not open, and after a transaction that
+    /// moves entries or gives them other names.
+    Entries,
+    /// The whole file system, with one call, which writes what *others* have left unwritten on it as well.
+    FileSystem,
+}
+
 /// Options for opening a tree.
 ///
 /// ```no_run
@@ -60,10 +88,11 @@ pub struct Options {
     pub(crate) lock_wait: Duration,
     pub(crate) attempts_max: u32,
     pub(crate) inline_max: u64,
-    pub(crate) segment_bytes: u64,
+    pub(crate) segment_bytes: Option<u64>,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) checkpoint_bytes: Option<u64>,
     pub(crate) checkpoint_age: Option<Duration>,
+    pub(crate) checkpoint_sync: CheckpointSync,
 }
 
 impl Default for Options {
@@ -74,10 +103,11 @@ impl Default for Options {
             lock_wait: Duration::from_secs(10),
             attempts_max: 5,
             inline_max: 64 << 10,
-            segment_bytes: 8 << 20,
+            segment_bytes: None,
             checkpoints: Checkpoints::default(),
             checkpoint_bytes: None,
             checkpoint_age: None,
+            checkpoint_sync: CheckpointSync::default(),
         }
     }
 }
@@ -126,11 +156,12 @@ impl Options {
         self
     }
 
-    /// The size of a journal segment, in bytes, taken once when the tree is first opened: 8 MiB by default. Multiples of
-    /// 64 KiB.
+    /// The size of the journal segments that are made from now on, in bytes, a multiple of 4096. By default that of the
+    /// newest segment there is, so that whoever opens a tree goes on as it was made; in a new tree 8 MiB. Segments of
+    /// another size are given back one by one, as they become empty.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.segment_bytes = bytes;
+        self.segment_bytes = Some(bytes);
         self
     }
 
@@ -154,6 +185,13 @@ impl Options {
     #[must_use]
     pub fn checkpoint_age(mut self, age: Duration) -> Self {
         self.checkpoint_age = Some(age);
+        self
+    }
+
+    /// How checkpoints make the tree durable; [`CheckpointSync::Auto`] by default.
+    #[must_use]
+    pub fn checkpoint_sync(mut self, how: CheckpointSync) -> Self {
+        self.checkpoint_sync = how;
         self
     }
 

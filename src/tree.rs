@@ -181,6 +181,17 @@ impl Tree {
         self.engine.remove_snapshot(name)
     }
 
+    /// Makes every commit so far survive a power loss, those under [`Durability::Deferred`](crate::Durability::Deferred)
+    /// among them: one sync of the journal, for any number of commits. Files that they wrote may reach the tree only when
+    /// it is next opened, as under [`Durability::Journal`](crate::Durability::Journal).
+    ///
+    /// # Errors
+    /// [`Error::Journal`](crate::Error::Journal) where the disk fails: whether they survive is not known, and the handle
+    /// refuses further work. [`Error::Poisoned`](crate::Error::Poisoned) where it did before.
+    pub fn sync(&self) -> Result<()> {
+        self.engine.sync_journal()
+    }
+
     /// Makes every committed transaction durable in the tree itself, so that the journal may forget it.
     ///
     /// # Errors

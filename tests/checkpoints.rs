@@ -3,16 +3,17 @@
 #![expect(clippy::disallowed_methods, reason = "a test looks at the tree as any program does")]
 
 #[path = "shared/hooked.rs"]
-mod hooked;
+mod shared;
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use hooked::Hooked;
-use treewal::{Checkpoints, Options, Tree};
+use shared::Hooked;
+use treewal::{CheckpointSync, Checkpoints, Options, Tree};
 use treewal_vfs::{RealDisk, Verb};
 
 /// Who synced the file system, in order.
@@ -20,14 +21,15 @@ use treewal_vfs::{RealDisk, Verb};
 struct Syncs(Arc<Mutex<Vec<ThreadId>>>);
 
 impl Syncs {
+    /// Opens a tree whose checkpoints sync the file system.
     fn open(&self, options: &Options, dir: &Path) -> Tree {
         let syncs = self.clone();
-        let after = move |verb| {
+        let options = options.clone().checkpoint_sync(CheckpointSync::FileSystem);
+        hooked(&options, dir, move |verb| {
             if verb == Verb::SyncAll {
                 syncs.0.lock().unwrap().push(std::thread::current().id());
             }
-        };
-        options.open_on(Arc::new(Hooked { inner: RealDisk, after }), dir).unwrap()
+        })
     }
 
     fn take(&self) -> Vec<ThreadId> {
@@ -41,6 +43,10 @@ impl Syncs {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+fn hooked(options: &Options, dir: &Path, after: impl Fn(Verb) + Send + Sync + 'static) -> Tree {
+    options.open_on(Arc::new(Hooked { inner: RealDisk, after }), dir).unwrap()
 }
 
 /// Commits of ten files each over a hundred files, and what `.treewal` took at most meanwhile, in bytes and in entries of
@@ -83,6 +89,37 @@ fn under_a_writer_that_never_pauses_journal_and_stage_stay_bounded_and_checkpoin
         assert!(entries <= 12 * 25 * 10, "{checkpoints:?}: the stage held {entries} entries");
         drop(tree);
         assert!(Tree::open(dir.path()).unwrap().recovery().is_clean());
+    }
+}
+
+/// With the options that everybody has.
+#[test]
+fn a_writer_that_never_pauses_syncs_the_tree_once_in_many_commits() {
+    const COMMITS: usize = 240;
+    for checkpoints in [Checkpoints::Inline, Checkpoints::Beside] {
+        for sync in [CheckpointSync::Auto, CheckpointSync::Entries] {
+            let dir = tempfile::tempdir().unwrap();
+            let (whole, entries) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let counted = (Arc::clone(&whole), Arc::clone(&entries));
+            let options = Options::new().checkpoints(checkpoints).checkpoint_sync(sync);
+            let tree = hooked(&options, dir.path(), move |verb| match verb {
+                Verb::SyncAll => drop(counted.0.fetch_add(1, Ordering::Relaxed)),
+                Verb::SyncFile | Verb::SyncDir => drop(counted.1.fetch_add(1, Ordering::Relaxed)),
+                _ => {}
+            });
+            let (bytes, slots) = sustained(&tree, dir.path(), COMMITS);
+            let (whole, entries) = (whole.load(Ordering::Relaxed), entries.load(Ordering::Relaxed));
+            let at = format!("{checkpoints:?}, {sync:?}: {whole} times everything, {entries} entries");
+            assert!(whole * 16 <= COMMITS, "{at}");
+            // A hundred files and the root, once in sixteen commits; and what new segments of the journal take.
+            assert!(entries <= COMMITS / 16 * 101 + 40, "{at}");
+            assert!(entries > 100 || sync == CheckpointSync::Auto && whole > 0, "{at}");
+            assert!(whole == 0 || sync == CheckpointSync::Auto, "{at}");
+            // Four times the 8 MiB that make a checkpoint due, and the segments at hand.
+            assert!(bytes <= 56 << 20 && slots <= 12 * 2000, "{at}: {bytes} bytes of journal, {slots} slots");
+            drop(tree);
+            assert!(Tree::open(dir.path()).unwrap().recovery().is_clean());
+        }
     }
 }
 

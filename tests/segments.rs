@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Options, Tree};
+use treewal::{CheckpointSync, Options, Tree};
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{Disk, Open, RelPath, write_all};
+use treewal_vfs::{Disk, Open, RecordingDisk, RelPath, Verb, write_all};
 
 fn try_open(disk: &SimDisk) -> treewal::Result<Tree> {
     Options::new()
@@ -58,4 +58,49 @@ fn segments_that_a_dead_recovery_no_longer_needed_are_given_back_by_the_next() {
         assert!(segments(&left) <= 2, "cut before call {cut}: {} segments are left", segments(&left));
     }
     assert!(most > 2, "there was never more than a recovery keeps");
+}
+
+/// Whoever opens a tree goes on with segments as it was made with, unless told otherwise.
+#[test]
+fn the_size_of_segments_is_that_of_the_newest_unless_it_is_asked_for() {
+    let disk = SimDisk::new();
+    let lengths = |disk: &SimDisk| {
+        let own = RelPath::new(".treewal/journal").unwrap();
+        let files: Vec<usize> = disk
+            .dump()
+            .iter()
+            .filter(|(path, _)| path.starts_with(&own) && **path != own)
+            .map(|(_, node)| node.contents.len())
+            .collect();
+        files
+    };
+    // More than two segments of 64 KiB, which no checkpoint gives back on the way.
+    let fill = |options: &Options| {
+        let tree = options.clone().checkpoint_bytes(u64::MAX).open_on(Arc::new(disk.clone()), "/").unwrap();
+        for n in 0..40 {
+            tree.transaction(|tx| tx.write(format!("f{n}"), vec![b'x'; 4000])).unwrap();
+        }
+        let found = lengths(&disk);
+        drop(tree);
+        found
+    };
+    fill(&Options::new().segment_bytes(64 << 10));
+    let found = fill(&Options::new());
+    assert!(found.len() > 2 && found.iter().all(|length| *length == 64 << 10), "{found:?}");
+    assert!(fill(&Options::new().segment_bytes(128 << 10)).contains(&(128 << 10)));
+    assert!(fill(&Options::new()).contains(&(128 << 10)), "the newest counts");
+}
+
+/// A checkpoint is due when a segment is full, of whatever size these are.
+#[test]
+fn small_segments_make_checkpoints_come_early_also_for_who_did_not_ask_for_them() {
+    let disk = SimDisk::new();
+    drop(open(&disk));
+    let recording = Arc::new(RecordingDisk::new(Arc::new(disk)));
+    let tree = Options::new().checkpoint_sync(CheckpointSync::FileSystem).open_on(recording.clone(), "/").unwrap();
+    recording.take();
+    for n in 0..20 {
+        tree.transaction(|tx| tx.write("a", vec![n; 4000])).unwrap();
+    }
+    assert_eq!(recording.count(Verb::SyncAll), 1);
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use hooked::Hooked;
-use treewal::{Error, Options, Tree, interleave};
+use treewal::{Durability, Error, Options, Tree, interleave};
 use treewal_vfs::{RealDisk, RecordingDisk, Verb};
 
 /// Long enough that whoever is not kept from going on has gone on.
@@ -49,7 +49,7 @@ fn commits_that_do_not_meet_share_one_sync_and_one_lock() {
     assert_eq!(text(dir.path(), "f7"), "new");
 }
 
-/// A tree on a disk that stops the first thread which has renamed something, until it is let go.
+/// A tree on a disk that stops the first thread which has called a verb, until it is let go.
 struct Stopped {
     dir: tempfile::TempDir,
     tree: Tree,
@@ -99,6 +99,10 @@ impl Drop for LetGo<'_> {
 }
 
 fn stopped() -> Stopped {
+    stopped_after(Verb::Rename)
+}
+
+fn stopped_after(stopping: Verb) -> Stopped {
     let dir = tempfile::tempdir().unwrap();
     for sub in ["d", "e"] {
         fs::create_dir(dir.path().join(sub)).unwrap();
@@ -110,7 +114,7 @@ fn stopped() -> Stopped {
     let after = {
         let gate = Arc::clone(&gate);
         move |verb| {
-            if verb == Verb::Rename {
+            if verb == stopping {
                 gate.pass();
             }
         }
@@ -297,4 +301,31 @@ fn patiently(mut work: impl FnMut() -> treewal::Result<()>) {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// A sync that is under way makes a deferred commit durable, and not the one that is to replace its work.
+#[test]
+fn what_a_sync_under_way_makes_durable_is_replaced_only_by_what_is_durable() {
+    let Stopped { dir, tree, gate } = stopped_after(Verb::SyncData);
+    let deferred = |path: &'static str| {
+        tree.transaction(move |tx| {
+            tx.set_durability(Durability::Deferred);
+            tx.write(path, "deferred")
+        })
+    };
+    deferred("a").unwrap();
+    std::thread::scope(|scope| {
+        let stopped = LetGo(&gate);
+        gate.arm();
+        let syncing = scope.spawn(|| write(&tree, "b", "durable"));
+        gate.wait_for_somebody();
+        deferred("d/x").unwrap();
+        let (tell, told) = mpsc::channel();
+        scope.spawn(move || tell.send(deferred("a")).unwrap());
+        assert!(told.recv_timeout(A_WHILE).is_err(), "it was not durable");
+        drop(stopped);
+        syncing.join().unwrap().unwrap();
+        told.recv().unwrap().unwrap();
+    });
+    assert_eq!((text(dir.path(), "a"), text(dir.path(), "b")), ("deferred".to_owned(), "durable".to_owned()));
 }

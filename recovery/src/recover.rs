@@ -34,8 +34,9 @@ use crate::{Error, Result};
 pub struct Config {
     /// Which tree this is.
     pub tree: TreeId,
-    /// Size of a journal segment, in bytes.
-    pub segment_bytes: u64,
+    /// Size of the segments that the journal gets from now on, in bytes; without one, that of its newest segment, or 8 MiB
+    /// in a journal that has none.
+    pub segment_bytes: Option<u64>,
     /// How many tries a transaction gets before it is given up.
     pub attempts_max: u32,
 }
@@ -65,8 +66,10 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
 
 /// Reads the journal and opens it for writing, mending what is damaged.
 fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
-    let options = LogOptions { segment_bytes: config.segment_bytes, ..LogOptions::new(config.tree) };
     let (mut scan, mut history) = read(home, Some(config.tree), Source::Mapped)?;
+    let mut options = LogOptions::new(config.tree);
+    let newest = scan.segments.last().map(|segment| segment.header.segment_bytes);
+    options.segment_bytes = config.segment_bytes.or(newest).unwrap_or(options.segment_bytes);
     if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
         return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));
     }

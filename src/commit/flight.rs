@@ -11,7 +11,7 @@ use treewal_vfs::{RelPath, Time};
 use super::apply::Applied;
 use super::materialize::Material;
 use super::{Receipt, check};
-use crate::engine::{Claim, Core, Hold, Stage};
+use crate::engine::{Changed, Claim, Core, Hold, Stage};
 use crate::transaction::{Base, Difference, Expectations};
 use crate::{Durability, Error, Result};
 
@@ -26,6 +26,9 @@ pub(super) struct Flight<'a> {
     expectations: &'a Expectations,
     batch: Batch,
     barrier: bool,
+    durability: Durability,
+    /// Its records are known to be on the disk.
+    durable: bool,
     ground: Ground<'a>,
     hold: Option<Hold<'a>>,
     /// When it began to look, by the clock of the disk.
@@ -41,10 +44,11 @@ impl<'a> Flight<'a> {
         base: &Base,
         difference: Vec<Difference>,
         expectations: &'a Expectations,
+        durability: Durability,
     ) -> Result<Self> {
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
-            Material::make(&stage, base, difference, engine.options().durability)?;
+            Material::make(&stage, base, difference, durability)?;
         let relies = expectations.entries.iter().map(|expected| &expected.path).chain(&expectations.since.paths);
         let relies = relies.cloned().collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());
@@ -60,6 +64,8 @@ impl<'a> Flight<'a> {
             expectations,
             batch,
             barrier,
+            durability,
+            durable: false,
             ground,
             hold: None,
             at: Time::default(),
@@ -105,8 +111,21 @@ impl<'a> Flight<'a> {
     }
 
     /// *Promise*, second half: **the commit point**. Who syncs at the same time shares the sync.
+    ///
+    /// Under [`Durability::Deferred`] the records go no further than to the kernel, which a kill leaves alone. They are
+    /// synced all the same where no redo could do without: before entries move, and before a durable commit's work is
+    /// replaced.
     pub(super) fn sync(&mut self, (_, lsn): (u64, Lsn)) -> Result<()> {
-        self.hold.as_mut().ok_or(Error::Poisoned)?.sync(lsn)
+        let hold = self.hold.as_mut().ok_or(Error::Poisoned)?;
+        if self.durability == Durability::Deferred && !self.barrier {
+            hold.flush()?;
+            if !hold.replaces_durable(&self.claim)? {
+                return Ok(());
+            }
+        }
+        hold.sync(lsn)?;
+        self.durable = true;
+        Ok(())
     }
 
     /// *Apply*, and what belongs to it under [`Durability::Tree`] and for what moves entries. Gives the hold back.
@@ -117,14 +136,15 @@ impl<'a> Flight<'a> {
         if let Err(error) = applied.take(&mut self.ground, &self.expectations.emptied) {
             return Err(put_back(&mut hold, &mut self.ground, &applied, txn, error));
         }
-        if self.engine.options().durability == Durability::Tree {
+        if self.durability == Durability::Tree {
             applied.sync(&mut self.ground).map_err(|error| undecided(&hold, error))?;
         }
-        hold.note_commit(lsn, applied.displaced());
+        let changed = if self.barrier { Changed::Anything } else { Changed::Claimed(&self.claim) };
+        hold.note_commit(lsn, changed, applied.displaced());
         if self.barrier {
             hold.checkpoint().map_err(|error| undecided(&hold, error))?;
         }
-        Ok(Receipt { id: txn, lsn: lsn.0, changes: self.intents.len() })
+        Ok(Receipt { id: txn, lsn: lsn.0, changes: self.intents.len(), durable: self.durable })
     }
 
     /// Takes the stages that are left, and ends the commit: what failed for good leaves nothing in the stage.

@@ -31,8 +31,8 @@ pub fn interleave(
     let mut parts: Vec<_> = transactions.iter_mut().map(Transaction::take_parts).collect();
     let mut results: Vec<Option<Result<Receipt>>> = parts.iter().map(|_| None).collect();
     let mut under_way: Vec<Option<(Flight<'_>, Next)>> = Vec::new();
-    for (n, Parts { base, engine, difference, expectations }) in parts.iter_mut().enumerate() {
-        match Flight::prepare(engine, base, std::mem::take(difference), expectations) {
+    for (n, Parts { base, engine, difference, expectations, durability }) in parts.iter_mut().enumerate() {
+        match Flight::prepare(engine, base, std::mem::take(difference), expectations, *durability) {
             Ok(flight) => under_way.push(Some((flight, Next::Check))),
             Err(error) => {
                 under_way.push(None);

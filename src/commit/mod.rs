@@ -18,9 +18,9 @@ mod steps;
 
 use treewal_recovery::plan::Ground;
 
-use crate::Result;
 use crate::engine::Core;
 use crate::transaction::{Base, Difference, Expectations};
+use crate::{Durability, Result};
 use flight::Flight;
 pub use interleave::interleave;
 pub(crate) use materialize::SYNCS_MAX;
@@ -35,6 +35,9 @@ pub struct Receipt {
     pub lsn: u64,
     /// How many paths are not as they were before.
     pub changes: usize,
+    /// Whether it survives a power loss from here on: always, but for [`Durability::Deferred`], and there where it had to be
+    /// synced all the same. A number or a position that is not durable may be given again after a power loss.
+    pub durable: bool,
 }
 
 impl Core {
@@ -44,6 +47,7 @@ impl Core {
         base: &Base,
         difference: Vec<Difference>,
         expectations: &Expectations,
+        durability: Durability,
     ) -> Result<Receipt> {
         let _span = tracing::debug_span!("commit", changes = difference.len()).entered();
         if difference.is_empty() {
@@ -52,9 +56,9 @@ impl Core {
                 check::since(&expectations.since, self.hold()?.log()?.last())?;
             }
             check::expectations(&mut ground, expectations)?;
-            return Ok(Receipt { id: 0, lsn: 0, changes: 0 });
+            return Ok(Receipt { id: 0, lsn: 0, changes: 0, durable: true });
         }
-        let flight = Flight::prepare(self, base, difference, expectations)?;
+        let flight = Flight::prepare(self, base, difference, expectations, durability)?;
         let result = flight.end(|flight| {
             flight.check()?;
             let promise = flight.append()?;

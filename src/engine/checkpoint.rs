@@ -1,8 +1,11 @@
 //! Checkpoints: the tree is made durable itself, and the journal may forget.
 
+use std::collections::BTreeSet;
+
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn};
 use treewal_recovery::append;
+use treewal_vfs::RelPath;
 
 use super::{Core, State};
 use crate::{Checkpoints, Error, Result};
@@ -25,6 +28,16 @@ impl Core {
     /// Makes every committed transaction durable in the tree itself, and lets the journal forget them.
     pub(crate) fn checkpoint(&self) -> Result<()> {
         self.hold_beside_guards()?.checkpoint()
+    }
+
+    /// Makes every commit so far durable in the journal. Nobody has to hold the tree for it: what was committed is in
+    /// the kernel, and where another handle was at work since, it has made it durable before anything else.
+    pub(crate) fn sync_journal(&self) -> Result<()> {
+        let log = self.state.lock().log.clone().ok_or(Error::Poisoned)?;
+        log.sync().map_err(|error| {
+            self.state.lock().log = None;
+            Error::Journal(error)
+        })
     }
 
     /// After a commit: a checkpoint where one is due, or word to the helper. The commit is committed whatever becomes of
@@ -58,7 +71,7 @@ impl Core {
         let (Some(log), Some(since)) = (&state.log, state.unsettled_since) else { return Due::Not };
         let options = &self.options;
         let bytes = log.bytes().saturating_sub(state.settled_bytes);
-        let most = options.checkpoint_bytes.unwrap_or(options.segment_bytes);
+        let most = options.checkpoint_bytes.unwrap_or_else(|| log.segment_bytes());
         if bytes > most.saturating_mul(OVERDUE) || state.garbage.len() > GARBAGE_MAX * 4 {
             return Due::Overdue;
         }
@@ -68,7 +81,7 @@ impl Core {
 
     /// The checkpoint itself, under the tree's lock.
     ///
-    /// Crash argument: the file system is synced before the record is written, so whoever finds the record finds the
+    /// Crash argument: what commits have changed is synced before the record is written, so whoever finds the record finds the
     /// tree whole without the journal. Before the record is durable, recovery redoes what is in place already. Displaced
     /// versions go last: nothing refers to them, and what a crash leaves of them goes with the stage.
     ///
@@ -76,7 +89,9 @@ impl Core {
     /// trusting itself, and the next open decides.
     pub(super) fn checkpoint_held(&self, state: &mut State) -> Result<()> {
         if state.unsettled.is_some() {
-            self.settle(state, Vec::new())?;
+            let upto = state.log.as_ref().map_or(Lsn::ZERO, |log| log.last());
+            let paths = self.entries_to_sync(&state.touched, upto);
+            self.settle(state, Vec::new(), paths.as_ref())?;
         }
         self.drop_garbage(state);
         // The snapshot of a guard that goes on is no leftover.
@@ -86,19 +101,25 @@ impl Core {
         Ok(())
     }
 
-    /// Syncs the tree, then writes `ends` and the checkpoint in one batch.
+    /// Syncs the tree, where `paths` says what commits have changed only that, then writes `ends` and the checkpoint in one
+    /// batch.
     ///
     /// The order is what makes a rollback safe too: its record must not reach the disk before what it says is true.
-    pub(super) fn settle(&self, state: &mut State, mut ends: Vec<Record>) -> Result<()> {
+    pub(super) fn settle(
+        &self,
+        state: &mut State,
+        mut ends: Vec<Record>,
+        paths: Option<&BTreeSet<RelPath>>,
+    ) -> Result<()> {
         let log = state.log.clone().ok_or(Error::Poisoned)?;
         // Numbers are dense: `ends` are covered as well.
         let upto = Lsn(log.last().0 + ends.len() as u64);
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
-        let synced = self.home.disk.sync_all(&self.home.root);
+        let synced = self.sync_tree(paths);
         // A guard that goes on is told of again behind what is settled: it is still to be undone after a crash.
         ends.extend(state.guards.iter().map(|guard| guard.record()));
         ends.push(Record::Checkpoint { upto: upto.0 });
-        let settled = synced.map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
+        let settled = synced.and_then(|()| {
             append(&log, &ends)
                 .and_then(|lsn| log.sync_to(lsn).map_err(treewal_recovery::Error::Journal))
                 .map_err(Error::from_recovery)
@@ -110,6 +131,7 @@ impl Core {
         state.unsettled = None;
         state.unsettled_since = None;
         state.settled = upto;
+        state.touched.forget(upto);
         let truncated = log.truncate(upto).map_err(Error::Journal);
         state.settled_bytes = log.bytes();
         if !state.closing {
@@ -121,7 +143,7 @@ impl Core {
     /// Makes the next segment of the journal ready where the one at hand is half full, so that no commit has to. While
     /// the tree's lock is held: another process would not expect it.
     pub(super) fn prepare(&self, log: &Log) {
-        if log.room() >= self.options.segment_bytes / 2 {
+        if log.room() >= log.segment_bytes() / 2 {
             return;
         }
         if let Err(error) = log.prepare() {

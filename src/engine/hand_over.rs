@@ -73,6 +73,10 @@ impl Core {
         if state.unsettled <= Some(state.settled) {
             self.drop_garbage(state);
         }
+        state.touched.forget(state.settled);
+        if let Some(theirs) = unsettled {
+            state.touched.add_anything(theirs);
+        }
         state.unsettled = state.unsettled.max(unsettled).filter(|lsn| *lsn > state.settled);
         let age = left.age.unwrap_or_default();
         state.unsettled_since = state.unsettled.map(|_| before(Instant::now(), age));

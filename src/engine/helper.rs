@@ -1,11 +1,13 @@
 //! Checkpoints beside the commits: a thread of the handle makes them, so that no commit waits for one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn};
 use treewal_recovery::append;
+use treewal_vfs::RelPath;
 
 use super::checkpoint::Due;
 use super::{Core, State};
@@ -18,6 +20,8 @@ pub(super) struct Helper(JoinHandle<()>);
 struct Share {
     log: Arc<Log>,
     upto: Lsn,
+    /// What commits up to there have changed, where that is few.
+    paths: Option<BTreeSet<RelPath>>,
     /// Slots that hold displaced versions. Who put them there is past the point where it could need them.
     garbage: Vec<u64>,
 }
@@ -96,18 +100,16 @@ impl Core {
 
     /// The same, unless by then it is less due than that: another handle may have made one.
     fn checkpoint_if_still(&self, due: Due) -> Result<bool> {
-        let Some(Share { log, upto, garbage }) = self.begin_beside(due)? else { return Ok(false) };
+        let Some(Share { log, upto, paths, garbage }) = self.begin_beside(due)? else { return Ok(false) };
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
-        let root = &self.home.root;
-        let settled =
-            self.home.disk.sync_all(root).map_err(|source| Error::from_os("sync", ".".into(), source)).and_then(|()| {
-                let appended = {
-                    let _order = self.appending.lock();
-                    append(&log, &[Record::Checkpoint { upto: upto.0 }])
-                };
-                let lsn = appended.map_err(Error::from_recovery)?;
-                log.sync_to(lsn).map_err(Error::Journal)
-            });
+        let settled = self.sync_tree(paths.as_ref()).and_then(|()| {
+            let appended = {
+                let _order = self.appending.lock();
+                append(&log, &[Record::Checkpoint { upto: upto.0 }])
+            };
+            let lsn = appended.map_err(Error::from_recovery)?;
+            log.sync_to(lsn).map_err(Error::Journal)
+        });
         let settled = settled.map(|()| {
             let truncated = log.truncate(upto).map_err(Error::Journal);
             // Before the rest: what is appended from here on counts towards the next checkpoint.
@@ -163,7 +165,8 @@ impl Core {
         if state.unsettled.is_none() || upto <= state.settled {
             return None;
         }
-        Some(Share { log, upto, garbage: std::mem::take(&mut state.garbage) })
+        let paths = self.entries_to_sync(&state.touched, upto);
+        Some(Share { log, upto, paths, garbage: std::mem::take(&mut state.garbage) })
     }
 }
 
@@ -171,6 +174,7 @@ impl State {
     fn settled_upto(&mut self, upto: Lsn, bytes: u64) {
         self.settled = upto;
         self.settled_bytes = bytes;
+        self.touched.forget(upto);
         if self.unsettled <= Some(upto) {
             self.unsettled = None;
             self.unsettled_since = None;

@@ -29,6 +29,17 @@ pub(crate) struct Hold<'a> {
     owes: bool,
 }
 
+/// What a commit changed in the tree that is not durable there yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Changed<'a> {
+    /// Nothing: it is synced already.
+    Nothing,
+    /// The paths of a claim.
+    Claimed(&'a Arc<Claim>),
+    /// What no list of paths names.
+    Anything,
+}
+
 impl Core {
     /// Takes the tree for this one piece of work: nothing else is under way until the hold is dropped.
     ///
@@ -230,9 +241,14 @@ impl Hold<'_> {
         Ok((txn, lsn))
     }
 
+    /// The log, for what was appended to it: where it is not trusted any more, what was appended may be found all the same.
+    fn log_of_promise(&self) -> Result<Arc<Log>> {
+        self.log().map_err(|error| Error::Undecided { source: Box::new(error) })
+    }
+
     /// Makes everything appended durable. Who syncs at the same time shares one sync.
     pub(crate) fn sync(&mut self, upto: Lsn) -> Result<()> {
-        let log = self.log()?;
+        let log = self.log_of_promise()?;
         log.sync_to(upto).map_err(|error| self.judge(treewal_recovery::Error::Journal(error)))
     }
 
@@ -259,12 +275,33 @@ impl Hold<'_> {
         self.engine.state.lock().unsettled.is_some()
     }
 
-    /// Notes a commit that no checkpoint covers yet, and the slots of what it displaced.
+    /// Hands everything appended to the kernel: it survives a kill, and no power loss.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        let log = self.log_of_promise()?;
+        log.flush().map_err(|error| self.judge(treewal_recovery::Error::Journal(error)))
+    }
+
+    /// Whether a commit whose records are flushed would replace, in the tree, what a durable one has put there. Its own
+    /// records must be durable before it does: a power loss could take them and keep its renames, and recovery would find
+    /// something that no record names where the durable one belongs.
+    ///
+    /// A sync that begins after this covers what is flushed, so only those count that are done or under way.
+    pub(crate) fn replaces_durable(&mut self, claim: &Claim) -> Result<bool> {
+        let settling = self.log_of_promise()?.settling();
+        Ok(self.engine.state.lock().touched.is_replaced_by(claim, settling))
+    }
+
+    /// Notes a commit that no checkpoint covers yet, with what it changed in the tree, and the slots of what it displaced.
     ///
     /// Call it when the commit is applied, or was undone: it owes nothing any more.
-    pub(crate) fn note_commit(&mut self, lsn: Lsn, displaced: impl IntoIterator<Item = u64>) {
+    pub(crate) fn note_commit(&mut self, lsn: Lsn, changed: Changed<'_>, displaced: impl IntoIterator<Item = u64>) {
         self.owes = false;
         let mut state = self.engine.state.lock();
+        match changed {
+            Changed::Nothing => {}
+            Changed::Claimed(claim) => state.touched.add(lsn, claim),
+            Changed::Anything => state.touched.add_anything(lsn),
+        }
         state.unsettled = state.unsettled.max(Some(lsn));
         if state.unsettled_since.is_none() {
             state.unsettled_since = Some(Instant::now());
@@ -282,11 +319,11 @@ impl Hold<'_> {
         self.engine.checkpoint_held(&mut self.engine.state.lock())
     }
 
-    /// Syncs the tree, then records how transactions ended, and that the journal may forget all there is in it. By a hold
+    /// Syncs the file system, then records how transactions ended, and that the journal may forget all there is in it. By a hold
     /// that is alone.
     pub(crate) fn settle(&mut self, ends: Vec<Record>) -> Result<()> {
         debug_assert!(self.seat.is_none());
-        self.engine.settle(&mut self.engine.state.lock(), ends)?;
+        self.engine.settle(&mut self.engine.state.lock(), ends, None)?;
         self.owes = false;
         Ok(())
     }
@@ -300,7 +337,7 @@ impl Hold<'_> {
         self.engine.home.disk.sync_all(root).map_err(|source| Error::from_os("sync", ".".into(), source))?;
         let lsn = self.append(&[Record::Rollback { txn }])?;
         self.sync(lsn)?;
-        self.note_commit(lsn, []);
+        self.note_commit(lsn, Changed::Nothing, []);
         Ok(())
     }
 }

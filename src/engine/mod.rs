@@ -7,6 +7,8 @@ mod hand_over;
 mod helper;
 mod hold;
 mod stage;
+mod sync;
+mod touched;
 
 use std::ops::Deref;
 use std::path::Path;
@@ -23,8 +25,9 @@ pub(crate) use claim::Claim;
 pub use guards::Others;
 pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
-pub(crate) use hold::Hold;
+pub(crate) use hold::{Changed, Hold};
 pub(crate) use stage::{Stage, slot_name};
+use touched::Touched;
 
 use crate::{Checkpoints, Error, OnDamage, Options, Result};
 
@@ -61,6 +64,8 @@ pub(crate) struct State {
     log: Option<Arc<Log>>,
     /// The last commit that no checkpoint covers.
     unsettled: Option<Lsn>,
+    /// What the commits that no checkpoint covers have changed.
+    touched: Touched,
     /// Up to where the last checkpoint covers it.
     settled: Lsn,
     /// Bytes of the journal right after the last checkpoint.
@@ -100,6 +105,7 @@ impl State {
     fn new(log: Log, report: &RecoveryReport) -> Self {
         Self {
             unsettled: None,
+            touched: Touched::default(),
             settled: Lsn::ZERO,
             settled_bytes: log.bytes(),
             garbage: Vec::new(),
@@ -219,6 +225,8 @@ impl Core {
         state.log = Some(Arc::new(log));
         state.unsettled = None;
         state.unsettled_since = None;
+        // Recovery has settled all there was.
+        state.touched = Touched::default();
         state.pending = report.pending().map(|transaction| transaction.txn).collect();
         if state.pending.is_empty() {
             self.drop_garbage(state);

@@ -13,7 +13,7 @@ use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
 use treewal_snapshot::{Manifest, TakeOptions};
 use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
-use crate::engine::{About, Engine, Held, Hold, Others, guard_record};
+use crate::engine::{About, Changed, Engine, Held, Hold, Others, guard_record};
 use crate::{Error, Result};
 
 /// How a guard is taken.
@@ -215,7 +215,7 @@ impl Guard {
             ends.push(Record::Commit { txn: self.held.txn(), intents: 0, at: Time::now() });
             let lsn = hold.append(&ends)?;
             hold.sync(lsn)?;
-            hold.note_commit(lsn, []);
+            hold.note_commit(lsn, Changed::Nothing, []);
             Ok(())
         });
         self.end(hold, &ending, committed)
@@ -239,7 +239,7 @@ impl Guard {
             // The outer guard is undone after a crash, whatever reached the disk of this.
             let lsn = hold.append(&ends)?;
             hold.sync(lsn)?;
-            hold.note_commit(lsn, []);
+            hold.note_commit(lsn, Changed::Nothing, []);
             Ok(())
         });
         self.end(hold, &ending, restored)

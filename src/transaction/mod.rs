@@ -42,7 +42,7 @@ pub(crate) use put_back::Since;
 pub(crate) use source::Bytes;
 
 use crate::engine::{Engine, Stage};
-use crate::{Outcome, Receipt, Result};
+use crate::{Durability, Outcome, Receipt, Result};
 use adopt::Adopted;
 
 /// A staged transaction: begun with [`Tree::begin`](crate::Tree::begin), ended with [`commit`](Self::commit),
@@ -64,6 +64,7 @@ pub struct Transaction {
     since: Option<(treewal_journal::Lsn, Vec<RelPath>)>,
     /// Bytes of contents that came from a snapshot.
     put_back_bytes: u64,
+    durability: Durability,
     /// What stands in the stage to be published.
     adopted: Vec<Adopted>,
     /// The last to go: it gives the stage back, which contents above still hold.
@@ -90,6 +91,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) engine: Arc<Engine>,
     pub(crate) difference: Vec<Difference>,
     pub(crate) expectations: Expectations,
+    pub(crate) durability: Durability,
 }
 
 impl Transaction {
@@ -104,14 +106,35 @@ impl Transaction {
             expectations: Vec::new(),
             since: None,
             put_back_bytes: 0,
+            durability: engine.options().durability,
             adopted: Vec::new(),
             engine,
         }
     }
 
+    /// What this transaction's commit waits for, where that is not what the tree was opened with; see
+    /// [`Durability`](crate::Durability). It counts at the commit, whenever it is said.
+    ///
+    /// ```no_run
+    /// # fn main() -> treewal::Result<()> {
+    /// # let tree = treewal::Tree::open("project")?;
+    /// use treewal::Durability;
+    ///
+    /// // A cache: after a power loss it may be made anew.
+    /// tree.transaction(|tx| {
+    ///     tx.set_durability(Durability::Deferred);
+    ///     tx.write("cache/index", "..")
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.durability = durability;
+    }
+
     /// Makes all changes happen: wholly, or not at all. A transaction without a net change writes nothing.
     ///
-    /// When this returns `Ok`, the changes are visible, and they survive a kill and a power loss. Under
+    /// When this returns `Ok`, the changes are visible and survive a kill; except under
+    /// [`Durability::Deferred`](crate::Durability::Deferred) they survive a power loss too. Under
     /// [`Durability::Journal`](crate::Durability::Journal) they may reach their places in the tree only when it is next
     /// opened; see there.
     ///
@@ -120,8 +143,8 @@ impl Transaction {
     /// of the disk. [`Error::outcome`](crate::Error::outcome) tells whether the tree is untouched, was put back, or is
     /// undecided until it is opened again.
     pub fn commit(mut self) -> Result<Receipt> {
-        let Parts { base, engine, difference, expectations } = self.take_parts();
-        let receipt = engine.commit(base, difference, &expectations);
+        let Parts { base, engine, difference, expectations, durability } = self.take_parts();
+        let receipt = engine.commit(base, difference, &expectations, durability);
         self.settle(&receipt);
         drop(self);
         receipt
@@ -143,6 +166,7 @@ impl Transaction {
             engine: Arc::clone(&self.engine),
             difference,
             expectations: Expectations { entries, emptied, since },
+            durability: self.durability,
         }
     }
 

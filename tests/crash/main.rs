@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and counts out loud"
 )]
 
+mod deferred;
 mod entries;
 mod judge;
 mod publish;
@@ -74,6 +75,13 @@ fn without_an_exchange_of_names_all_ends_alike() {
     }
     // These need second names themselves.
     run_on(&links(), Plan::new(Durability::Journal).shallow().on(Renames::NoExchange));
+}
+
+/// Checkpoints that sync the file system as a whole; those of the other tests sync entry by entry.
+#[test]
+fn checkpoints_may_sync_everything() {
+    run_on(&sequences(), Plan::new(Durability::Journal).synced_whole().shallow());
+    run_on(&directories(), Plan::new(Durability::Journal).synced_whole().shallow());
 }
 
 fn run(workloads: &[Workload], durability: Durability) {

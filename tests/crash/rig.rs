@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Durability, Options, Tree};
+use treewal::{CheckpointSync, Durability, Options, RecoveryReport, Tree};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
 use treewal_vfs::{Disk, Fault, FaultDisk};
 
@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     /// Of every how many outcomes one is recovered from with crashes inside recovery.
     nested_every: u64,
     pub(crate) renames: Renames,
+    sync: CheckpointSync,
 }
 
 /// What the disk can do with names.
@@ -67,6 +68,7 @@ impl Plan {
             samples_inside: 2 * depth,
             nested_every: 29 / (depth as u64).min(29),
             renames: Renames::All,
+            sync: CheckpointSync::Entries,
         }
     }
 
@@ -85,8 +87,18 @@ impl Plan {
         Self { nested_every: u64::MAX, ..self }
     }
 
+    /// Where checkpoints sync the file system as a whole.
+    pub(crate) fn synced_whole(self) -> Self {
+        Self { sync: CheckpointSync::FileSystem, ..self }
+    }
+
     fn options(self) -> Options {
-        Options::new().durability(self.durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
+        Options::new()
+            .durability(self.durability)
+            .segment_bytes(64 << 10)
+            .inline_max(4 << 10)
+            .lock_wait(Duration::ZERO)
+            .checkpoint_sync(self.sync)
     }
 
     pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
@@ -138,9 +150,12 @@ pub(crate) fn judge_all(
             if staged {
                 judge_unrecovered(&crashed, expected, plan, &at);
             }
-            recover_twice(&crashed.remount(), plan, expected, &at);
+            let verdict = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| {
+                judge(disk, expected, report, at);
+            };
+            recover_twice(&crashed.remount(), plan, &verdict, &at);
             if count.states % plan.nested_every == 0 {
-                crash_inside(&crashed, plan, expected, count, &at);
+                crash_inside(&crashed, plan, &verdict, count, &at);
             }
             seed += 1;
         }
@@ -169,7 +184,7 @@ fn run_whole(workload: &Workload, plan: Plan, base: &SimDisk) -> Vec<Dump> {
     states
 }
 
-fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {
+pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {
     let all = disk.outcomes(profile);
     if let Some(few) = all.exhaustive(plan.exhaustive_max) {
         return few.collect();
@@ -184,9 +199,12 @@ fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outc
     named.into_iter().chain(all.sample(seed, plan.samples)).collect()
 }
 
-fn recover_twice(disk: &SimDisk, plan: Plan, expected: &Expected<'_>, at: &dyn Fn() -> String) {
+/// What must hold of a recovered disk, given what recovery says of itself.
+pub(crate) type Verdict<'a> = &'a dyn Fn(&SimDisk, &RecoveryReport, &dyn Fn() -> String);
+
+pub(crate) fn recover_twice(disk: &SimDisk, plan: Plan, verdict: Verdict<'_>, at: &dyn Fn() -> String) {
     let first = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open: {}", at(), chain(&error)));
-    judge(disk, expected, first.recovery(), at);
+    verdict(disk, first.recovery(), at);
     drop(first);
     let found = dump(disk);
     let again = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open again: {}", at(), chain(&error)));
@@ -202,7 +220,13 @@ fn recover_twice(disk: &SimDisk, plan: Plan, expected: &Expected<'_>, at: &dyn F
 }
 
 /// Cuts the power at every call of the recovery, and recovers from some outcomes of that.
-fn crash_inside(crashed: &SimDisk, plan: Plan, expected: &Expected<'_>, count: &mut Count, at: &dyn Fn() -> String) {
+pub(crate) fn crash_inside(
+    crashed: &SimDisk,
+    plan: Plan,
+    verdict: Verdict<'_>,
+    count: &mut Count,
+    at: &dyn Fn() -> String,
+) {
     for cut in 1.. {
         let disk = crashed.remount();
         disk.cut_at(Some(cut));
@@ -217,7 +241,7 @@ fn crash_inside(crashed: &SimDisk, plan: Plan, expected: &Expected<'_>, count: &
         for outcome in named.into_iter().chain(all.sample(cut, plan.samples_inside)) {
             count.nested_states += 1;
             let at = || format!("{}; then cut before call {cut} of recovery: {}", at(), disk.describe(&outcome));
-            recover_twice(&disk.after(&outcome), plan, expected, &at);
+            recover_twice(&disk.after(&outcome), plan, verdict, &at);
         }
     }
 }

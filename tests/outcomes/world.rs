@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Durability, Options, Outcome, Transaction, Tree};
+use treewal::{CheckpointSync, Durability, Options, Outcome, Transaction, Tree};
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, write_all};
+use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, Verb, write_all};
 
 use crate::seen::{Seen, differences, leftovers, look};
 
@@ -57,7 +57,12 @@ pub(crate) const BODIES: [(&str, Body); 7] = [
 ];
 
 pub(crate) fn options(durability: Durability) -> Options {
-    Options::new().durability(durability).segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO)
+    Options::new()
+        .durability(durability)
+        .segment_bytes(64 << 10)
+        .inline_max(4 << 10)
+        .lock_wait(Duration::ZERO)
+        .checkpoint_sync(CheckpointSync::Entries)
 }
 
 pub(crate) fn put(disk: &dyn Disk, path: &str, contents: &[u8]) {
@@ -105,9 +110,18 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn new(base: &SimDisk, durability: Durability) -> Self {
+        Self::with(base, &options(durability), None)
+    }
+
+    /// With options of one's own, on a disk where only one verb fails.
+    pub(crate) fn with(base: &SimDisk, options: &Options, only: Option<Verb>) -> Self {
         let sim = base.remount();
-        let faulty = Arc::new(FaultDisk::new(Arc::new(sim.clone()), Fault::None));
-        let tree = options(durability).open_on(faulty.clone(), ROOT).unwrap();
+        let faulty = FaultDisk::new(Arc::new(sim.clone()), Fault::None);
+        let faulty = Arc::new(match only {
+            Some(verb) => faulty.only(verb),
+            None => faulty,
+        });
+        let tree = options.open_on(faulty.clone(), ROOT).unwrap();
         Self { sim, faulty, tree }
     }
 }
