@@ -4,7 +4,8 @@
 #
 #   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
-# For the journal, WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, and CONTESTANTS beginnings of names, as in
+# WORKLOADS are some of commits,sustained,inline,settling, of which the first is the default (sustained=500 makes so many
+# commits); for the journal of W1,W2,W3a,W3b,rotation,memory. CONTESTANTS are beginnings of names, as in
 # treewal,okaywal; limits always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
 # 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
 # of a fresh build of the program.
@@ -16,7 +17,7 @@ workloads=
 contestants=
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
@@ -39,10 +40,11 @@ if [[ $# -eq 0 ]]; then systems=(ext4 xfs btrfs); fi
 
 case $program in
   commit)
-    [[ -z $workloads$contestants ]] || die "-w and -c are for -p wal"
     rounds=${rounds:-9}
-    arguments=("$rounds")
+    workloads=${workloads:-commits}
+    arguments=("$rounds" "$workloads" "$contestants")
     mebibytes=2048
+    if [[ $workloads =~ inline|settling ]]; then mebibytes=3072; fi
     ;;
   wal)
     rounds=${rounds:-5}
@@ -105,8 +107,8 @@ attach() {
 
 # One row: how often one commit of a contestant calls what, by the number of its files.
 counted() {
-  local files=$1 name=$2 trace=$work/trace
-  strace -f -o "$trace" "$binary" once "$mnt" "$name" "$files"
+  local files=$1 name=$2 command=${3:-once} trace=$work/trace
+  strace -f -o "$trace" "$binary" "$command" "$mnt" "$name" "$files"
   awk -v files="$files" -v name="$name" '
     /"trace-begins"/ { on = 1; next }
     /"trace-ends"/ { on = 0 }
@@ -124,11 +126,34 @@ counted() {
     }' "$trace"
 }
 
+# Whether a contestant takes part: all do where none is named, and limits always.
+takes_part() {
+  [[ -z $contestants ]] && return
+  local name=${1,,} start
+  for start in limit ${contestants//,/ }; do
+    if [[ $name == "${start,,}"* ]]; then return; fi
+  done
+  return 1
+}
+
 count() {
   printf '## System calls of one commit (%s)\n\n' "$1"
   printf '| | files | syncs | renames | all system calls |\n|---|--:|---|--:|--:|\n'
   "$binary" names | while read -r name; do
+    takes_part "$name" || continue
     for files in 1 10 100 1000; do counted "$files" "$name" </dev/null; done
+  done
+  printf '\n'
+}
+
+# The syncs of many commits, with all checkpoints. Those that follow one another as fast as they can under a tracer.
+count_sustained() {
+  local commits=1000
+  printf '## Syncs of %s commits of 10 files over 1000, and the checkpoint after them (%s)\n\n' "$commits" "$1"
+  printf '| | commits | syncs | renames | all system calls |\n|---|--:|---|--:|--:|\n'
+  "$binary" sustained-names | while read -r name; do
+    takes_part "$name" || continue
+    counted "$commits" "$name" sustain </dev/null
   done
   printf '\n'
 }
@@ -145,6 +170,9 @@ for system in "${systems[@]}"; do
   "${first[@]}" "$binary" measure "$mnt" "${arguments[@]}"
   load "ended $(date -u +%H:%M)"
   printf '\n'
-  if [[ $program == commit && $system == "${systems[0]}" ]]; then count "$system"; fi
+  if [[ $program == commit && $system == "${systems[0]}" ]]; then
+    if [[ $workloads == *commits* ]]; then count "$system"; fi
+    if [[ $workloads == *sustained* ]]; then count_sustained "$system"; fi
+  fi
   detach
 done

@@ -55,6 +55,9 @@ pub(crate) struct Limit {
     kept: Vec<(usize, OsString)>,
     /// Number of the next staged file: a name is not used twice.
     next: u64,
+    /// After so many bytes of log it settles by itself; what it has written since it did.
+    settles_at: u64,
+    unsettled: u64,
     /// Names of the staged files of the commit at hand, in the order of its change set.
     staged: Vec<OsString>,
 }
@@ -68,7 +71,23 @@ impl Limit {
         }
         RealDisk.sync_file(&log)?;
         RealDisk.sync_dir(&tree.root)?;
-        Ok(Self { tree, part, log, offset: 0, record: Vec::new(), kept: Vec::new(), next: 0, staged: Vec::new() })
+        Ok(Self {
+            tree,
+            part,
+            log,
+            offset: 0,
+            record: Vec::new(),
+            kept: Vec::new(),
+            next: 0,
+            settles_at: u64::MAX,
+            unsettled: 0,
+            staged: Vec::new(),
+        })
+    }
+
+    /// The same with a `syncfs` whenever so much of its log has been written, after which the log may be used again.
+    pub(crate) fn settling(self, bytes: u64) -> Self {
+        Self { settles_at: bytes, ..self }
     }
 
     fn stage(&mut self, write: &Write) -> Result<OsString> {
@@ -94,6 +113,7 @@ impl Limit {
         }
         write_all(&RealDisk, &self.log, &self.record, self.offset)?;
         self.offset += bytes;
+        self.unsettled += bytes;
         Ok(RealDisk.sync_data(&self.log)?)
     }
 }
@@ -126,10 +146,14 @@ impl Contestant for Limit {
                 Part::StageRename | Part::Rename => self.kept.push((write.dir, staged)),
             }
         }
+        if self.unsettled >= self.settles_at {
+            self.settle()?;
+        }
         Ok(())
     }
 
     fn settle(&mut self) -> Result {
+        self.unsettled = 0;
         for (dir, name) in self.kept.drain(..) {
             RealDisk.remove_file(&self.tree.dirs[dir], &name)?;
         }

@@ -1,14 +1,13 @@
 //! Rounds: in each, every contestant makes the same commits on its own tree, in an order drawn anew.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use treewal_compare::Dice;
 
-use crate::Result;
-use crate::contestant::{Contestant, JOURNAL, LIMIT, NAMES, make};
+use crate::contestant::{Contestant, JOURNAL, LIMIT, NAMES, make, selected};
 use crate::table::{Figures, print};
 use crate::work::{Write, change_set};
+use crate::{Result, Run};
 
 /// How a number of files is measured.
 pub(crate) struct Plan {
@@ -41,31 +40,31 @@ enum Row {
 }
 
 /// Runs all rounds and prints the tables.
-pub(crate) fn measure(at: &Path, rounds: usize) -> Result {
-    if rounds == 0 {
-        return Err("no rounds, no medians".into());
-    }
+pub(crate) fn measure(Run { at, rounds, only, .. }: &Run<'_>) -> Result {
+    let rounds = *rounds;
+    let names = selected(&NAMES, only)?;
+    let rows_settled: Vec<&str> = SETTLED.into_iter().filter(|name| names.contains(name)).collect();
     let mut contestants = Vec::new();
-    for name in NAMES {
+    for name in &names {
         eprintln!("making the tree of {name}");
         contestants.push(make(name, at)?);
     }
     let mut dice = Dice::new(std::process::id().into());
     let mut number = 0;
-    let mut commits = Figures::new(&NAMES, rounds);
-    let mut settled = Figures::new(&SETTLED, rounds);
+    let mut commits = Figures::new(&names, rounds);
+    let mut settled = Figures::new(&rows_settled, rounds);
     for (column, plan) in PLANS.iter().enumerate() {
         for round in 0..=rounds {
             // The first round only warms up.
             let round = round.checked_sub(1);
             eprintln!("{} files, round {}", plan.files, round.map_or(0, |round| round + 1));
-            let mut rows: Vec<Row> = (0..NAMES.len()).map(Row::Commit).collect();
-            rows.extend((0..SETTLED.len()).map(Row::Settled));
+            let mut rows: Vec<Row> = (0..names.len()).map(Row::Commit).collect();
+            rows.extend((0..rows_settled.len()).map(Row::Settled));
             dice.shuffle(&mut rows);
             for row in rows {
                 let index = match row {
                     Row::Commit(index) => index,
-                    Row::Settled(index) => NAMES.iter().position(|name| *name == SETTLED[index]).unwrap_or(0),
+                    Row::Settled(index) => names.iter().position(|name| *name == rows_settled[index]).unwrap_or(0),
                 };
                 let contestant = &mut *contestants[index];
                 let figure = match row {
@@ -119,6 +118,6 @@ fn timed(contestant: &mut dyn Contestant, set: &[Write]) -> Result<Duration> {
     let begun = Instant::now();
     contestant.commit(set)?;
     let time = begun.elapsed();
-    contestant.tree().check(set)?;
+    contestant.check(set)?;
     Ok(time)
 }

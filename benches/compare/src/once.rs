@@ -28,12 +28,12 @@ pub(crate) fn once(at: &Path, name: &str, files: usize) -> Result {
     mark(&root, "trace-begins")?;
     contestant.commit(&set)?;
     mark(&root, "trace-ends")?;
-    contestant.tree().check(&set)?;
+    contestant.check(&set)?;
     contestant.end().remove()
 }
 
 /// One system call that names `name`.
-fn mark(root: &Dir, name: &str) -> Result {
+pub(crate) fn mark(root: &Dir, name: &str) -> Result {
     match RealDisk.stat(root, OsStr::new(name)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),

@@ -1,6 +1,6 @@
 //! treewal itself: one handle for the whole run, as a program would have it.
 
-use treewal::{Durability, Options};
+use treewal::Options;
 
 use crate::Result;
 use crate::contestant::Contestant;
@@ -13,8 +13,8 @@ pub(crate) struct Ours {
 }
 
 impl Ours {
-    pub(crate) fn new(tree: Tree, durability: Durability) -> Result<Self> {
-        let handle = Options::new().durability(durability).open(&tree.path)?;
+    pub(crate) fn new(tree: Tree, options: &Options) -> Result<Self> {
+        let handle = options.open(&tree.path)?;
         Ok(Self { tree, handle })
     }
 }

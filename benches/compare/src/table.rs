@@ -55,7 +55,9 @@ impl<'a> Figures<'a> {
 /// Prints everything.
 pub(crate) fn print(commits: &Figures<'_>, settled: &Figures<'_>) {
     commits.ratios("× limit", LIMIT);
-    commits.ratios("× treewal, Durability::Journal", JOURNAL);
+    if commits.names.contains(&JOURNAL) {
+        commits.ratios("× treewal, Durability::Journal", JOURNAL);
+    }
     commits.milliseconds("ms a commit");
     let counts: Vec<String> = PLANS.iter().map(|plan| plan.commits_settled.to_string()).collect();
     let counts = counts.join(", ");

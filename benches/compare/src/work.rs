@@ -33,12 +33,17 @@ pub(crate) fn file_name(file: usize) -> String {
 /// Change set number `number`: `files` files over as many directories as there are, up to [`DIRS`]. Each number takes
 /// other files, so that no contestant writes one file over and over.
 pub(crate) fn change_set(files: usize, number: usize) -> Vec<Write> {
+    change_set_among(DIRS * FILES, files, number)
+}
+
+/// The same among the first `span` files alone, of each directory as many.
+pub(crate) fn change_set_among(span: usize, files: usize, number: usize) -> Vec<Write> {
     let mut dice = Dice::new((number * 10_000 + files) as u64);
-    let start = usize::try_from(dice.roll() % (DIRS * FILES) as u64).unwrap_or(0);
+    let start = usize::try_from(dice.roll() % span as u64).unwrap_or(0);
     (0..files)
         .map(|index| {
-            let dir = (start + index) % DIRS;
-            let name = file_name((start / DIRS + index / DIRS) % FILES);
+            let file = (start + index) % span;
+            let (dir, name) = (file % DIRS, file_name(file / DIRS));
             let path = PathBuf::from(dir_name(dir)).join(&name);
             Write { dir, name, path, contents: dice.bytes(FILE_BYTES) }
         })
