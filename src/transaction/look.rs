@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use treewal_vfs::{Kind, Meta, Time, read_all};
 
-use super::attributes::to_system_time;
 use super::overlay::{Attributes, Found, NewBody, NewNode, NodeId, Origin};
+use super::times::to_system_time;
 use super::{Content, Transaction};
 use crate::{Error, Result};
 

@@ -19,13 +19,13 @@ mod publish;
 mod put_back;
 mod rename;
 mod source;
+mod times;
 
 use std::sync::Arc;
 
 use treewal_vfs::{Identity, RelPath};
 
 pub use attributes::FileTimes;
-pub(crate) use attributes::to_system_time;
 pub(crate) use base::{Base, split};
 pub(crate) use content::{Content, Staged};
 pub(crate) use diff::{Difference, Fresh, Wanted};
@@ -40,6 +40,7 @@ pub use publish::Publish;
 pub(crate) use publish::is_own;
 pub(crate) use put_back::Since;
 pub(crate) use source::Bytes;
+pub(crate) use times::to_system_time;
 
 use crate::engine::{Engine, Stage};
 use crate::{Durability, Outcome, Receipt, Result};

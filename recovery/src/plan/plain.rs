@@ -19,8 +19,9 @@
 //! | the new one is renamed to *to* | the new one at *to*, the old one aside |
 //! | the old one is renamed from aside to *from* | done |
 //!
-//! No record says how far it came. Recovery works out afresh what is missing, and finds entries in the stage by their
-//! inodes, so each of these states is like any other to it; names left aside go with the stage.
+//! No record says how far it came. Recovery works out afresh what is missing. It finds entries in the stage by their inodes,
+//! and takes a second name of an entry for what it is: something known that stands where another entry belongs. So each of
+//! these states is like any other to it, and names left aside go with the stage.
 
 use std::io;
 

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind::PermissionDenied;
 
-use treewal_vfs::{Kind, RelPath, Rename};
+use treewal_vfs::{RelPath, Rename};
 
 use super::{Contents, Redo, Redone};
 use crate::look::Attributes;
@@ -20,7 +20,6 @@ impl Redo<'_> {
             let root = self.ground.dir(&tree).map_err(Error::io("open", "."))?;
             self.ground.disk().sync_all(&root).map_err(Error::io("sync", "."))?;
         }
-        self.place_second_names()?;
         let stages = &mut self.stages;
         let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
         let identities = &self.identities;
@@ -46,27 +45,6 @@ impl Redo<'_> {
         self.look_behind()?;
         self.done.garbage = self.stages.spares;
         Ok(self.done)
-    }
-
-    /// An exchange that took several renames may have left a second name of an entry that moves where another one belongs.
-    fn place_second_names(&mut self) -> Result<()> {
-        if self.located.is_empty() {
-            return Ok(());
-        }
-        let goals: Vec<Place> = self.goals.keys().map(|path| Place::tree(path.clone())).collect();
-        for place in goals {
-            if self.model.at(&place).is_some() {
-                continue;
-            }
-            let meta = self.ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
-            let Some(identity) = meta.filter(|meta| meta.kind != Kind::Dir).map(|meta| meta.identity()) else {
-                continue;
-            };
-            if self.located.values().any(|(_, meta)| meta.identity().same_inode(&identity)) {
-                self.entity(place, identity);
-            }
-        }
-        Ok(())
     }
 
     /// What stands where something was taken into a stage, once that is in the tree: what it displaced.

@@ -19,35 +19,40 @@ const SET_ID: u32 = 0o6000;
 pub(super) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) -> io::Result<bool> {
     let then = &entry.meta;
     let live = disk.stat(dir, name)?;
-    let owner_differs = (live.uid, live.gid) != (then.uid, then.gid);
+    let ordinary = disk.user() != 0;
+    let mut owner_differs = (live.uid, live.gid) != (then.uid, then.gid);
     let mut mode = then.mode;
     if owner_differs {
         match disk.set_owner(dir, name, then.uid, then.gid) {
             // An ordinary user cannot give it back to whom it was: then it is that user's, and sets nobody's id.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && disk.user() != 0 => {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && ordinary => {
+                owner_differs = false;
                 mode &= if then.kind == Kind::Dir { !0 } else { !SET_ID };
             }
             owned => owned?,
         }
     }
     let has_mode = then.kind != Kind::Symlink;
-    let current = disk.xattrs(dir, name)?;
-    let xattrs_differ = current != entry.xattrs;
+    let mut current = disk.xattrs(dir, name)?;
+    let mut wanted = entry.xattrs.clone();
+    if ordinary {
+        // What this process cannot set is left as it is.
+        current.retain(|(key, _)| !is_privileged(key));
+        wanted.retain(|(key, _)| !is_privileged(key));
+    }
+    let xattrs_differ = current != wanted;
     if xattrs_differ {
         if has_mode && live.mode & OWNER_WRITES != OWNER_WRITES {
             disk.set_mode(dir, name, live.mode | OWNER_WRITES)?;
         }
-        for (key, _) in current.iter().filter(|(key, _)| !entry.xattrs.iter().any(|(wanted, _)| wanted == key)) {
+        for (key, _) in current.iter().filter(|(key, _)| !wanted.iter().any(|(other, _)| other == key)) {
             match disk.remove_xattr(dir, name, key) {
                 Err(error) if error.raw_os_error() == Some(errno::ENODATA) => {}
                 removed => removed?,
             }
         }
-        for (key, value) in entry.xattrs.iter().filter(|wanted| !current.contains(wanted)) {
-            match disk.set_xattr(dir, name, key, value) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_privileged(key) => {}
-                set => set?,
-            }
+        for (key, value) in wanted.iter().filter(|wanted| !current.contains(wanted)) {
+            disk.set_xattr(dir, name, key, value)?;
         }
     }
     let mode_differs = has_mode && live.mode != mode;
