@@ -266,6 +266,7 @@ fn what_was_found_the_same_must_still_be_so_at_the_commit() {
     }
     let mut tx = world.tree.begin();
     tx.publish_with(Publish::merge(), next.path(), "dest").unwrap();
+    // The directory gets the time of the prepared one, whether or not it is the one that it has.
     assert!(tx.changes().iter().all(|change| !change.path.ends_with("same")));
     fs::write(world.at("dest/same"), "somebody's").unwrap();
     let error = tx.commit().unwrap_err();
