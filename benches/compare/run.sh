@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Measures commits (-p commit, the default) or the journal (-p wal) on fresh images of ext4 (with a journal), xfs and
-# btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
+# Measures commits (-p commit, the default), the journal (-p wal) or snapshots (-p snapshot) on fresh images of ext4 (with
+# a journal), xfs and btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
 #
-#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
+#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-f FILES]
+#     [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
 # For the journal, WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, and CONTESTANTS beginnings of names, as in
-# treewal,okaywal; limits always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
+# treewal,okaywal; limits always take part. For snapshots, WORKLOADS are some of link,reflink,copy,rollback,exchange, and
+# FILES (-f) numbers of files, as in 10000,100000. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
 # 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
 # of a fresh build of the program.
 set -euo pipefail
@@ -14,18 +16,20 @@ program=commit
 rounds=
 workloads=
 contestants=
+files=10000,100000
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
 }
-while getopts p:r:w:c:d:b:h option; do
+while getopts p:r:w:c:f:d:b:h option; do
   case $option in
     p) program=$OPTARG ;;
     w) workloads=$OPTARG ;;
     c) contestants=$OPTARG ;;
+    f) files=$OPTARG ;;
     r) rounds=$OPTARG ;;
     d) dir=$OPTARG ;;
     b) binary=$OPTARG ;;
@@ -39,7 +43,7 @@ if [[ $# -eq 0 ]]; then systems=(ext4 xfs btrfs); fi
 
 case $program in
   commit)
-    [[ -z $workloads$contestants ]] || die "-w and -c are for -p wal"
+    [[ -z $workloads$contestants ]] || die "-w and -c are for -p wal and -p snapshot"
     rounds=${rounds:-9}
     arguments=("$rounds")
     mebibytes=2048
@@ -51,7 +55,13 @@ case $program in
     mebibytes=2048
     if [[ $workloads =~ W3b|memory ]]; then mebibytes=12288; fi
     ;;
-  *) die "no program $program: commit or wal" ;;
+  snapshot)
+    [[ -z $contestants ]] || die "-c is for -p wal"
+    rounds=${rounds:-5}
+    arguments=("$rounds" "$files" "$workloads")
+    mebibytes=4096
+    ;;
+  *) die "no program $program: commit, wal or snapshot" ;;
 esac
 
 [[ $(id -u) -eq 0 ]] || die "root only: it attaches loop devices and mounts them"
