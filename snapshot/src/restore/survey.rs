@@ -132,6 +132,7 @@ impl Look<'_> {
     /// What belongs to what was chosen: the other names of the same file, and the files whose inodes stand at paths that
     /// are not theirs.
     fn complete(&self, sift: &Sift<'_>, sifted: &mut Sifted) -> Result<()> {
+        let mut before = (HashSet::new(), HashSet::new());
         loop {
             let (mut firsts, mut inodes) = (HashSet::new(), HashSet::new());
             for (place, (entry, meta)) in &sifted.chosen {
@@ -139,12 +140,17 @@ impl Look<'_> {
                 if entry.same_as.is_some() || (several && !entry.is_dir()) {
                     firsts.insert(entry.same_as.unwrap_or(*place));
                 }
-                let foreign = |meta: &&Meta| (meta.ino, meta.born) != (entry.meta.ino, entry.meta.born);
-                if let Some(meta) = meta.as_ref().filter(foreign).filter(|_| !entry.is_dir()) {
+                // Of what may stay where it is, for what it looks like.
+                let foreign = |meta: &&Meta| match entry.meta.kind {
+                    Kind::Dir => false,
+                    Kind::File => judge(entry, entry.backup.as_ref(), meta) == Verdict::Alike,
+                    kind => kind == meta.kind && (meta.ino, meta.born) != (entry.meta.ino, entry.meta.born),
+                };
+                if let Some(meta) = meta.as_ref().filter(foreign) {
                     inodes.insert((meta.ino, meta.born));
                 }
             }
-            if firsts.is_empty() && inodes.is_empty() {
+            if (&firsts, &inodes) == (&before.0, &before.1) {
                 return Ok(());
             }
             let owns = |entry: &Entry| {
@@ -158,6 +164,7 @@ impl Look<'_> {
             if !sift.again(sifted, &wanted)? {
                 return Ok(());
             }
+            before = (firsts, inodes);
         }
     }
 
