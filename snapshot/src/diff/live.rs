@@ -97,7 +97,11 @@ impl Changes<'_> {
             if let Some((run, seen)) = &mut self.run {
                 if let Some(step) = run.step(*seen) {
                     *seen += 1;
-                    return Ok(Some((step.bytes(), step.meta(self.disk)?)));
+                    // What was removed since it was listed is not there.
+                    match step.meta_if_there(self.disk)? {
+                        Some(meta) => return Ok(Some((step.bytes(), meta))),
+                        None => continue,
+                    }
                 }
             }
             self.run = self.names.next(NAMES)?.map(|run| (run, 0));

@@ -61,8 +61,10 @@ impl<'a> Sift<'a> {
         self.ancestors(&mut reading)?;
         let starts = self.manifest.guarded().iter().map(|guarded| guarded.path.clone());
         let mut names = Names::new(self.disk, self.tree, starts, self.manifest.excluded(), true);
-        let stated = |_: &mut (), step: &crate::walk::Step<'_>| Ok((step.bytes(), step.meta(self.disk)?));
+        let stated = |_: &mut (), step: &crate::walk::Step<'_>| Ok((step.bytes(), step.meta_if_there(self.disk)?));
         walk(&mut names, self.threads, &|| (), &stated, &mut |_, (path, meta)| {
+            // What was removed since it was listed is not there.
+            let Some(meta) = meta else { return Ok(()) };
             reading.reach(&path)?;
             reading.meet(&path, meta, is_clean)
         })?;

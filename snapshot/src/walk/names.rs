@@ -85,10 +85,19 @@ impl Step<'_> {
     /// # Errors
     /// [`Error::Changed`] where it is gone, or became a directory or ceased to be one.
     pub(crate) fn meta(&self, disk: &dyn Disk) -> Result<Meta> {
+        self.meta_if_there(disk)?.ok_or_else(|| Error::Changed { path: self.path() })
+    }
+
+    /// The same; `None` where it is gone.
+    pub(crate) fn meta_if_there(&self, disk: &dyn Disk) -> Result<Option<Meta>> {
         let meta = stat_name(disk, self.at.0, self.at.1);
         let meta = meta.map_err(|source| Error::Io { verb: "describe", path: self.path(), source })?;
-        meta.filter(|meta| (meta.kind == Kind::Dir) == (self.kind == Kind::Dir))
-            .ok_or_else(|| Error::Changed { path: self.path() })
+        match meta {
+            Some(meta) if (meta.kind == Kind::Dir) != (self.kind == Kind::Dir) => {
+                Err(Error::Changed { path: self.path() })
+            }
+            meta => Ok(meta),
+        }
     }
 }
 
