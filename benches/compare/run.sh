@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Measures commits (-p commit, the default), the journal (-p wal) or snapshots (-p snapshot) on fresh images of ext4 (with
-# a journal), xfs and btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
+# a journal), xfs and btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop
+# devices and mounts them.
 #
 #   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-f FILES]
 #     [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
 # For the journal, WORKLOADS are some of W1,W2,W3a,W3b,rotation,memory, and CONTESTANTS beginnings of names, as in
 # treewal,okaywal; limits always take part. For snapshots, WORKLOADS are some of link,reflink,copy,rollback,exchange, and
-# FILES (-f) numbers of files, as in 10000,100000. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
-# 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
-# of a fresh build of the program.
+# FILES (-f) numbers of files, as in 10000,100000. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, of
+# 4 GiB for snapshots, or of 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it
+# ends. BINARY takes the place of a fresh build of the program.
 set -euo pipefail
 
 program=commit
@@ -19,7 +20,7 @@ contestants=
 files=10000,100000
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
