@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Measures commits (-p commit, the default) or the journal (-p wal) on fresh images of ext4 (with a journal), xfs and
-# btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop devices and mounts them.
+# Measures commits (-p commit, the default), the journal (-p wal) or snapshots (-p snapshot) on fresh images of ext4 (with
+# a journal), xfs and btrfs, counts the system calls of one commit, and prints Markdown. Root only: it attaches loop
+# devices and mounts them.
 #
-#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-d DIR] [-b BINARY] [FILE SYSTEM..]
+#   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-f FILES]
+#     [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
 # WORKLOADS are some of commits,sustained,inline,settling, of which the first is the default (sustained=500 makes so many
-# commits); for the journal of W1,W2,W3a,W3b,rotation,memory. CONTESTANTS are beginnings of names, as in
-# treewal,okaywal; limits always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, or of
+# commits); for the journal of W1,W2,W3a,W3b,rotation,memory; for snapshots of link,reflink,copy,rollback,exchange, and
+# FILES (-f) numbers of files, as in 10000,100000. CONTESTANTS are beginnings of names, as in treewal,okaywal; limits
+# always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, of 4 GiB for snapshots, or of
 # 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
 # of a fresh build of the program.
 set -euo pipefail
@@ -15,18 +18,20 @@ program=commit
 rounds=
 workloads=
 contestants=
+files=10000,100000
 dir=${TMPDIR:-/tmp}
 binary=
-usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() {
   printf 'run.sh: %s\n' "$*" >&2
   exit 1
 }
-while getopts p:r:w:c:d:b:h option; do
+while getopts p:r:w:c:f:d:b:h option; do
   case $option in
     p) program=$OPTARG ;;
     w) workloads=$OPTARG ;;
     c) contestants=$OPTARG ;;
+    f) files=$OPTARG ;;
     r) rounds=$OPTARG ;;
     d) dir=$OPTARG ;;
     b) binary=$OPTARG ;;
@@ -53,7 +58,13 @@ case $program in
     mebibytes=2048
     if [[ $workloads =~ W3b|memory ]]; then mebibytes=12288; fi
     ;;
-  *) die "no program $program: commit or wal" ;;
+  snapshot)
+    [[ -z $contestants ]] || die "-c is for -p wal"
+    rounds=${rounds:-5}
+    arguments=("$rounds" "$files" "$workloads")
+    mebibytes=4096
+    ;;
+  *) die "no program $program: commit, wal or snapshot" ;;
 esac
 
 [[ $(id -u) -eq 0 ]] || die "root only: it attaches loop devices and mounts them"

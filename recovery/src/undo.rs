@@ -3,7 +3,7 @@
 use std::io;
 
 use treewal_journal::record::Guard;
-use treewal_snapshot::{Check, Manifest};
+use treewal_snapshot::Manifest;
 use treewal_vfs::{Dir, RelPath};
 
 use crate::home::{DIR_NAME, Home};
@@ -36,8 +36,9 @@ pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
             reason: "its manifest reaches into .treewal, so it is not one that treewal wrote".into(),
         });
     }
-    // Whether the machine lost power is not known for certain here, so attributes alone are not believed.
-    let restored = treewal_snapshot::restore(&*home.disk, &home.root, &from, &manifest, Check::Contents)?;
+    // Where the mount is the one of then, the kernel saw every write; after a power loss it is another.
+    let check = manifest.check(&*home.disk, &home.root);
+    let restored = treewal_snapshot::restore(&*home.disk, &home.root, &from, &manifest, check)?;
     Ok(restored.restored + restored.removed + restored.metadata)
 }
 

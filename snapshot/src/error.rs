@@ -51,6 +51,14 @@ pub enum Error {
         /// The entry.
         path: RelPath,
     },
+    /// The path cannot be put back in one exchange; a restore by comparison can do it. Nothing was changed.
+    #[error("{path:?} cannot be exchanged: {what}")]
+    NotExchangeable {
+        /// The guarded path.
+        path: RelPath,
+        /// Why.
+        what: &'static str,
+    },
     /// The directory to take the snapshot into already holds something.
     #[error("the directory for the snapshot is not empty")]
     NotEmpty,
@@ -98,6 +106,11 @@ impl Error {
     /// For `map_err`: the disk refused to do `verb` with `path`.
     pub(crate) fn io<'a>(verb: &'static str, path: &'a RelPath) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { verb, path: path.clone(), source }
+    }
+
+    /// The same for a path that is bytes.
+    pub(crate) fn io_at<'a>(verb: &'static str, path: &'a [u8]) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io { verb, path: crate::manifest::rel(path), source }
     }
 
     /// The same for a file of the snapshot itself.

@@ -1,6 +1,6 @@
 //! What the attributes of an entry say about what it was. Pure.
 
-use treewal_vfs::{Kind, Meta};
+use treewal_vfs::{Kind, Meta, Time};
 
 use crate::manifest::{Backup, Entry, Mode};
 
@@ -74,4 +74,10 @@ pub(crate) fn is_settled(entry: &Entry, live: &Meta) -> bool {
     let then = &entry.meta;
     let same = (live.kind, live.ino, live.born, live.changed) == (then.kind, then.ino, then.born, then.changed);
     same && has_attributes(entry, live)
+}
+
+/// Whether the times of an entry cannot prove that it was not changed after the snapshot, which was finished at `taken`:
+/// they lie within the same tick of the clock.
+pub(crate) fn is_doubtful(taken: Time, entry: &Entry) -> bool {
+    entry.meta.changed >= taken
 }

@@ -38,13 +38,16 @@
 //!
 //! * `manifest`: what was there, an entry after the other ([`Manifest`]; its bytes are described in
 //!   `manifest/layout.rs`);
-//! * `contents/<n>`: the bytes of a file, by reflink, hard link or copy ([`Sharing`]);
-//! * `work/`: empty, for the restore.
+//! * `contents/<n / 1024>/<n>`: the bytes of a file, by reflink, hard link or copy ([`Sharing`]);
+//! * `work/`: empty, for the restore;
+//! * `mirror/`: for [`exchange`] alone, where [`TakeOptions::exchange`] asks for it: the guarded paths as they are, made of
+//!   further names of the contents.
 //!
 //! [`restore`] compares inodes, sizes and times with the manifest and touches only what differs. A file comes back by
 //! renaming its backup into place, with its attributes set beforehand, in exchange for what stands there. The manifest
-//! knows the inode of each backup, so a restore that was cut short sees how far it came. [`compare`] tells what a restore
-//! would find, and changes nothing.
+//! knows the inode of each backup, so a restore that was cut short sees how far it came. [`changes`] tells what a restore
+//! would find, and changes nothing; [`diff`] tells the difference of two snapshots, from their manifests alone. Both are
+//! iterators, whose memory does not grow with the entries.
 //!
 //! Kept and brought back: contents with their holes, mode, owner, modification time to the nanosecond, extended
 //! attributes (POSIX ACLs among them), symlinks, empty directories, fifos, sockets and device nodes, names that are not
@@ -59,22 +62,23 @@
 //! * Whoever writes while a snapshot is taken may be in it with one file and not with another; one file is whole.
 //! * A restore is not durable by itself; see there.
 
-mod compare;
 mod contents;
+mod diff;
 mod error;
 mod judge;
 mod ladder;
 mod manifest;
+mod mirror;
 mod restore;
 mod take;
 mod walk;
 
-pub use compare::{Change, ChangeKind, compare};
+pub use diff::{Change, ChangeKind, Changes, Diff, changes, compare, diff};
 pub use error::{Error, Result};
 pub use ladder::{Report, Sharing};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use manifest::fuzz;
-pub use manifest::{Backup, Entry, Guarded, Manifest, Mode, Role};
-pub use restore::{Check, Restored, Stored, restore};
+pub use manifest::{Backup, Entries, Entry, Guarded, Manifest, Mode, Role};
+pub use restore::{Check, Restored, Stored, exchange, restore};
 pub use take::{TakeOptions, take};

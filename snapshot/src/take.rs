@@ -3,13 +3,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath, Time, remove_tree};
 
-use crate::ladder::{CONTENTS, Kept, Ladder, Report, Sharing};
-use crate::manifest::{Entry, MANIFEST, Role, Writer};
+use crate::diff::has_names;
+use crate::ladder::{CONTENTS, Hand, Kept, Ladder, Looked, Report, Sharing};
+use crate::manifest::{Entry, MANIFEST, Role, Writer, from_entry};
+use crate::mirror::{MIRROR, Mirror};
 use crate::restore::WORK;
-use crate::walk::{Step, Walk, open_parent, stat};
+use crate::walk::{Names, Step, Threads, open_parent, stat, walk};
 use crate::{Error, Result};
 
 /// What to take, and how.
@@ -20,6 +24,20 @@ pub struct TakeOptions {
     /// Paths that are left out with everything beneath them, and that a restore leaves alone: the directory that
     /// snapshots lie in, where the whole tree is guarded.
     pub exclude: Vec<RelPath>,
+    /// Paths beneath which every writer replaces files by renaming, and never writes in place: what only treewal's own
+    /// transactions change. There [`Sharing::Auto`] takes hard links where it can have no reflinks. That somebody wrote
+    /// in place after all is noticed and named on restore, not undone.
+    pub managed: Vec<RelPath>,
+    /// Record a checksum of every file, which costs reading it. Then a hard-linked backup whose attributes alone were
+    /// changed is told from one that was written to.
+    pub digest: bool,
+    /// Make a mirror of the guarded paths beside their backups, which [`exchange`](crate::exchange) puts into place whole.
+    /// That is a second name for each backup, with its attributes set now. Nothing is then kept by hard link. Not where
+    /// the whole tree is guarded, or something in a guarded path is excluded.
+    pub exchange: bool,
+    /// How many threads may work on it, the calling one among them; `None`: as many as the machine runs at once. Never
+    /// more than eight.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Takes a snapshot of `paths` beneath `tree` into the empty directory `into`, which must lie on the same file system.
@@ -42,23 +60,36 @@ pub fn take(disk: &dyn Disk, tree: &Dir, paths: &[RelPath], into: &Dir, options:
     if !disk.list(into).map_err(Error::io("list the snapshot for", &own))?.is_empty() {
         return Err(Error::NotEmpty);
     }
-    match write(disk, tree, paths, into, options) {
-        Ok(report) => {
-            tracing::debug!(entries = report.entries, files = report.files, "snapshot taken");
-            Ok(report)
+    let deceived = AtomicBool::new(false);
+    let mut taken = write(disk, tree, paths, into, options, &deceived);
+    if taken.is_err() {
+        clear(disk, into);
+        if deceived.load(Ordering::Relaxed) {
+            // Once more, and no listing is believed.
+            taken = write(disk, tree, paths, into, options, &deceived).inspect_err(|_| clear(disk, into));
         }
-        Err(error) => {
-            for name in [MANIFEST, CONTENTS, WORK] {
-                if let Err(why) = remove_tree(disk, into, OsStr::new(name)) {
-                    tracing::warn!(%why, name, "part of a failed snapshot is left over");
-                }
-            }
-            Err(error)
+    }
+    let report = taken?;
+    tracing::debug!(entries = report.entries, files = report.files, "snapshot taken");
+    Ok(report)
+}
+
+fn clear(disk: &dyn Disk, into: &Dir) {
+    for name in [MANIFEST, CONTENTS, MIRROR, WORK] {
+        if let Err(why) = remove_tree(disk, into, OsStr::new(name)) {
+            tracing::warn!(%why, name, "part of a failed snapshot is left over");
         }
     }
 }
 
-fn write(disk: &dyn Disk, tree: &Dir, paths: &[RelPath], into: &Dir, options: &TakeOptions) -> Result<Report> {
+fn write(
+    disk: &dyn Disk,
+    tree: &Dir,
+    paths: &[RelPath],
+    into: &Dir,
+    options: &TakeOptions,
+    deceived: &AtomicBool,
+) -> Result<Report> {
     let guarded = outermost(paths);
     let excluded: BTreeSet<&RelPath> = options.exclude.iter().collect();
     let skip = |path: &RelPath| excluded.iter().any(|excluded| path.starts_with(excluded));
@@ -86,24 +117,41 @@ fn write(disk: &dyn Disk, tree: &Dir, paths: &[RelPath], into: &Dir, options: &T
     for path in excluded.iter().copied() {
         writer.excluded(path)?;
     }
-    let ladder = Ladder::new(disk, contents, options.sharing);
-    let mut taker = Taker { disk, device, writer, ladder, links: HashMap::new(), latest: Time::default() };
-    taker.ancestors(tree, &guarded)?;
-    let walk = Walk { disk, tree, skip: &skip, unlock: false };
-    for path in present {
-        let mut seen = false;
-        walk.run(path, &mut |step| {
-            seen = true;
-            taker.record(&step, Role::Guarded)
-        })?;
-        if !seen {
-            return Err(Error::Changed { path: path.clone() });
-        }
+    let ladder = Ladder::new(disk, contents, options, deceived);
+    let mut taker = Taker {
+        tree,
+        device,
+        writer,
+        links: HashMap::new(),
+        latest: Time::default(),
+        report: Report::default(),
+        mirror: None,
+        backups: HashMap::new(),
+    };
+    if options.exchange {
+        taker.mirror = Some(Mirror::new(disk, into, (&guarded, &present), &options.exclude)?);
     }
-    let Taker { writer, mut ladder, latest, .. } = taker;
-    ladder.report.entries = writer.finish(latest)?;
+    taker.ancestors(&ladder, &guarded)?;
+    let mut names =
+        Names::new(disk, tree, present.iter().map(|path| (*path).clone()), &options.exclude, false).inodes();
+    let mut own = ladder.hand();
+    let threads = Threads::new(options.threads);
+    walk(
+        &mut names,
+        threads,
+        &|| ladder.hand(),
+        &|hand, step| look(&ladder, device, hand, step),
+        &mut |step, found| taker.record(&mut own, step, found),
+    )?;
+    if let Some(path) = names.met.missing.pop() {
+        return Err(Error::Changed { path });
+    }
+    let Taker { writer, mut report, latest, mirror, .. } = taker;
+    mirror.map(Mirror::finish).transpose()?;
+    let mount = disk.mount_id(tree).ok().flatten().map_or([0; 24], |mount| mount.0);
+    report.entries = writer.finish(latest, mount)?;
     disk.sync_all(into).map_err(Error::own("sync", MANIFEST))?;
-    Ok(ladder.report)
+    Ok(report)
 }
 
 const OWN_DIR: u32 = 0o700;
@@ -123,85 +171,157 @@ fn exists(disk: &dyn Disk, tree: &Dir, path: &RelPath) -> Result<bool> {
     Ok(stat(disk, &dir, path)?.is_some())
 }
 
+/// What a thread found out about an entry.
+struct Found {
+    entry: Entry,
+    bytes_copied: u64,
+}
+
+/// Looks at an entry, from any thread, and keeps its contents unless it may have been kept under another name.
+fn look(ladder: &Ladder<'_>, device: u64, hand: &mut Hand<'_>, step: &Step<'_>) -> Result<Found> {
+    let disk = ladder.disk;
+    let (dir, name) = step.at;
+    if step.kind == Kind::File && !step.again {
+        let found = file(ladder, hand, step, (dir, name), !ladder.looks_first)?;
+        return on_device(found, device, step);
+    }
+    let found = on_device(found(step.meta(disk)?), device, step)?;
+    let gone = |error: io::Error, verb| match error.kind() {
+        io::ErrorKind::NotFound => Error::Changed { path: step.path() },
+        _ => Error::Io { verb, path: step.path(), source: error },
+    };
+    let xattrs = disk.xattrs(dir, name).map_err(|error| gone(error, "read attributes of"))?;
+    let target = match found.entry.meta.kind {
+        Kind::Symlink => Some(disk.read_link(dir, name).map_err(|error| gone(error, "read"))?),
+        _ => None,
+    };
+    Ok(Found { entry: Entry { xattrs, target, ..found.entry }, ..found })
+}
+
+fn file(
+    ladder: &Ladder<'_>,
+    hand: &mut Hand<'_>,
+    step: &Step<'_>,
+    (dir, name): (&Dir, &OsStr),
+    several: bool,
+) -> Result<Found> {
+    let path = step.path();
+    Ok(match hand.keep(dir, name, &path, several)? {
+        Looked::Kept(Kept { meta, xattrs, backup, bytes_copied }) => {
+            Found { entry: Entry { xattrs, backup: Some(backup), ..found(meta).entry }, bytes_copied }
+        }
+        Looked::Several(meta) => {
+            let xattrs = ladder.disk.xattrs(dir, name).map_err(Error::io("read attributes of", &path))?;
+            Found { entry: Entry { xattrs, ..found(meta).entry }, bytes_copied: 0 }
+        }
+    })
+}
+
+fn on_device(found: Found, device: u64, step: &Step<'_>) -> Result<Found> {
+    if found.entry.meta.dev == device { Ok(found) } else { Err(Error::OtherFileSystem { path: step.path() }) }
+}
+
+fn found(meta: Meta) -> Found {
+    let path = RelPath::root();
+    let entry =
+        Entry { path, role: Role::Guarded, meta, xattrs: Vec::new(), target: None, same_as: None, backup: None };
+    Found { entry, bytes_copied: 0 }
+}
+
+/// Puts everything in order, and knows which names are one file.
 struct Taker<'a> {
-    disk: &'a dyn Disk,
+    tree: &'a Dir,
     device: u64,
     writer: Writer<'a>,
-    ladder: Ladder<'a>,
-    /// The first entry of each inode that has several names, and what it was when it was kept.
-    links: HashMap<(u64, Time), (usize, Meta)>,
+    /// The places of the first names of inodes that have several.
+    links: HashMap<(u64, Time), u64>,
     latest: Time,
+    report: Report,
+    mirror: Option<Mirror<'a>>,
+    /// For a mirror: the backup of each file that has several names, by its place.
+    backups: HashMap<u64, u64>,
 }
 
 impl Taker<'_> {
     /// The directories above the guarded paths, as far as they exist; the tree itself is none of ours.
-    fn ancestors(&mut self, tree: &Dir, guarded: &[RelPath]) -> Result<()> {
+    fn ancestors(&mut self, ladder: &Ladder<'_>, guarded: &[RelPath]) -> Result<()> {
+        let disk = ladder.disk;
         let above: BTreeSet<RelPath> = guarded.iter().flat_map(RelPath::ancestors).collect();
         for path in above {
             let Some((parent, name)) = path.split() else { continue };
-            let Some(dir) = open_parent(self.disk, tree, &parent)? else { continue };
-            let Some(meta) = stat(self.disk, &dir, &path)? else { continue };
+            let Some(dir) = open_parent(disk, self.tree, &parent)? else { continue };
+            let Some(meta) = stat(disk, &dir, &path)? else { continue };
             if meta.kind != Kind::Dir {
                 return Err(Error::NotADirectory { path });
             }
-            self.record(&Step { at: (&dir, name), path: &path, meta }, Role::Ancestor)?;
+            if meta.dev != self.device {
+                return Err(Error::OtherFileSystem { path });
+            }
+            let xattrs = disk.xattrs(&dir, name).map_err(Error::io("read attributes of", &path))?;
+            self.write(Entry { role: Role::Ancestor, xattrs, ..found(meta).entry }, path.to_bytes())?;
         }
         Ok(())
     }
 
-    fn record(&mut self, step: &Step<'_>, role: Role) -> Result<()> {
-        if step.meta.dev != self.device {
-            return Err(Error::OtherFileSystem { path: step.path.clone() });
+    /// Records what was found, and keeps the contents of a file that may have been kept under another name and was not.
+    fn record(&mut self, hand: &mut Hand<'_>, step: &Step<'_>, found: Found) -> Result<()> {
+        let Found { mut entry, mut bytes_copied } = found;
+        let inode = (entry.meta.ino, entry.meta.born);
+        let first = self.links.get(&inode).copied().filter(|_| !entry.is_dir());
+        match (step.at, first) {
+            (_, Some(_)) if entry.backup.is_some() => {
+                // The listing told of another inode. Keeping it twice moved the time of last change after the first
+                // name was recorded, so that one is wrong.
+                hand.ladder().deceived.store(true, Ordering::Relaxed);
+                return Err(Error::Changed { path: step.path() });
+            }
+            (at, None) if entry.meta.kind == Kind::File && entry.backup.is_none() => {
+                let found = on_device(file(hand.ladder(), hand, step, at, true)?, self.device, step)?;
+                (entry, bytes_copied) = (found.entry, found.bytes_copied);
+            }
+            (_, Some(place)) => {
+                // Keeping the first name by a hard link moved the time of last change after this name was looked at.
+                let meta = step.meta(hand.ladder().disk)?;
+                if (meta.kind, meta.ino, meta.born) != (entry.meta.kind, inode.0, inode.1) {
+                    return Err(Error::Changed { path: step.path() });
+                }
+                (entry.meta, entry.same_as) = (meta, usize::try_from(place).ok());
+            }
+            _ => {}
         }
-        let mut entry = Entry {
-            path: step.path.clone(),
-            role,
-            meta: step.meta,
-            xattrs: Vec::new(),
-            target: None,
-            same_as: None,
-            backup: None,
+        let backup = self.mirror(step, &mut entry)?;
+        let several = match &entry.backup {
+            Some(backup) => {
+                self.report.count(backup.mode, bytes_copied);
+                has_names(&entry.meta, backup)
+            }
+            None => !entry.is_dir() && entry.same_as.is_none() && entry.meta.links > 1,
         };
-        self.look(&mut entry, step.at.0, step.at.1)?;
-        // The number of the device means nothing after a reboot, and says nothing that is not the same for all.
-        entry.meta.dev = 0;
+        let inode = (entry.meta.ino, entry.meta.born);
+        let place = self.write(entry, step.bytes())?;
+        if several {
+            self.links.insert(inode, place);
+            self.backups.extend(backup.map(|backup| (place, backup)));
+        }
+        Ok(())
+    }
+
+    /// Adds an entry to the mirror, if there is one. Gives the number of its backup.
+    fn mirror(&mut self, step: &Step<'_>, entry: &mut Entry) -> Result<Option<u64>> {
+        let Some(mirror) = &mut self.mirror else { return Ok(None) };
+        let first = entry.same_as.and_then(|place| u64::try_from(place).ok());
+        let own = entry.backup.as_ref().map(|backup| backup.number);
+        let backup = own.or_else(|| first.and_then(|place| self.backups.get(&place).copied()));
+        mirror.add(&step.bytes(), entry, backup)?;
+        // The name in the mirror is one of the backup, which has the times of the file from now on.
+        if let Some(backup) = &mut entry.backup {
+            backup.modified = entry.meta.modified;
+        }
+        Ok(backup)
+    }
+
+    fn write(&mut self, entry: Entry, path: Vec<u8>) -> Result<u64> {
         self.latest = self.latest.max(entry.meta.changed);
-        let place = self.writer.entry(&entry)?;
-        if entry.same_as.is_none() && has_names(&step.meta) {
-            self.links.insert((step.meta.ino, step.meta.born), (place, entry.meta));
-        }
-        Ok(())
+        self.writer.entry(from_entry(entry, path))
     }
-
-    /// Everything that `stat` does not say.
-    fn look(&mut self, entry: &mut Entry, dir: &Dir, name: &OsStr) -> Result<()> {
-        let changed = || Error::Changed { path: entry.path.clone() };
-        let gone = |error: io::Error, verb| match error.kind() {
-            io::ErrorKind::NotFound => changed(),
-            _ => Error::io(verb, &entry.path)(error),
-        };
-        let first = Some((entry.meta.ino, entry.meta.born)).filter(|_| has_names(&entry.meta));
-        let same_as = first.and_then(|inode| self.links.get(&inode).copied());
-        if entry.meta.kind == Kind::File && same_as.is_none() {
-            let Kept { meta, xattrs, backup } = self.ladder.keep(dir, name, &entry.path, &entry.meta)?;
-            (entry.meta, entry.xattrs, entry.backup) = (meta, xattrs, Some(backup));
-            return Ok(());
-        }
-        let xattrs = self.disk.xattrs(dir, name).map_err(|error| gone(error, "read attributes of"))?;
-        if entry.meta.kind == Kind::Symlink {
-            let target = self.disk.read_link(dir, name).map_err(|error| gone(error, "read"))?;
-            entry.target = Some(target);
-        }
-        entry.xattrs = xattrs;
-        if let Some((place, meta)) = same_as {
-            // Keeping the first name by a hard link moved the time of last change after this name was looked at.
-            (entry.same_as, entry.meta) = (Some(place), meta);
-        }
-        Ok(())
-    }
-}
-
-/// Whether an inode may be met again under another name.
-fn has_names(meta: &Meta) -> bool {
-    meta.links > 1 && meta.kind != Kind::Dir
 }

@@ -39,9 +39,14 @@ impl Engine {
 
     /// A path that is not as it was, to be named.
     fn restless(&self, manifest: &Manifest) -> PathBuf {
-        let changes = treewal_snapshot::compare(&**self.disk(), self.root(), manifest).unwrap_or_default();
-        let first = changes.iter().find(|change| !change.path.is_root());
-        first.map_or_else(|| ".".into(), |change| change.path.to_path())
+        let mut changes = treewal_snapshot::changes(&**self.disk(), self.root(), manifest);
+        let first = changes.find_map(|change| match change {
+            Ok(change) => Some(change.path).filter(|path| !path.is_root()),
+            // What comes and goes while it is looked at is restless, too.
+            Err(treewal_snapshot::Error::Changed { path }) => Some(path),
+            Err(_) => None,
+        });
+        first.map_or_else(|| ".".into(), |path| path.to_path())
     }
 
     /// Rolls guards back, the innermost first, and gives what the journal is to say of them.

@@ -80,7 +80,12 @@ impl Asked {
         let parse = |list: &[PathBuf]| list.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>();
         let mut exclude = parse(&excludes)?;
         exclude.push(RelPath::root().join(home::DIR_NAME));
-        Ok(Self { paths: parse(paths)?, patterns: parse(&patterns)?, take: TakeOptions { sharing, exclude }, others })
+        Ok(Self {
+            paths: parse(paths)?,
+            patterns: parse(&patterns)?,
+            take: TakeOptions { sharing, exclude, ..TakeOptions::default() },
+            others,
+        })
     }
 }
 

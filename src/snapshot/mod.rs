@@ -271,7 +271,12 @@ impl Engine {
         }
         let draft = draft();
         disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;
-        let made = self.fill_snapshot(&parent, &draft, &paths, &TakeOptions { sharing: options.sharing, exclude });
+        let made = self.fill_snapshot(
+            &parent,
+            &draft,
+            &paths,
+            &TakeOptions { sharing: options.sharing, exclude, ..TakeOptions::default() },
+        );
         let named = made.and_then(|()| {
             let named = disk.rename(&parent, OsStr::new(&draft), &parent, OsStr::new(name), Rename::NoReplace);
             named.and_then(|()| disk.sync_dir(&parent)).map_err(failed)

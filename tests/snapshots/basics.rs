@@ -263,7 +263,7 @@ fn damage_is_found_by_verify_and_never_restored() {
     let snapshot = tree.snapshot_with(&SnapshotOptions::new().sharing(Sharing::Copy), "one").unwrap();
     let own = dir.path().join(".treewal/snapshots/one");
     let large = (0..9)
-        .map(|n| own.join(format!("contents/{n}")))
+        .map(|n| own.join(format!("contents/0/{n}")))
         .find(|path| fs::metadata(path).is_ok_and(|meta| meta.len() == 300_000));
     let large = large.unwrap();
     let (time, mode) = (fs::metadata(&large).unwrap().modified().unwrap(), fs::Permissions::from_mode(0o600));

@@ -52,6 +52,10 @@ pub enum PowerLoss {
     Unknown,
 }
 
+/// A mount in one boot of one machine: see [`Disk::mount_id`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MountId(pub [u8; 24]);
+
 /// A kernel lock on an open file. It ends with [`Disk::unlock`], or with the last clone of the handle, whatever ended the
 /// process.
 ///
@@ -160,6 +164,12 @@ pub trait Disk: Debug + Send + Sync {
     /// where the file system has no such thing.
     fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
 
+    /// The same of a file that is open, and was opened as `name` in `at`: cheaper where the disk can ask the open file.
+    fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        let _ = file;
+        self.xattrs(at, name)
+    }
+
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
 
@@ -173,6 +183,14 @@ pub trait Disk: Debug + Send + Sync {
     /// has [`sync_all`](Disk::sync_all) to write. `None` where nobody knows.
     fn unwritten(&self) -> Option<u64> {
         None
+    }
+
+    /// What names the mount that `dir` is on, in this boot of the machine, and no other mount ever. As long as it stays the
+    /// same, the kernel has lost nothing that it knew of the files there, and every write to one has moved its times. `None`
+    /// where the system does not tell, or the file system is not known to keep times so.
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
+        let _ = dir;
+        Ok(None)
     }
 
     /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.

@@ -3,58 +3,60 @@
 //! A frame with the right checksum is what was written; it is still not trusted, because whoever can write the file
 //! can compute a checksum. What passes here cannot name a path outside of the guarded ones.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use treewal_vfs::{Kind, Meta, RelPath, Time};
+use treewal_vfs::{Kind, NAME_BYTES_MAX, PATH_BYTES_MAX, RelPath};
 
-use super::Manifest;
-use super::entry::{Entry, Guarded, Mode, Role};
-use super::record::{Record, into_entry};
+use super::entry::{Guarded, Mode, Role};
+use super::layout::{END_BYTES, End};
+use super::order::{compare_paths, is_within, parent};
+use super::record::{EntryRecord, Record};
 
 type Check<T = ()> = Result<T, String>;
 
 const NANOS_BELOW: u32 = 1_000_000_000;
 const MODE_BITS: u32 = 0o7777;
 
-/// Takes the records one by one and is a manifest after the last.
-#[derive(Debug, Default)]
+/// Takes the records one by one. What it remembers does not grow with the entries, but for a number for each backup.
+#[derive(Debug, Default, Clone)]
 pub(super) struct Checker {
-    guarded: Vec<Guarded>,
-    excluded: Vec<RelPath>,
-    entries: Vec<Entry>,
-    places: HashMap<RelPath, usize>,
+    pub(super) guarded: Vec<Guarded>,
+    pub(super) excluded: Vec<RelPath>,
+    /// The guarded paths as bytes, and which of them had their entry.
+    roots: Vec<(Vec<u8>, bool)>,
+    barred: Vec<Vec<u8>>,
+    /// The directories above guarded paths, and the last of them.
+    ancestors: HashSet<Vec<u8>>,
+    last_ancestor: Vec<u8>,
+    /// The directories that the last entry is in, and itself where it is one.
+    open: Vec<Vec<u8>>,
+    last: Option<Vec<u8>>,
     backups: HashSet<u64>,
-    taken: Option<Time>,
+    entries: u64,
+    pub(super) end: Option<End>,
 }
 
 impl Checker {
-    /// Takes the next record.
-    pub(super) fn push(&mut self, record: Record) -> Check {
-        if self.taken.is_some() {
+    /// Takes the next record, and gives it back where it is an entry.
+    pub(super) fn push(&mut self, record: Record) -> Check<Option<Box<EntryRecord>>> {
+        if self.end.is_some() {
             return Err("a record after the end".into());
         }
         match record {
-            Record::Guarded { path, present } => self.guarded(&path, present),
-            Record::Excluded { path } => self.excluded(&path),
-            Record::Entry(entry) => self.entry(into_entry(*entry).map_err(|why| why.to_string())?),
-            Record::End { entries, taken } => self.end(entries, taken),
+            Record::Guarded { path, present } => self.guarded(path, present)?,
+            Record::Excluded { path } => self.excluded(path)?,
+            Record::Entry(entry) => {
+                self.entry(&entry)?;
+                return Ok(Some(entry));
+            }
+            Record::End { bytes } => self.end(&bytes)?,
         }
+        Ok(None)
     }
 
-    /// Whether the end record was seen.
-    pub(super) fn is_ended(&self) -> bool {
-        self.taken.is_some()
-    }
-
-    /// The manifest; `None` before the end record.
-    pub(super) fn finish(self) -> Option<Manifest> {
-        let Self { guarded, excluded, entries, places, taken, .. } = self;
-        Some(Manifest { guarded, excluded, entries, places, taken: taken? })
-    }
-
-    fn guarded(&mut self, path: &[u8], present: bool) -> Check {
-        let path = parse(path)?;
-        if !self.excluded.is_empty() || !self.entries.is_empty() {
+    fn guarded(&mut self, bytes: Vec<u8>, present: bool) -> Check {
+        let path = parse(&bytes)?;
+        if !self.excluded.is_empty() || self.entries > 0 {
             return Err(format!("guarded path {path:?} after other records"));
         }
         // Sorted and none inside another: then the one that covers a path is found by its place.
@@ -62,106 +64,136 @@ impl Checker {
             return Err(format!("guarded path {path:?} out of order"));
         }
         self.guarded.push(Guarded { path, present });
+        self.roots.push((bytes, false));
         Ok(())
     }
 
-    fn excluded(&mut self, path: &[u8]) -> Check {
-        let path = parse(path)?;
-        if !self.entries.is_empty() || self.excluded.last().is_some_and(|last| path <= *last) {
+    fn excluded(&mut self, bytes: Vec<u8>) -> Check {
+        let path = parse(&bytes)?;
+        if self.entries > 0 || self.excluded.last().is_some_and(|last| path <= *last) {
             return Err(format!("excluded path {path:?} out of order"));
         }
         self.excluded.push(path);
+        self.barred.push(bytes);
         Ok(())
     }
 
-    fn entry(&mut self, entry: Entry) -> Check {
-        let path = &entry.path;
-        if self.excluded.iter().any(|excluded| path.starts_with(excluded)) {
-            return Err(format!("{path:?} is excluded"));
+    fn entry(&mut self, entry: &EntryRecord) -> Check {
+        let path = entry.path.as_slice();
+        let wrong = |what: &str| Err(format!("\"{}\" {what}", path.escape_ascii()));
+        if !is_normal(path) {
+            return wrong("is no normal path");
         }
-        match entry.role {
-            Role::Guarded if !self.covers(path) => return Err(format!("{path:?} is not guarded")),
-            Role::Ancestor if path.is_root() || !entry.is_dir() || !self.leads_to_guarded(path) => {
-                return Err(format!("{path:?} is no directory above a guarded path"));
-            }
-            _ => {}
+        if self.barred.iter().any(|excluded| is_within(path, excluded)) {
+            return wrong("is excluded");
         }
-        let parent = path.parent().filter(|parent| !parent.is_root());
-        let under_dir = parent.is_none_or(|parent| {
-            self.places.get(&parent).and_then(|place| self.entries.get(*place)).is_some_and(Entry::is_dir)
-        });
-        if !under_dir || (path.is_root() && !entry.is_dir()) {
-            return Err(format!("{path:?} does not stand in a recorded directory"));
+        let is_dir = entry.meta.kind == Kind::Dir;
+        let placed = match entry.role {
+            Role::Ancestor => is_dir && self.ancestor(path),
+            Role::Guarded => (is_dir || !path.is_empty()) && self.inside(path, is_dir),
+        };
+        if !placed {
+            return wrong("does not stand where it may");
         }
-        attributes(&entry)?;
-        self.contents(&entry)?;
-        if self.places.insert(path.clone(), self.entries.len()).is_some() {
-            return Err(format!("{path:?} stands twice"));
-        }
-        self.entries.push(entry);
+        attributes(entry)?;
+        self.contents(entry)?;
+        self.entries += 1;
         Ok(())
     }
 
-    /// Links point back to a first name of the same inode; each backup serves one file.
-    fn contents(&mut self, entry: &Entry) -> Check {
-        let path = &entry.path;
+    /// Whether the directory at `path` is above a guarded one, and all such came before everything else, in order.
+    fn ancestor(&mut self, path: &[u8]) -> bool {
+        let leads = self.roots.iter().any(|(root, _)| is_within(root, path) && root.as_slice() != path);
+        let after = compare_paths(&self.last_ancestor, path).is_lt() && self.last.is_none();
+        self.last_ancestor = path.to_vec();
+        leads && after && self.is_under_ancestor(path) && self.ancestors.insert(path.to_vec())
+    }
+
+    fn is_under_ancestor(&self, path: &[u8]) -> bool {
+        parent(path).is_none_or(|parent| parent.is_empty() || self.ancestors.contains(parent))
+    }
+
+    /// Whether the entry comes after the last one, and either is guarded itself or lies in a directory that is.
+    fn inside(&mut self, path: &[u8], is_dir: bool) -> bool {
+        if self.last.as_ref().is_some_and(|last| compare_paths(last, path).is_ge()) {
+            return false;
+        }
+        while self.open.last().is_some_and(|dir| !is_within(path, dir)) {
+            self.open.pop();
+        }
+        let placed = match self.open.last() {
+            Some(dir) => parent(path) == Some(dir),
+            None => self.is_root(path) && self.is_under_ancestor(path),
+        };
+        let last = self.last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(path);
+        if is_dir {
+            self.open.push(path.to_vec());
+        }
+        placed
+    }
+
+    fn is_root(&mut self, path: &[u8]) -> bool {
+        let at = self.roots.binary_search_by(|(root, _)| compare_paths(root, path));
+        let Ok(at) = at else { return false };
+        self.roots[at].1 = true;
+        self.guarded[at].present
+    }
+
+    /// Links point back, and each backup serves one file.
+    fn contents(&mut self, entry: &EntryRecord) -> Check {
+        let path = entry.path.escape_ascii();
         if let Some(first) = entry.same_as {
-            let first = self.entries.get(first).ok_or_else(|| format!("{path:?} links to a later entry"))?;
-            let same = first.same_as.is_none() && same_inode(&first.meta, &entry.meta) && !entry.is_dir();
-            if !same || first.role != Role::Guarded || entry.backup.is_some() {
-                return Err(format!("{path:?} links to another inode"));
+            if first >= self.entries || entry.backup.is_some() || entry.meta.kind == Kind::Dir {
+                return Err(format!("\"{path}\" is a link to what it cannot be"));
             }
         } else if (entry.meta.kind == Kind::File) != entry.backup.is_some() {
-            return Err(format!("{path:?} has contents and no backup, or the other way round"));
+            return Err(format!("\"{path}\" has contents and no backup, or the other way round"));
         }
         if let Some(backup) = &entry.backup {
             if backup.mode == Mode::None || backup.modified.nanos >= NANOS_BELOW || !self.backups.insert(backup.number)
             {
-                return Err(format!("the backup of {path:?} is impossible"));
+                return Err(format!("the backup of \"{path}\" is impossible"));
             }
         }
         Ok(())
     }
 
-    fn end(&mut self, entries: u64, taken: Time) -> Check {
-        if u64::try_from(self.entries.len()) != Ok(entries) {
-            return Err(format!("{} entries, and the end says {entries}", self.entries.len()));
+    fn end(&mut self, bytes: &[u8; END_BYTES]) -> Check {
+        let end = End::from_bytes(bytes).ok_or("the end has an impossible time")?;
+        if self.entries != end.entries {
+            return Err(format!("{} entries, and the end says {}", self.entries, end.entries));
         }
-        for guarded in &self.guarded {
+        for (guarded, (_, seen)) in self.guarded.iter().zip(&self.roots) {
             let excluded = self.excluded.iter().any(|excluded| guarded.path.starts_with(excluded));
-            if guarded.present != (self.places.contains_key(&guarded.path)) || excluded {
+            if guarded.present != *seen || excluded {
                 return Err(format!("guarded path {:?} and its entry disagree", guarded.path));
             }
         }
-        self.taken = Some(taken);
+        self.end = Some(end);
         Ok(())
-    }
-
-    fn covers(&self, path: &RelPath) -> bool {
-        let after = self.guarded.partition_point(|guarded| guarded.path <= *path);
-        after.checked_sub(1).is_some_and(|at| self.guarded[at].present && path.starts_with(&self.guarded[at].path))
-    }
-
-    fn leads_to_guarded(&self, path: &RelPath) -> bool {
-        let after = self.guarded.partition_point(|guarded| guarded.path <= *path);
-        self.guarded.get(after).is_some_and(|guarded| guarded.path.starts_with(path))
     }
 }
 
 fn parse(path: &[u8]) -> Check<RelPath> {
-    RelPath::from_bytes(path).map_err(|why| why.to_string())
+    let parsed = RelPath::from_bytes(path).map_err(|why| why.to_string())?;
+    if is_normal(path) { Ok(parsed) } else { Err(format!("{parsed:?} is not written as a normal path")) }
 }
 
-fn same_inode(a: &Meta, b: &Meta) -> bool {
-    a.kind == b.kind && a.ino == b.ino && a.born == b.born
+/// Whether this is what [`RelPath::to_bytes`] gives for some path.
+fn is_normal(path: &[u8]) -> bool {
+    let mut names = path.split(|&byte| byte == b'/');
+    let named = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && name.len() <= NAME_BYTES_MAX && !name.contains(&0);
+    path.is_empty() || (path.len() <= PATH_BYTES_MAX && names.all(named))
 }
 
-fn attributes(entry: &Entry) -> Check {
+fn attributes(entry: &EntryRecord) -> Check {
     let meta = &entry.meta;
     let times = [meta.born, meta.accessed, meta.modified, meta.changed];
     let possible = meta.mode & !MODE_BITS == 0
         && times.iter().all(|time| time.nanos < NANOS_BELOW)
         && (meta.kind == Kind::Symlink) == entry.target.is_some()
         && entry.xattrs.iter().all(|(name, _)| !name.is_empty());
-    if possible { Ok(()) } else { Err(format!("the attributes of {:?} are impossible", entry.path)) }
+    if possible { Ok(()) } else { Err(format!("the attributes of \"{}\" are impossible", entry.path.escape_ascii())) }
 }

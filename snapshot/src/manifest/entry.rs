@@ -42,7 +42,7 @@ pub struct Entry {
     pub xattrs: Vec<(OsString, Vec<u8>)>,
     /// Where a symlink points to.
     pub target: Option<OsString>,
-    /// Which earlier entry (by its place in [`Manifest::entries`](super::Manifest::entries)) is the same inode under
+    /// Which earlier entry (by its place among [`Manifest::entries`](super::Manifest::entries)) is the same inode under
     /// another name; what that one says of contents is true of this one.
     pub same_as: Option<usize>,
     /// Where the contents were kept: for files without `same_as`, and for no others.
@@ -64,9 +64,10 @@ impl Entry {
 }
 
 /// The file in the snapshot that holds the contents of an entry, and how to know it again wherever it is by then.
-#[derive(Debug, Clone, PartialEq, Eq)]
+// Order of fields is the format.
+#[derive(Debug, Clone, PartialEq, Eq, bincode::Encode, bincode::Decode)]
 pub struct Backup {
-    /// Its name below `contents/`, as a decimal number.
+    /// Its name in the snapshot, as a decimal number.
     pub number: u64,
     /// How it came to be.
     pub mode: Mode,

@@ -4,7 +4,7 @@ use treewal_vfs::codec;
 
 use super::layout::{self, FRAME_HEADER_BYTES, HEADER_BYTES};
 use super::record::{Record, from_entry};
-use super::{Manifest, layout::frame_crc};
+use super::{Entry, Manifest, layout::frame_crc};
 
 /// Gives every frame its checksum, as far as lengths lead from one to the next.
 pub fn seal(bytes: &mut [u8]) {
@@ -23,17 +23,17 @@ pub fn seal(bytes: &mut [u8]) {
     }
 }
 
-/// The manifest in bytes, as it is written.
+/// The manifest with these entries in bytes, as it is written.
 #[must_use]
-pub fn written(manifest: &Manifest) -> Option<Vec<u8>> {
+pub fn written(manifest: &Manifest, entries: &[Entry]) -> Option<Vec<u8>> {
     let guarded =
-        manifest.guarded.iter().map(|one| Some(Record::Guarded { path: one.path.to_bytes(), present: one.present }));
-    let excluded = manifest.excluded.iter().map(|path| Some(Record::Excluded { path: path.to_bytes() }));
-    let entries = manifest.entries.iter().map(from_entry);
-    let end = Some(Record::End { entries: manifest.entries.len() as u64, taken: manifest.taken });
+        manifest.guarded.iter().map(|one| Record::Guarded { path: one.path.to_bytes(), present: one.present });
+    let excluded = manifest.excluded.iter().map(|path| Record::Excluded { path: path.to_bytes() });
+    let entry = |entry: &Entry| Record::Entry(Box::new(from_entry(entry.clone(), entry.path.to_bytes())));
+    let end = Record::End { bytes: manifest.end.to_bytes() };
     let mut out = layout::header().to_vec();
-    for (sequence, record) in (0..).zip(guarded.chain(excluded).chain(entries).chain([end])) {
-        layout::put_frame(sequence, &codec::encode(&record?).ok()?, &mut out)?;
+    for (sequence, record) in (0..).zip(guarded.chain(excluded).chain(entries.iter().map(entry)).chain([end])) {
+        layout::put_frame(sequence, &codec::encode(&record).ok()?, &mut out)?;
     }
     Some(out)
 }

@@ -10,8 +10,15 @@
 //! payload. The number is not stored; with it, frames that changed places, were doubled or left out do not pass.
 //!
 //! A payload is one [`Record`](super::record::Record) as `treewal_vfs::codec` writes it. First come the guarded paths,
-//! then the excluded ones, then the entries, a directory before what is in it, and last one end record, after which
-//! the file ends. A file without its end record was never finished.
+//! then the excluded ones, then the entries (the directories above guarded paths, then all others, each sorted by path
+//! component by component), and last one end record, after which the file ends. A file without its end record was never
+//! finished. The end record has the same length in every manifest, so it can be read first:
+//!
+//! ```text
+//! end     kind 3 (1)  entries u64 (8)  taken: seconds i64 (8), nanoseconds u32 (4)  mount (24)
+//! ```
+//!
+//! *Mount* names the mount that the snapshot was taken on, in that boot of the machine; zeros where that is not known.
 //!
 //! An example: the snapshot of one path `a` that did not exist.
 //!
@@ -22,10 +29,14 @@
 //! | `04 00 00 00` | frame 0: four bytes |
 //! | `7e 75 d5 15` | its checksum |
 //! | `00 01 61 00` | record 0, a guarded path: one byte, `a`; not present |
-//! | `04 00 00 00` | frame 1: four bytes |
-//! | `d0 7b 2c d4` | its checksum |
-//! | `03 00 00 00` | record 3, the end: no entries; taken at second 0, nanosecond 0 |
+//! | `2d 00 00 00` | frame 1: 45 bytes |
+//! | `d4 38 f2 6e` | its checksum |
+//! | `03` | record 3, the end |
+//! | `00 00 00 00 00 00 00 00` | no entries |
+//! | `00 00 00 00 00 00 00 00 00 00 00 00` | taken at second 0, nanosecond 0 |
+//! | `00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00` | on a mount that is not known |
 
+use treewal_vfs::Time;
 use treewal_vfs::codec::VALUE_BYTES_MAX;
 
 /// The first bytes of the file.
@@ -43,6 +54,17 @@ pub(super) const FRAME_HEADER_BYTES: usize = 8;
 /// The longest payload: what the codec will decode.
 pub(super) const PAYLOAD_BYTES_MAX: usize = VALUE_BYTES_MAX;
 
+/// Bytes of what an end record holds.
+pub(super) const END_BYTES: usize = 44;
+/// Bytes at the end of the file that are the frame of the end record: header, kind, and what it holds.
+pub(super) const END_FRAME_BYTES: usize = FRAME_HEADER_BYTES + 1 + END_BYTES;
+
+const TAKEN_AT: usize = 8;
+const MOUNT_AT: usize = 20;
+/// Bytes that name a mount.
+pub(super) const MOUNT_BYTES: usize = 24;
+
+const _: () = assert!(MOUNT_AT == TAKEN_AT + 12 && END_BYTES == MOUNT_AT + MOUNT_BYTES);
 const _: () = assert!(VERSION_AT == MAGIC.len() && HEADER_BYTES == VERSION_AT + 4);
 const _: () = assert!(FRAME_HEADER_BYTES == CRC_AT + 4);
 const _: () = assert!(PAYLOAD_BYTES_MAX <= u32::MAX as usize);
@@ -89,4 +111,37 @@ pub(super) fn frame_crc(sequence: u64, length: u32, payload: &[u8]) -> u32 {
     crc.update(&length.to_le_bytes());
     crc.update(payload);
     crc.finalize()
+}
+
+/// What an end record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct End {
+    /// How many entries there are.
+    pub(super) entries: u64,
+    /// The clock of the file system when the last of them had been recorded.
+    pub(super) taken: Time,
+    /// The mount that this was on; zeros where that is not known.
+    pub(super) mount: [u8; MOUNT_BYTES],
+}
+
+impl End {
+    pub(super) fn to_bytes(self) -> [u8; END_BYTES] {
+        let mut out = [0; END_BYTES];
+        out[..TAKEN_AT].copy_from_slice(&self.entries.to_le_bytes());
+        out[TAKEN_AT..TAKEN_AT + 8].copy_from_slice(&self.taken.secs.to_le_bytes());
+        out[TAKEN_AT + 8..MOUNT_AT].copy_from_slice(&self.taken.nanos.to_le_bytes());
+        out[MOUNT_AT..].copy_from_slice(&self.mount);
+        out
+    }
+
+    /// `None` where the time is impossible.
+    pub(super) fn from_bytes(bytes: &[u8; END_BYTES]) -> Option<Self> {
+        let (entries, rest) = bytes.split_at(TAKEN_AT);
+        let (secs, rest) = rest.split_at(8);
+        let (nanos, mount) = rest.split_at(4);
+        let taken =
+            Time { secs: i64::from_le_bytes(secs.try_into().ok()?), nanos: u32::from_le_bytes(nanos.try_into().ok()?) };
+        let end = Self { entries: u64::from_le_bytes(entries.try_into().ok()?), taken, mount: mount.try_into().ok()? };
+        (taken.nanos < 1_000_000_000).then_some(end)
+    }
 }

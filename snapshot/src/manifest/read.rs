@@ -2,15 +2,17 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::iter::FusedIterator;
 
-use treewal_vfs::{Dir, Disk, File, Open, codec};
+use treewal_vfs::{Dir, Disk, Open, codec};
 
 use super::check::Checker;
-use super::layout::{self, FRAME_HEADER_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use super::entry::Entry;
+use super::layout::{self, END_FRAME_BYTES, End, FRAME_HEADER_BYTES, HEADER_BYTES, PAYLOAD_BYTES_MAX};
+use super::record::{Raw, Record};
+use super::source::Source;
 use super::{MANIFEST, Manifest};
 use crate::{Error, Result};
-
-const BUFFER_BYTES: usize = 64 << 10;
 
 pub(super) fn load(disk: &dyn Disk, from: &Dir) -> Result<Manifest> {
     let file = match disk.open(from, OsStr::new(MANIFEST), Open::Read) {
@@ -20,23 +22,29 @@ pub(super) fn load(disk: &dyn Disk, from: &Dir) -> Result<Manifest> {
         opened => opened.map_err(Error::own("open", MANIFEST))?,
     };
     let bytes = disk.stat_file(&file).map_err(Error::own("describe", MANIFEST))?.size;
-    let mut source = Source { disk, file, bytes, offset: 0, buffer: Vec::new(), at: 0 };
-    read_header(&mut source)?;
-    let mut checker = Checker::default();
-    let mut payload = Vec::new();
-    let mut sequence = 0;
-    while !checker.is_ended() {
-        let offset = source.offset;
-        let damaged = |what: String| Error::Damaged { offset, what };
-        read_frame(&mut source, sequence, &mut payload)?;
-        let record = codec::decode(&payload).map_err(|why| damaged(why.to_string()))?;
-        checker.push(record).map_err(damaged)?;
-        sequence += 1;
+    let mut manifest = Manifest { file, bytes, guarded: Vec::new(), excluded: Vec::new(), end: End::default() };
+    read_header(&mut Source::new(disk, &manifest.file, bytes, 0))?;
+    let Some(end) = read_end(disk, &manifest.file, bytes)? else { return Err(reason(disk, &manifest)) };
+    manifest.end = end;
+    let mut records = Records::new(&manifest, disk);
+    // What the manifest says of itself comes before all entries.
+    let entry = records.next()?;
+    let Checker { guarded, excluded, .. } = records.checker;
+    tracing::trace!(empty = entry.is_none(), "manifest opened");
+    (manifest.guarded, manifest.excluded) = (guarded, excluded);
+    Ok(manifest)
+}
+
+/// Why a manifest does not end as it should: found by reading all of it.
+fn reason(disk: &dyn Disk, manifest: &Manifest) -> Error {
+    let mut records = Records::new(manifest, disk);
+    loop {
+        match records.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Error::Incomplete { what: "the manifest has no end" },
+            Err(error) => return error,
+        }
     }
-    if source.left() > 0 {
-        return Err(Error::Damaged { offset: source.offset, what: format!("{} bytes after the end", source.left()) });
-    }
-    checker.finish().ok_or(Error::Incomplete { what: "the manifest has no end" })
 }
 
 fn read_header(source: &mut Source<'_>) -> Result<()> {
@@ -50,7 +58,20 @@ fn read_header(source: &mut Source<'_>) -> Result<()> {
     }
 }
 
-fn read_frame(source: &mut Source<'_>, sequence: u64, payload: &mut Vec<u8>) -> Result<()> {
+/// What the end record says, before its checksum can be looked at: that covers the number of its frame. `None` where
+/// there is no such record at the end of the file.
+fn read_end(disk: &dyn Disk, file: &treewal_vfs::File, bytes: u64) -> Result<Option<End>> {
+    let offset = bytes.checked_sub(END_FRAME_BYTES as u64).filter(|offset| *offset >= HEADER_BYTES as u64);
+    let Some(offset) = offset else { return Ok(None) };
+    let mut frame = [0; END_FRAME_BYTES];
+    Source::new(disk, file, bytes, offset).fill(&mut frame)?;
+    Ok(match codec::decode(&frame[FRAME_HEADER_BYTES..]) {
+        Ok(Record::End { bytes }) => End::from_bytes(&bytes),
+        _ => None,
+    })
+}
+
+fn read_frame(source: &mut Source<'_>, sequence: u64, payload: &mut Vec<u8>) -> Result<Record> {
     let offset = source.offset;
     let damaged = |what: &str| Error::Damaged { offset, what: what.into() };
     let mut header = [0; FRAME_HEADER_BYTES];
@@ -70,51 +91,77 @@ fn read_frame(source: &mut Source<'_>, sequence: u64, payload: &mut Vec<u8>) -> 
     if layout::frame_crc(sequence, length, payload) != crc {
         return Err(damaged("the checksum of a frame does not match"));
     }
-    Ok(())
+    codec::decode(payload).map_err(|why| Error::Damaged { offset, what: why.to_string() })
 }
 
-/// The bytes of the file, in order.
-struct Source<'a> {
-    disk: &'a dyn Disk,
-    file: File,
-    /// Length of the file.
-    bytes: u64,
-    /// Where the next byte handed out stands in the file.
-    offset: u64,
-    buffer: Vec<u8>,
-    at: usize,
+fn push(checker: &mut Checker, record: Record, offset: u64) -> Result<Option<Raw>> {
+    let entry = checker.push(record).map_err(|what| Error::Damaged { offset, what })?;
+    Ok(entry.map(|entry| Raw::new(*entry)))
 }
 
-impl Source<'_> {
-    fn left(&self) -> u64 {
-        self.bytes.saturating_sub(self.offset)
+/// The entries of a manifest with their paths as bytes.
+pub(crate) struct Records<'a> {
+    manifest: &'a Manifest,
+    source: Source<'a>,
+    checker: Checker,
+    sequence: u64,
+    payload: Vec<u8>,
+    over: bool,
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn new(manifest: &'a Manifest, disk: &'a dyn Disk) -> Self {
+        let source = Source::new(disk, &manifest.file, manifest.bytes, HEADER_BYTES as u64);
+        Self { manifest, source, checker: Checker::default(), sequence: 0, payload: Vec::new(), over: false }
     }
 
-    fn fill(&mut self, mut out: &mut [u8]) -> Result<()> {
-        while !out.is_empty() {
-            if self.at == self.buffer.len() {
-                self.refill()?;
+    /// The next entry; `None` after the last, when the end was found to be as it was first read.
+    pub(crate) fn next(&mut self) -> Result<Option<Raw>> {
+        while self.checker.end.is_none() {
+            let offset = self.source.offset;
+            let record = read_frame(&mut self.source, self.sequence, &mut self.payload)?;
+            self.sequence += 1;
+            if let Some(entry) = push(&mut self.checker, record, offset)? {
+                return Ok(Some(entry));
             }
-            let ready = &self.buffer[self.at..];
-            let take = ready.len().min(out.len());
-            out[..take].copy_from_slice(&ready[..take]);
-            out = &mut out[take..];
-            self.at += take;
-            self.offset += take as u64;
         }
-        Ok(())
+        let damaged = |what: String| Err(Error::Damaged { offset: self.source.offset, what });
+        if self.source.left() > 0 {
+            return damaged(format!("{} bytes after the end", self.source.left()));
+        }
+        if self.checker.end != Some(self.manifest.end) {
+            return damaged("the end changed while it was read".into());
+        }
+        Ok(None)
     }
+}
 
-    fn refill(&mut self) -> Result<()> {
-        self.at = 0;
-        self.buffer.resize(BUFFER_BYTES, 0);
-        let read = loop {
-            match self.disk.read_at(&self.file, &mut self.buffer, self.offset) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read.map_err(Error::own("read", MANIFEST))?,
-            }
-        };
-        self.buffer.truncate(read);
-        if read == 0 { Err(Error::Incomplete { what: "the manifest has no end" }) } else { Ok(()) }
+/// The entries of a manifest, in order; see [`Manifest::entries`].
+pub struct Entries<'a>(Records<'a>);
+
+impl<'a> Entries<'a> {
+    pub(super) fn new(manifest: &'a Manifest, disk: &'a dyn Disk) -> Self {
+        Self(Records::new(manifest, disk))
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.over {
+            return None;
+        }
+        let next = self.0.next();
+        self.0.over = !matches!(next, Ok(Some(_)));
+        next.map(|entry| entry.map(Raw::whole)).transpose()
+    }
+}
+
+impl FusedIterator for Entries<'_> {}
+
+impl std::fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entries").field("read", &self.0.sequence).finish_non_exhaustive()
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use treewal_vfs::codec::{self, CodecError};
 use treewal_vfs::{Dir, Disk, File, Open, RelPath, Time, write_all};
 
-use super::entry::Entry;
-use super::record::{Record, from_entry};
+use super::layout::{End, MOUNT_BYTES};
+use super::record::{EntryRecord, Record, rel};
 use super::{MANIFEST, layout};
 use crate::{Error, Result};
 
@@ -21,6 +21,7 @@ pub(crate) struct Writer<'a> {
     disk: &'a dyn Disk,
     file: File,
     buffer: Vec<u8>,
+    payload: Vec<u8>,
     written: u64,
     frames: u64,
     entries: u64,
@@ -32,26 +33,38 @@ impl<'a> Writer<'a> {
         let file = disk
             .open(into, OsStr::new(MANIFEST), Open::CreateNew { mode: PRIVATE })
             .map_err(Error::own("create", MANIFEST))?;
-        Ok(Self { disk, file, buffer: layout::header().to_vec(), written: 0, frames: 0, entries: 0 })
+        Ok(Self {
+            disk,
+            file,
+            buffer: layout::header().to_vec(),
+            payload: Vec::new(),
+            written: 0,
+            frames: 0,
+            entries: 0,
+        })
     }
 
     /// Records a guarded path; all of them come first, sorted.
     pub(crate) fn guarded(&mut self, path: &RelPath, present: bool) -> Result<()> {
-        self.put(&Record::Guarded { path: path.to_bytes(), present }, path)
+        self.put(&Record::Guarded { path: path.to_bytes(), present })
     }
 
     /// Records an excluded path; all of them come after the guarded ones, sorted.
     pub(crate) fn excluded(&mut self, path: &RelPath) -> Result<()> {
-        self.put(&Record::Excluded { path: path.to_bytes() }, path)
+        self.put(&Record::Excluded { path: path.to_bytes() })
     }
 
-    /// Records an entry, after the directory that it is in. Returns its place.
-    pub(crate) fn entry(&mut self, entry: &Entry) -> Result<usize> {
-        let too_large = || Error::TooLarge { path: entry.path.clone() };
-        let place = usize::try_from(self.entries).map_err(|_| too_large())?;
-        self.put(&from_entry(entry).ok_or_else(too_large)?, &entry.path)?;
+    /// Records an entry, in the order of a manifest. Returns its place.
+    pub(crate) fn entry(&mut self, entry: EntryRecord) -> Result<u64> {
+        let record = Record::Entry(Box::new(entry));
+        let put = self.put(&record);
+        if let (Err(Error::TooLarge { path }), Record::Entry(entry)) = (&put, &record) {
+            debug_assert!(path.is_root());
+            return Err(Error::TooLarge { path: rel(&entry.path) });
+        }
+        put?;
         self.entries += 1;
-        Ok(place)
+        Ok(self.entries - 1)
     }
 
     /// Writes the end. Nothing is synced: that is one call for the whole snapshot.
@@ -59,7 +72,7 @@ impl<'a> Writer<'a> {
     /// `latest` is the latest change of any entry. The clock of many file systems moves every 4 ms only, and a file
     /// changed twice within one tick shows it once. So the end waits until the clock has moved past `latest`; where it
     /// does not within [`WAIT_MS_MAX`], `Manifest::is_doubtful` says which entries a reader must not trust.
-    pub(crate) fn finish(mut self, latest: Time) -> Result<u64> {
+    pub(crate) fn finish(mut self, latest: Time, mount: [u8; MOUNT_BYTES]) -> Result<u64> {
         self.flush()?;
         let mut taken = self.clock()?;
         for _ in 0..WAIT_MS_MAX {
@@ -70,7 +83,7 @@ impl<'a> Writer<'a> {
             write_all(self.disk, &self.file, &layout::header(), 0).map_err(Error::own("write", MANIFEST))?;
             taken = self.clock()?;
         }
-        self.put(&Record::End { entries: self.entries, taken }, &RelPath::root())?;
+        self.put(&Record::End { bytes: End { entries: self.entries, taken, mount }.to_bytes() })?;
         self.flush()?;
         Ok(self.entries)
     }
@@ -80,10 +93,11 @@ impl<'a> Writer<'a> {
         Ok(self.disk.stat_file(&self.file).map_err(Error::own("describe", MANIFEST))?.modified)
     }
 
-    fn put(&mut self, record: &Record, path: &RelPath) -> Result<()> {
-        let too_large = || Error::TooLarge { path: path.clone() };
-        let payload = codec::encode(record).map_err(|_: CodecError| too_large())?;
-        layout::put_frame(self.frames, &payload, &mut self.buffer).ok_or_else(too_large)?;
+    fn put(&mut self, record: &Record) -> Result<()> {
+        let too_large = || Error::TooLarge { path: RelPath::root() };
+        self.payload.clear();
+        codec::encode_into(record, &mut self.payload).map_err(|_: CodecError| too_large())?;
+        layout::put_frame(self.frames, &self.payload, &mut self.buffer).ok_or_else(too_large)?;
         self.frames += 1;
         if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }

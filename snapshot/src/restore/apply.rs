@@ -3,14 +3,17 @@
 use std::ffi::OsStr;
 use std::io;
 
-use treewal_vfs::{Dir, Disk, Kind, RelPath, errno};
+use treewal_vfs::{Dir, Disk, Kind, RelPath};
 
 use super::attributes::set_back;
+use super::backups::Backups;
+use super::exchange::is_in_use;
+use super::extract::Extract;
 use super::place::{Bench, Item};
 use super::plan::Action;
 use super::{Restored, WORK};
-use crate::ladder::{CONTENTS, backup_name};
-use crate::manifest::{Entry, Manifest};
+use crate::ladder::backup_place;
+use crate::manifest::Entry;
 use crate::walk::split;
 use crate::{Error, Result};
 
@@ -21,21 +24,30 @@ pub(super) fn apply(
     disk: &dyn Disk,
     tree: &Dir,
     from: &Dir,
-    manifest: &Manifest,
+    extract: &Extract,
     actions: &[Action],
 ) -> Result<Restored> {
     if actions.is_empty() {
         return Ok(Restored::default());
     }
     let bench = work_dir(disk, from).and_then(|dir| Bench::new(disk, dir)).map_err(Error::own("open", WORK))?;
-    let mut hands = Hands { disk, tree, from, manifest, bench, parent: None, backups: None, done: Restored::default() };
+    let mut hands = Hands {
+        disk,
+        tree,
+        from,
+        extract,
+        bench,
+        parent: None,
+        backups: Backups::new(disk, from),
+        done: Restored::default(),
+    };
     for action in actions {
         hands.act(action)?;
     }
     Ok(hands.done)
 }
 
-fn work_dir(disk: &dyn Disk, from: &Dir) -> io::Result<Dir> {
+pub(super) fn work_dir(disk: &dyn Disk, from: &Dir) -> io::Result<Dir> {
     let path = RelPath::root().join(WORK);
     match disk.open_dir(from, &path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -50,11 +62,11 @@ struct Hands<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
     from: &'a Dir,
-    manifest: &'a Manifest,
+    extract: &'a Extract,
     bench: Bench<'a>,
     /// The directory of the last action: most actions are in the same one as the action before.
     parent: Option<(RelPath, Dir)>,
-    backups: Option<Dir>,
+    backups: Backups<'a>,
     done: Restored,
 }
 
@@ -75,9 +87,9 @@ impl<'a> Hands<'a> {
     }
 
     fn entry(&self, place: usize) -> Result<&'a Entry> {
-        let manifest: &'a Manifest = self.manifest;
-        // The plan was made from this very manifest.
-        manifest.entries().get(place).ok_or(Error::Incomplete { what: "the plan names an entry that does not exist" })
+        let extract: &'a Extract = self.extract;
+        // The plan was made from this very extract.
+        extract.entries().get(place).ok_or(Error::Incomplete { what: "the plan names an entry that does not exist" })
     }
 
     /// The directory that `path` is in, and its name there.
@@ -116,10 +128,8 @@ impl<'a> Hands<'a> {
     fn prune(&mut self, path: &RelPath) -> Result<()> {
         let (dir, name) = self.locate(path)?;
         match self.disk.remove_dir(&dir, name) {
-            Err(error) => match error.raw_os_error() {
-                Some(errno::ENOTEMPTY | errno::EEXIST | errno::ENOENT | errno::ENOTDIR | errno::EBUSY) => Ok(()),
-                _ => Err(Error::io("remove", path)(error)),
-            },
+            Err(error) if is_in_use(&error) => Ok(()),
+            Err(error) => Err(Error::io("remove", path)(error)),
             Ok(()) => {
                 self.done.removed += 1;
                 Ok(())
@@ -145,25 +155,16 @@ impl<'a> Hands<'a> {
     }
 
     fn put(&mut self, entry: &Entry, backup: u64, over: Option<Kind>) -> Result<()> {
-        let own = self.backups()?;
-        let own_name = backup_name(backup);
+        let (home, own_name) = backup_place(backup);
+        let failed = |error| Error::io("open the backup of", &entry.path)(error);
+        let own = self.backups.home(home).map_err(failed)?;
+        let own = own.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         set_back(self.disk, &own, &own_name, entry).map_err(Error::io("prepare the backup of", &entry.path))?;
         let (dir, name) = self.locate(&entry.path)?;
         let item = Item { dir: &own, name: &own_name, kind: Kind::File };
         self.bench.put(&item, &dir, name, over).map_err(Error::io("put back", &entry.path))?;
         self.done.restored += 1;
         Ok(())
-    }
-
-    /// The directory of the backups.
-    fn backups(&mut self) -> Result<Dir> {
-        if let Some(dir) = &self.backups {
-            return Ok(dir.clone());
-        }
-        let dir =
-            self.disk.open_dir(self.from, &RelPath::root().join(CONTENTS)).map_err(Error::own("open", CONTENTS))?;
-        self.backups = Some(dir.clone());
-        Ok(dir)
     }
 
     fn make(&mut self, entry: &Entry, over: Option<Kind>) -> Result<()> {

@@ -16,7 +16,7 @@ const SET_ID: u32 = 0o6000;
 ///
 /// The order is the kernel's: a change of owner takes set-id bits and capabilities away, an access control list changes
 /// the mode, and an attribute cannot be set on a file that its owner may not write. So: owner, attributes, mode, times.
-pub(super) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) -> io::Result<bool> {
+pub(crate) fn set_back(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) -> io::Result<bool> {
     let then = &entry.meta;
     let live = disk.stat(dir, name)?;
     let ordinary = disk.user() != 0;

@@ -1,12 +1,13 @@
 //! The backups as a restore finds them: whether each one is there, and holds what was taken.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 
 use treewal_vfs::{Dir, Disk, File, Meta, Open, RelPath};
 
 use crate::judge::{is_backup, is_whole, may_be_copy};
-use crate::ladder::{CONTENTS, backup_name};
+use crate::ladder::backup_place;
 use crate::manifest::{Backup, Entry, Mode};
 use crate::{Error, Result, contents};
 
@@ -26,25 +27,38 @@ pub(super) enum BackupState {
 /// The backups of a snapshot, for reading.
 pub(super) struct Backups<'a> {
     disk: &'a dyn Disk,
-    /// Where they are put; `None` where that is gone.
-    home: Option<Dir>,
+    from: &'a Dir,
+    /// The directory that was last looked into, if it is there: most backups are in the same one as the one before.
+    last: RefCell<Option<(RelPath, Option<Dir>)>>,
 }
 
 impl<'a> Backups<'a> {
-    pub(super) fn open(disk: &'a dyn Disk, from: &Dir) -> Result<Self> {
-        let home = match disk.open_dir(from, &RelPath::root().join(CONTENTS)) {
+    pub(super) fn new(disk: &'a dyn Disk, from: &'a Dir) -> Self {
+        Self { disk, from, last: RefCell::new(None) }
+    }
+
+    /// The directory that a backup was put into; `None` where that is gone.
+    pub(super) fn home(&self, path: RelPath) -> io::Result<Option<Dir>> {
+        let mut last = self.last.borrow_mut();
+        if let Some((_, dir)) = last.as_ref().filter(|(open, _)| *open == path) {
+            return Ok(dir.clone());
+        }
+        let dir = match self.disk.open_dir(self.from, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            opened => Some(opened.map_err(Error::own("open", CONTENTS))?),
+            opened => Some(opened?),
         };
-        Ok(Self { disk, home })
+        *last = Some((path, dir.clone()));
+        Ok(dir)
     }
 
     /// What stands where the backup was put: the backup or what it was exchanged with.
     pub(super) fn at_home(&self, entry: &Entry, backup: &Backup) -> Result<Option<Meta>> {
-        let Some(dir) = &self.home else { return Ok(None) };
-        match self.disk.stat(dir, &backup_name(backup.number)) {
+        let (home, name) = backup_place(backup.number);
+        let failed = |error| Error::io("describe the backup of", &entry.path)(error);
+        let Some(dir) = self.home(home).map_err(failed)? else { return Ok(None) };
+        match self.disk.stat(&dir, &name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            meta => meta.map(Some).map_err(Error::io("describe the backup of", &entry.path)),
+            meta => meta.map(Some).map_err(failed),
         }
     }
 
@@ -58,6 +72,15 @@ impl<'a> Backups<'a> {
         }
     }
 
+    /// The same by the checksum of then alone: where the file is its own backup, there is nothing to compare it with.
+    pub(super) fn have_sum(&self, dir: &Dir, name: &OsStr, entry: &Entry, backup: &Backup) -> Result<bool> {
+        let summed = self.disk.open(dir, name, Open::Read).and_then(|file| self.is_summed(&file, entry, backup));
+        match summed {
+            Err(error) if cannot_read(&error) => Ok(false),
+            summed => summed.map_err(Error::io("read", &entry.path)),
+        }
+    }
+
     fn compare(&self, dir: &Dir, name: &OsStr, entry: &Entry, backup: &Backup) -> Result<bool> {
         let failed = |error| Error::io("compare", &entry.path)(error);
         let live = self.disk.open(dir, name, Open::Read).map_err(failed)?;
@@ -67,8 +90,12 @@ impl<'a> Backups<'a> {
                 return Ok(true);
             }
         }
+        self.is_summed(&live, entry, backup).map_err(failed)
+    }
+
+    fn is_summed(&self, file: &File, entry: &Entry, backup: &Backup) -> io::Result<bool> {
         let Some(expected) = backup.checksum else { return Ok(false) };
-        Ok(contents::checksum(self.disk, &live, entry.meta.size).map_err(failed)? == expected)
+        Ok(contents::checksum(self.disk, file, entry.meta.size)? == expected)
     }
 
     /// What became of a backup. Its checksum is looked at where it is `needed`, which costs reading it.
@@ -91,13 +118,15 @@ impl<'a> Backups<'a> {
 
     /// Gives a backup another name.
     pub(super) fn link(&self, backup: &Backup, at: &Dir, name: &OsStr) -> io::Result<()> {
-        let home = self.home.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        self.disk.hard_link(home, &backup_name(backup.number), at, name)
+        let (home, own) = backup_place(backup.number);
+        let home = self.home(home)?.ok_or(io::ErrorKind::NotFound)?;
+        self.disk.hard_link(&home, &own, at, name)
     }
 
     pub(super) fn file(&self, backup: &Backup) -> io::Result<File> {
-        let home = self.home.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        self.disk.open(home, &backup_name(backup.number), Open::Read)
+        let (home, name) = backup_place(backup.number);
+        let home = self.home(home)?.ok_or(io::ErrorKind::NotFound)?;
+        self.disk.open(&home, &name, Open::Read)
     }
 }
 

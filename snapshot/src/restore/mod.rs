@@ -3,13 +3,18 @@
 mod apply;
 mod attributes;
 mod backups;
+mod exchange;
+mod extract;
 mod place;
 mod plan;
+mod sift;
 mod stored;
 mod survey;
 
 use treewal_vfs::{Dir, Disk};
 
+pub(crate) use attributes::set_back;
+pub use exchange::exchange;
 pub use stored::Stored;
 
 use crate::{Error, Manifest, Result};
@@ -63,10 +68,10 @@ pub struct Restored {
 /// [`Error::Excluded`] before anything was changed. Otherwise [`Error::Io`] or [`Error::Changed`] with the path: part
 /// is restored, and running it again goes on.
 pub fn restore(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifest, check: Check) -> Result<Restored> {
-    let survey = survey::survey(disk, tree, from, manifest, check)?;
-    let plan = plan::plan(manifest, &survey)?;
-    let mut restored = apply::apply(disk, tree, from, manifest, &plan.actions)?;
-    let guarded = manifest.entries().len() as u64;
+    let (extract, survey) = survey::survey(disk, tree, from, manifest, check)?;
+    let plan = plan::plan(&extract, &survey)?;
+    let mut restored = apply::apply(disk, tree, from, &extract, &plan.actions)?;
+    let guarded = manifest.len();
     let unusable = (plan.in_place.len() + plan.lost.len()) as u64;
     restored.unchanged = guarded.saturating_sub(restored.restored + restored.metadata + unusable);
     tracing::debug!(?restored, "snapshot restored");

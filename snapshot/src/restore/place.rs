@@ -60,6 +60,20 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Takes what is at `name` in `from` out of the tree; it stays in the private directory.
+    pub(super) fn take_away(&mut self, from: &Dir, name: &OsStr) -> io::Result<()> {
+        let disk = self.disk;
+        match self.make(|dir, aside| disk.rename(from, name, dir, aside, Rename::NoReplace)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) if error.raw_os_error() == Some(errno::EINVAL) => {
+                // A file system that knows only the old rename: nobody else has a name here.
+                self.next += 1;
+                disk.rename(from, name, &self.dir, OsStr::new(&self.next.to_string()), Rename::Replace)
+            }
+            made => made.map(drop),
+        }
+    }
+
     /// For file systems that know only the old rename.
     fn put_plainly(&mut self, what: &Item<'_>, to: &Dir, to_name: &OsStr, over: Option<Kind>) -> io::Result<()> {
         let is_dir = what.kind == Kind::Dir;

@@ -1,18 +1,17 @@
 //! A snapshot as it is kept: the contents of then are read, and nothing is taken out of it.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 
 use treewal_vfs::{Dir, Disk, File, Kind, Meta, RelPath};
 
 use super::backups::{BackupState, Backups};
+use super::extract::Extract;
 use crate::manifest::{Backup, Entry, Manifest};
 use crate::{Error, Result};
 
 /// A snapshot with all its entries in memory, and the contents that it keeps.
 pub struct Stored<'a> {
-    entries: Vec<Entry>,
-    places: HashMap<RelPath, usize>,
+    entries: Extract,
     backups: Backups<'a>,
 }
 
@@ -20,29 +19,30 @@ impl<'a> Stored<'a> {
     /// The snapshot in `from`, whose manifest this is.
     ///
     /// # Errors
-    /// What the disk says.
+    /// [`Error::Damaged`] or [`Error::Incomplete`] where the manifest is; what the disk says.
     pub fn open(disk: &'a dyn Disk, from: &'a Dir, manifest: &Manifest) -> Result<Self> {
-        let entries = manifest.entries().to_vec();
-        let places = entries.iter().enumerate().map(|(place, entry)| (entry.path.clone(), place)).collect();
-        Ok(Self { entries, places, backups: Backups::open(disk, from)? })
+        let entries: Vec<Entry> = manifest.entries(disk).collect::<Result<_>>()?;
+        let entries = Extract::new(entries.into_iter().enumerate().collect(), manifest.taken());
+        let entries = entries.map_err(|path| Extract::wrong_link(&path))?;
+        Ok(Self { entries, backups: Backups::new(disk, from) })
     }
 
     /// The entries, a directory before what is in it.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
-        &self.entries
+        self.entries.entries()
     }
 
     /// The entry that was at `path`.
     #[must_use]
     pub fn entry(&self, path: &RelPath) -> Option<&Entry> {
-        self.entries.get(*self.places.get(path)?)
+        self.entries().get(self.entries.place(path)?)
     }
 
     /// The entry that has the contents of a file: its first name.
     #[must_use]
     pub fn first<'e>(&'e self, entry: &'e Entry) -> &'e Entry {
-        entry.same_as.and_then(|place| self.entries.get(place)).unwrap_or(entry)
+        entry.same_as.and_then(|place| self.entries().get(place)).unwrap_or(entry)
     }
 
     /// Gives the backup of a file another name. Nothing is synced. For a backup that is a file of its own: who writes
@@ -90,7 +90,7 @@ impl<'a> Stored<'a> {
     /// What the disk says.
     pub fn unusable(&self) -> Result<Vec<RelPath>> {
         let mut unusable = Vec::new();
-        for entry in &self.entries {
+        for entry in self.entries() {
             let Some(backup) = &entry.backup else { continue };
             if matches!(self.backups.state(entry, backup, true)?, BackupState::Written | BackupState::Lost) {
                 unusable.push(entry.path.clone());

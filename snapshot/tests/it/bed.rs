@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use treewal_snapshot::{Check, Manifest, Report, Restored, Result, Sharing, TakeOptions, restore, take};
+use treewal_snapshot::{Check, Entry, Manifest, Report, Restored, Result, Sharing, TakeOptions, restore, take};
 use treewal_vfs::{Dir, Disk, Kind, Meta, Open, RelPath, Time, read_all, write_all};
 
 pub(crate) fn rel(path: &str) -> RelPath {
@@ -130,7 +130,7 @@ impl<'a> Bed<'a> {
     }
 
     pub(crate) fn options(sharing: Sharing) -> TakeOptions {
-        TakeOptions { sharing, exclude: vec![rel(PRIVATE)] }
+        TakeOptions { sharing, exclude: vec![rel(PRIVATE)], ..TakeOptions::default() }
     }
 
     pub(crate) fn take(&self, paths: &[&str], sharing: Sharing) -> Result<Report> {
@@ -140,6 +140,22 @@ impl<'a> Bed<'a> {
 
     pub(crate) fn manifest(&self) -> Manifest {
         Manifest::load(self.disk, &self.private).unwrap()
+    }
+
+    /// The entry at `path` in the snapshot.
+    pub(crate) fn entry(&self, path: &str) -> Option<Entry> {
+        let manifest = self.manifest();
+        manifest.entries(self.disk).map(Result::unwrap).find(|entry| entry.path == rel(path))
+    }
+
+    pub(crate) fn entry_of(&self, manifest: &Manifest, path: &str) -> Entry {
+        manifest.entries(self.disk).map(Result::unwrap).find(|entry| entry.path == rel(path)).unwrap()
+    }
+
+    /// Where the backup of a file is.
+    pub(crate) fn backup(&self, path: &str) -> String {
+        let number = self.entry(path).unwrap().backup.unwrap().number;
+        format!("{PRIVATE}/contents/{}/{number}", number / 1024)
     }
 
     pub(crate) fn restore(&self, check: Check) -> Result<Restored> {

@@ -34,7 +34,7 @@ pub(crate) fn furnish(bed: &Bed<'_>) {
     bed.disk.open(&dir, name, Open::CreateNew { mode: 0o644 }).unwrap();
 }
 
-pub(crate) fn on_real(test: impl Fn(&Bed<'_>)) {
+pub(crate) fn on_real(mut test: impl FnMut(&Bed<'_>)) {
     let home = tempfile::tempdir().unwrap();
     let disk = RealDisk;
     let bed = Bed::new(&disk, home.path());

@@ -2,10 +2,16 @@
 #![cfg(test)]
 
 mod bed;
+mod choices;
 mod cost;
 mod crash;
+mod differences;
+mod exchange;
 mod furnished;
 mod hooked;
+mod hostile;
+mod images;
+mod kill;
 mod model;
 mod privilege;
 mod real;

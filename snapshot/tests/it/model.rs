@@ -16,7 +16,7 @@ const PATHS: [&str; 12] = ["a", "b", "c", "a/x", "a/y", "b/x", "b/y", "a/x/p", "
 
 /// One thing that somebody does; where it is not possible, nothing.
 #[derive(Debug, Clone)]
-enum Op {
+pub(crate) enum Op {
     WriteInPlace { path: &'static str, offset: u64, bytes: Vec<u8> },
     Truncate { path: &'static str, len: u64 },
     Replace { path: &'static str, bytes: Vec<u8> },
@@ -140,15 +140,15 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 #[derive(Debug, Clone)]
-struct Case {
-    setup: Vec<Op>,
-    guarded: Vec<&'static str>,
-    sharing: Sharing,
-    ops: Vec<Op>,
-    seed: u64,
+pub(crate) struct Case {
+    pub(crate) setup: Vec<Op>,
+    pub(crate) guarded: Vec<&'static str>,
+    pub(crate) sharing: Sharing,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) seed: u64,
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub(crate) fn case() -> impl Strategy<Value = Case> {
     let guarded = prop_oneof![
         2 => Just(vec![""]),
         3 => proptest::collection::vec(select(&PATHS[..]), 1..4),
@@ -165,7 +165,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// What lies under the guarded paths, links told within it alone.
-fn guarded(bed: &Bed<'_>, paths: &[&str]) -> Dump {
+pub(crate) fn guarded(bed: &Bed<'_>, paths: &[&str]) -> Dump {
     let paths: Vec<RelPath> = paths.iter().map(|path| rel(path)).collect();
     bed.dump_of(&|path, _| paths.iter().any(|guarded| path.starts_with(guarded)))
 }
@@ -180,7 +180,7 @@ fn others(bed: &Bed<'_>, paths: &[&str]) -> Dump {
     })
 }
 
-fn run_all(bed: &Bed<'_>, ops: &[Op], sharing: Sharing) {
+pub(crate) fn run_all(bed: &Bed<'_>, ops: &[Op], sharing: Sharing) {
     for op in ops.iter().filter(|op| sharing != Sharing::HardLink || !op.is_in_place()) {
         // Most are possible, and one that is not changes nothing.
         drop(op.apply(bed));

@@ -83,10 +83,10 @@ fn a_damaged_backup_is_named_and_what_stands_there_stays() {
     on_real(|bed| {
         let before = bed.dump();
         bed.take(&["w"], Sharing::Copy).unwrap();
-        let number = bed.manifest().entry(&rel("w/plain")).unwrap().backup.as_ref().unwrap().number;
-        let then = bed.meta(&format!(".private/contents/{number}"));
-        bed.write(&format!(".private/contents/{number}"), b"plaiN");
-        bed.times(&format!(".private/contents/{number}"), then.modified.secs, then.modified.nanos);
+        let backup = bed.backup("w/plain");
+        let then = bed.meta(&backup);
+        bed.write(&backup, b"plaiN");
+        bed.times(&backup, then.modified.secs, then.modified.nanos);
         // The bytes of then still exist, under a name that is new.
         bed.rename("w/plain", "w/moved");
         bed.write("w/plain", b"new");
@@ -109,8 +109,7 @@ fn a_file_that_keeps_changing_is_refused_and_one_that_changed_once_is_taken_agai
             let disk = Hooked { inner: RealDisk, after: meddler(bed.home.clone(), 1, hide) };
             let bed = bed.through(&disk);
             bed.take(&["w/plain"], Sharing::Copy).unwrap();
-            let manifest = bed.manifest();
-            let entry = manifest.entry(&rel("w/plain")).unwrap();
+            let entry = bed.entry("w/plain").unwrap();
             assert_eq!(entry.meta.changed, bed.meta("w/plain").changed);
         });
         on_real(|bed| {
@@ -147,7 +146,7 @@ fn a_name_that_comes_or_goes_just_before_it_is_put_back_is_no_failure() {
         on_real(|bed| {
             let before = bed.dump();
             bed.take(&["w"], Sharing::Copy).unwrap();
-            let number = bed.manifest().entry(&rel("w/plain")).unwrap().backup.as_ref().unwrap().number;
+            let backup = bed.backup("w/plain");
             let race = |bed: &Bed<'_>, comes: bool| match comes {
                 true => bed.replace("w/plain", b"somebody"),
                 false => bed.remove("w/plain"),
@@ -163,7 +162,7 @@ fn a_name_that_comes_or_goes_just_before_it_is_put_back_is_no_failure() {
             let disk = Hooked { inner: RealDisk, after: hook };
             bed.through(&disk).restore(Check::Attributes).unwrap();
             assert_same(&before, &bed.dump(), "after the race");
-            assert_eq!(bed.has(&format!(".private/contents/{number}")), comes, "what came is kept aside");
+            assert_eq!(bed.has(&backup), comes, "what came is kept aside");
         });
     }
 }
@@ -210,7 +209,7 @@ fn an_excluded_path_is_neither_recorded_nor_touched() {
     on_real(|bed| {
         let options = TakeOptions { exclude: vec![rel(".private"), rel("w/sub/deep")], ..TakeOptions::default() };
         take(bed.disk, &bed.tree, &[rel("w")], &bed.private, &options).unwrap();
-        assert!(bed.manifest().entry(&rel("w/sub/deep")).is_none());
+        assert!(bed.entry("w/sub/deep").is_none());
         bed.mode("w/sub/deep", 0o700);
         bed.write("w/sub/deep/file", b"theirs");
         bed.write("w/sub/other", b"new");

@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use super::{FaultDisk, Verdict};
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb, errno};
+use crate::{
+    Dir, Disk, Entry, File, Lock, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time, Verb, errno,
+};
 
 impl Disk for FaultDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -60,6 +62,10 @@ impl Disk for FaultDisk {
         self.whole(Verb::Xattrs)?.xattrs(at, name)
     }
 
+    fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        self.whole(Verb::Xattrs)?.xattrs_of_file(file, at, name)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.whole(Verb::Space)?.space(dir)
     }
@@ -75,6 +81,11 @@ impl Disk for FaultDisk {
 
     fn unwritten(&self) -> Option<u64> {
         self.inner.unwritten()
+    }
+
+    /// Not counted: it asks the machine, not the disk.
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
+        self.inner.mount_id(dir)
     }
 
     fn boot_id(&self) -> String {

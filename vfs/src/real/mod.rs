@@ -33,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::handle::Handle;
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time};
 
 pub(crate) use process::kill_self;
 
@@ -108,6 +108,10 @@ impl Disk for RealDisk {
         xattr::xattrs(fd(&at.0)?, name)
     }
 
+    fn xattrs_of_file(&self, file: &File, _: &Dir, _: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        xattr::xattrs_of_file(fd(&file.0)?)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         system::space(fd(&dir.0)?)
     }
@@ -118,6 +122,10 @@ impl Disk for RealDisk {
 
     fn unwritten(&self) -> Option<u64> {
         system::unwritten().ok().flatten()
+    }
+
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
+        system::mount_id(fd(&dir.0)?)
     }
 
     fn boot_id(&self) -> String {

@@ -4,9 +4,11 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{CWD, Mode, OFlags, fstatvfs, openat};
+use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags, StatxFlags, fstatfs, fstatvfs, openat, statx};
 use rustix::io::{pread, retry_on_intr};
 use rustix::process::geteuid;
+
+use crate::MountId;
 
 /// Free bytes that this process may use: root may also use what the file system keeps back for it.
 pub(super) fn space(dir: BorrowedFd<'_>) -> io::Result<u64> {
@@ -18,6 +20,36 @@ pub(super) fn space(dir: BorrowedFd<'_>) -> io::Result<u64> {
 /// The kernel's random name of this boot; empty where it cannot be read.
 pub(super) fn boot_id() -> String {
     read_boot_id().unwrap_or_default()
+}
+
+/// The number of the boot, and the number that the kernel gives to each mount once and never again (Linux 6.8). `None`
+/// where one of them is not to be had: the older numbers of mounts are used again; and on every file system that is not
+/// known to give a file another time with each write: tmpfs does not for writes through memory, and others have servers.
+pub(super) fn mount_id(dir: BorrowedFd<'_>) -> io::Result<Option<MountId>> {
+    if !TIMED.contains(&retry_on_intr(|| fstatfs(dir))?.f_type) {
+        return Ok(None);
+    }
+    let said = retry_on_intr(|| statx(dir, c"", AtFlags::EMPTY_PATH, UNIQUE_MOUNT))?;
+    let Some(boot) = boot_number(&boot_id()) else { return Ok(None) };
+    if said.stx_mask & UNIQUE_MOUNT.bits() == 0 {
+        return Ok(None);
+    }
+    let mut id = [0; 24];
+    id[..16].copy_from_slice(&boot.to_le_bytes());
+    id[16..].copy_from_slice(&said.stx_mnt_id.to_le_bytes());
+    Ok(Some(MountId(id)))
+}
+
+/// ext2 to ext4, XFS, Btrfs, as the kernel's `magic.h` numbers them.
+const TIMED: [FsWord; 3] = [0xef53, 0x5846_5342, 0x9123_683e];
+
+/// `STATX_MNT_ID_UNIQUE` of the kernel's `stat.h`.
+const UNIQUE_MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+/// The number that a UUID is.
+fn boot_number(uuid: &str) -> Option<u128> {
+    let digits: String = uuid.chars().filter(|&char| char != '-').collect();
+    u128::from_str_radix(&digits, 16).ok().filter(|number| *number != 0)
 }
 
 fn read_boot_id() -> io::Result<String> {
@@ -47,6 +79,9 @@ fn said_by(path: &CStr, buf: &mut [u8]) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -56,5 +91,20 @@ mod tests {
         assert_eq!(unwritten_of("Dirty: 324 kB\n"), None);
         assert_eq!(unwritten_of("Dirty: many kB\nWriteback: 4 kB\n"), None);
         assert!(unwritten().unwrap().is_some(), "the kernel still says it in these words");
+    }
+
+    #[test]
+    fn a_mount_keeps_its_number_and_not_every_file_system_is_given_one() {
+        let open = |path: &Path| openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let id = |path: &Path| mount_id(open(path).as_fd()).unwrap();
+        assert_eq!(id(Path::new("/proc")), None);
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(id(home.path()), id(home.path()));
+        if TIMED.contains(&fstatfs(open(home.path())).unwrap().f_type) {
+            let MountId(number) = id(home.path()).unwrap();
+            assert_ne!(number, [0; 24]);
+        }
+        assert_eq!(boot_number("not a number"), None);
+        assert_eq!(boot_number("00000000-0000-0000-0000-00000000000a"), Some(10));
     }
 }

@@ -7,10 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use rustix::buffer::spare_capacity;
-use rustix::fs::{XattrFlags, lgetxattr, llistxattr, lremovexattr, lsetxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, lgetxattr, llistxattr, lremovexattr, lsetxattr};
 use rustix::io::Errno;
 
 use super::name::single_or_itself;
@@ -35,11 +34,29 @@ pub(super) fn xattrs(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<(OsStri
         Err(errno) => return Err(explained(errno, at, name)),
         Ok(names) => names,
     };
+    with_values(&names, |key, buf| lgetxattr(&path, key, spare_capacity(buf)))
+}
+
+/// The same of an open file.
+pub(super) fn xattrs_of_file(file: BorrowedFd<'_>) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+    let names = match whole(|buf| flistxattr(file, spare_capacity(buf))) {
+        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        names => names?,
+    };
+    with_values(&names, |key, buf| fgetxattr(file, key, spare_capacity(buf)))
+}
+
+/// The values of `names`, each with a zero byte behind it; without those that were removed since the names were read.
+fn with_values(
+    names: &[u8],
+    get: impl Fn(&OsStr, &mut Vec<u8>) -> Result<usize, Errno>,
+) -> io::Result<Vec<(OsString, Vec<u8>)>> {
     let mut all = Vec::new();
     for key in names.split(|&byte| byte == 0).filter(|key| !key.is_empty()) {
         let key = OsStr::from_bytes(key);
-        if let Some(value) = value(&path, key)? {
-            all.push((key.to_os_string(), value));
+        match whole(|buf| get(key, buf)) {
+            Err(Errno::NODATA) => {}
+            value => all.push((key.to_os_string(), value?)),
         }
     }
     all.sort_unstable();
@@ -54,14 +71,6 @@ pub(super) fn set_xattr(at: BorrowedFd<'_>, name: &OsStr, key: &OsStr, value: &[
 pub(super) fn remove_xattr(at: BorrowedFd<'_>, name: &OsStr, key: &OsStr) -> io::Result<()> {
     let path = proc::path_in(at, single_or_itself(name)?);
     lremovexattr(path, key).map_err(|errno| explained(errno, at, name))
-}
-
-/// One value; `None` where it was removed since the names were read.
-fn value(path: &Path, key: &OsStr) -> io::Result<Option<Vec<u8>>> {
-    match whole(|buf| lgetxattr(path, key, spare_capacity(buf))) {
-        Err(Errno::NODATA) => Ok(None),
-        value => Ok(Some(value?)),
-    }
 }
 
 /// Fills a buffer of the usual size and, where that is too small, one of the largest.

@@ -5,7 +5,7 @@ use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::{Call, RecordingDisk};
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, PowerLoss, RelPath, Rename, Time, Verb};
+use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time, Verb};
 
 impl Disk for RecordingDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -60,6 +60,10 @@ impl Disk for RecordingDisk {
         self.named(Verb::Xattrs, name).xattrs(at, name)
     }
 
+    fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        self.named(Verb::Xattrs, name).xattrs_of_file(file, at, name)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.handle(Verb::Space).space(dir)
     }
@@ -74,6 +78,11 @@ impl Disk for RecordingDisk {
 
     fn unwritten(&self) -> Option<u64> {
         self.inner.unwritten()
+    }
+
+    /// Not counted: it asks the machine, not the disk.
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
+        self.inner.mount_id(dir)
     }
 
     fn boot_id(&self) -> String {

@@ -12,7 +12,7 @@ use super::content::to_usize;
 use super::image::{Body, Id};
 use super::names::permissions;
 use super::state::State;
-use crate::{Dir, Disk, Entry, File, Kind, Lock, Mapping, Meta, Open, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Kind, Lock, Mapping, Meta, MountId, Open, RelPath, Rename, Time};
 
 impl Disk for SimDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -113,6 +113,15 @@ impl Disk for SimDisk {
 
     fn now(&self) -> crate::Time {
         self.state.lock().now()
+    }
+
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
+        self.look(dir, |state, _| {
+            let mut id = [0; 24];
+            id[..8].copy_from_slice(&state.boot.to_le_bytes());
+            id[16..].copy_from_slice(&state.mount.to_le_bytes());
+            Ok(Some(MountId(id)))
+        })
     }
 
     fn boot_id(&self) -> String {

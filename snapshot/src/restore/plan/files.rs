@@ -13,7 +13,7 @@ impl Planner<'_> {
     /// Everything that is no directory, all names of one inode together.
     pub(super) fn files(&mut self) -> Result<()> {
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (place, entry) in self.manifest.entries().iter().enumerate().filter(|(_, entry)| !entry.is_dir()) {
+        for (place, entry) in self.extract.entries().iter().enumerate().filter(|(_, entry)| !entry.is_dir()) {
             groups.entry(entry.same_as.unwrap_or(place)).or_default().push(place);
         }
         for (first, names) in groups {
@@ -23,7 +23,7 @@ impl Planner<'_> {
     }
 
     fn group(&mut self, first: usize, names: &[usize]) -> Result<()> {
-        let entries = self.manifest.entries();
+        let entries = self.extract.entries();
         for &place in names {
             if self.live(place).is_some_and(|live| live.holds == Holds::Suspect) {
                 self.in_place.insert(entries[place].path.clone());
@@ -52,7 +52,7 @@ impl Planner<'_> {
     }
 
     fn put(&mut self, place: usize, backup: u64) -> Result<()> {
-        let over = self.displace(place, &self.manifest.entries()[place])?;
+        let over = self.displace(place, &self.extract.entries()[place])?;
         self.puts.push(Action::Put { place, backup, over });
         Ok(())
     }
@@ -60,7 +60,7 @@ impl Planner<'_> {
     /// The name whose inode the others join, and that inode: the backup where an earlier restore has put it, else the
     /// inode of then.
     fn leader(&self, first: usize, names: &[usize]) -> Option<(usize, (u64, Time))> {
-        let backup = self.manifest.entries()[first].backup.as_ref().map(|backup| (backup.ino, backup.born));
+        let backup = self.extract.entries()[first].backup.as_ref().map(|backup| (backup.ino, backup.born));
         let right = names.iter().filter_map(|&place| {
             let live = self.live(place)?;
             matches!(live.holds, Holds::Right | Holds::Suspect).then(|| (place, inode_of(&live.meta)))
@@ -70,7 +70,7 @@ impl Planner<'_> {
 
     /// No name has the contents of then.
     fn anew(&mut self, first: usize, names: &[usize]) -> Result<()> {
-        let entries = self.manifest.entries();
+        let entries = self.extract.entries();
         let Some((&place, rest)) = names.split_first() else { return Ok(()) };
         if let Some(backup) = &entries[first].backup {
             match self.survey.backups.get(&first) {
@@ -89,7 +89,7 @@ impl Planner<'_> {
 
     fn links(&mut self, of: usize, places: &[usize]) -> Result<()> {
         for &place in places {
-            let over = self.displace(place, &self.manifest.entries()[place])?;
+            let over = self.displace(place, &self.extract.entries()[place])?;
             self.puts.push(Action::Link { place, of, over });
         }
         Ok(())
@@ -97,7 +97,7 @@ impl Planner<'_> {
 
     /// Leaves everything as it is: what stands there may be all there is.
     fn give_up(&mut self, first: usize, names: &[usize]) {
-        let entries = self.manifest.entries();
+        let entries = self.extract.entries();
         let written = self.survey.backups.get(&first) == Some(&BackupState::Written)
             || names.iter().any(|&place| self.live(place).is_some_and(|live| live.holds == Holds::Written));
         for &place in names {

@@ -13,8 +13,9 @@ use std::collections::{BTreeSet, HashSet};
 
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
+use super::extract::Extract;
 use super::survey::{Holds, Live, Survey};
-use crate::manifest::{Entry, Manifest};
+use crate::manifest::Entry;
 use crate::{Error, Result};
 
 /// One step. Entries are named by their place in the manifest; `over` says that something stands there now.
@@ -52,8 +53,8 @@ pub(in crate::restore) struct Plan {
     pub(in crate::restore) lost: Vec<RelPath>,
 }
 
-pub(in crate::restore) fn plan(manifest: &Manifest, survey: &Survey) -> Result<Plan> {
-    let mut planner = Planner::start(manifest, survey);
+pub(in crate::restore) fn plan(extract: &Extract, survey: &Survey) -> Result<Plan> {
+    let mut planner = Planner::start(extract, survey);
     planner.dirs()?;
     planner.files()?;
     let removals = planner.removals();
@@ -61,7 +62,7 @@ pub(in crate::restore) fn plan(manifest: &Manifest, survey: &Survey) -> Result<P
 }
 
 struct Planner<'a> {
-    manifest: &'a Manifest,
+    extract: &'a Extract,
     survey: &'a Survey,
     make_dirs: Vec<Action>,
     puts: Vec<Action>,
@@ -79,9 +80,9 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn start(manifest: &'a Manifest, survey: &'a Survey) -> Self {
+    fn start(extract: &'a Extract, survey: &'a Survey) -> Self {
         Self {
-            manifest,
+            extract,
             survey,
             make_dirs: Vec::new(),
             puts: Vec::new(),
@@ -123,7 +124,7 @@ impl<'a> Planner<'a> {
     }
 
     fn dirs(&mut self) -> Result<()> {
-        for (place, entry) in self.manifest.entries().iter().enumerate().filter(|(_, entry)| entry.is_dir()) {
+        for (place, entry) in self.extract.entries().iter().enumerate().filter(|(_, entry)| entry.is_dir()) {
             if self.live(place).is_none_or(|live| live.holds != Holds::Right) {
                 let over = self.displace(place, entry)?;
                 self.make_dirs.push(Action::MakeDir { place, over });

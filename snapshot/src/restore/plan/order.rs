@@ -36,7 +36,7 @@ impl Planner<'_> {
         let mut actions = Vec::new();
         let mut unlocked = HashSet::new();
         for path in &self.touched {
-            let place = self.manifest.place(path);
+            let place = self.extract.place(path);
             let live = place.and_then(|place| self.live(place)).map(|live| live.meta);
             let meta = live.or_else(|| added.get(path).map(|meta| **meta));
             if let Some(meta) = meta.filter(|meta| meta.kind == Kind::Dir && meta.mode & OWNER_ALL != OWNER_ALL) {
@@ -50,7 +50,7 @@ impl Planner<'_> {
         actions.extend(barrier.then_some(Action::Barrier));
         actions.append(&mut self.puts);
         actions.append(&mut self.attributes);
-        for (place, entry) in self.manifest.entries().iter().enumerate().rev() {
+        for (place, entry) in self.extract.entries().iter().enumerate().rev() {
             if entry.is_dir() {
                 actions.extend(self.dir_attributes(place, entry, unlocked.contains(&entry.path)));
             }
@@ -65,9 +65,7 @@ impl Planner<'_> {
     /// not durable, a power loss may put the directory back and keep what was put into it: the backup would be
     /// somewhere else, perhaps outside of everything guarded. A directory that did not change has not moved.
     fn needs_barrier(&self) -> bool {
-        let dirs = self.manifest.entries().iter().zip(&self.survey.live).filter(|(entry, _)| entry.is_dir());
-        let moved = dirs.map(|(_, live)| live.is_some_and(|live| live.settled)).any(|settled| !settled);
-        moved && self.puts.iter().any(|action| matches!(action, Action::Put { .. }))
+        !self.survey.is_still && self.puts.iter().any(|action| matches!(action, Action::Put { .. }))
     }
 
     fn dir_attributes(&self, place: usize, entry: &Entry, unlocked: bool) -> Option<Action> {

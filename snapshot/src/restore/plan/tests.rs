@@ -3,8 +3,9 @@
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
 use super::{Action, Plan, plan};
-use crate::manifest::{Backup, Entry, Guarded, Manifest, Mode, Role};
+use crate::manifest::{Backup, Entry, Mode, Role};
 use crate::restore::backups::BackupState;
+use crate::restore::extract::Extract;
 use crate::restore::survey::{Holds, Live, Survey};
 use crate::{Error, Result};
 
@@ -34,22 +35,21 @@ fn entry(path: &str, kind: Kind, ino: u64) -> Entry {
     }
 }
 
-fn manifest(entries: Vec<Entry>, excluded: &[&str]) -> Manifest {
-    let guarded = vec![Guarded { path: rel("w"), present: true }];
-    Manifest::of(guarded, excluded.iter().map(|path| rel(path)).collect(), entries, Time { secs: 9, nanos: 0 })
+fn manifest(entries: Vec<Entry>) -> Extract {
+    Extract::new(entries.into_iter().enumerate().collect(), Time { secs: 9, nanos: 0 }).unwrap()
 }
 
 fn live(kind: Kind, ino: u64, holds: Holds) -> Option<Live> {
     Some(Live { meta: meta(kind, ino), holds, settled: holds == Holds::Right })
 }
 
-fn planned(manifest: &Manifest, survey: &Survey) -> Result<Plan> {
+fn planned(manifest: &Extract, survey: &Survey) -> Result<Plan> {
     plan(manifest, survey)
 }
 
 #[test]
 fn nothing_differs_and_nothing_is_done() {
-    let manifest = manifest(vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2)], &[]);
+    let manifest = manifest(vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2)]);
     let survey =
         Survey { live: vec![live(Kind::Dir, 1, Holds::Right), live(Kind::File, 2, Holds::Right)], ..Survey::default() };
     assert_eq!(planned(&manifest, &survey).unwrap(), Plan::default());
@@ -82,7 +82,7 @@ fn newer_things_go_first_directories_come_before_what_is_in_them_and_attributes_
     };
     survey.backups.insert(1, BackupState::Ready);
     survey.backups.insert(4, BackupState::Ready);
-    let plan = planned(&manifest(entries, &[]), &survey).unwrap();
+    let plan = planned(&manifest(entries), &survey).unwrap();
     let (dir, file) = (Some(Kind::Dir), Some(Kind::File));
     let wanted = [
         Action::Remove { path: rel("w/new/x"), dir: false },
@@ -103,7 +103,7 @@ fn newer_things_go_first_directories_come_before_what_is_in_them_and_attributes_
 fn names_of_one_file_join_the_one_that_is_right() {
     let second = Entry { same_as: Some(1), backup: None, ..entry("w/b", Kind::File, 2) };
     let entries = vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2), second];
-    let manifest = manifest(entries, &[]);
+    let manifest = manifest(entries);
     let dir = live(Kind::Dir, 1, Holds::Right);
     let mut survey = Survey { live: vec![dir, None, live(Kind::File, 2, Holds::Right)], ..Survey::default() };
     survey.backups.insert(1, BackupState::Ready);
@@ -119,7 +119,7 @@ fn names_of_one_file_join_the_one_that_is_right() {
 
 #[test]
 fn a_file_without_a_backup_is_left_and_so_is_whatever_may_hold_its_bytes() {
-    let manifest = manifest(vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2)], &[]);
+    let manifest = manifest(vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2)]);
     let mut survey = Survey {
         live: vec![live(Kind::Dir, 1, Holds::Right), live(Kind::Dir, 7, Holds::Wrong)],
         added: vec![
@@ -142,7 +142,7 @@ fn a_file_without_a_backup_is_left_and_so_is_whatever_may_hold_its_bytes() {
 #[test]
 fn an_excluded_path_keeps_what_it_is_in_and_refuses_to_make_room() {
     let entries = vec![entry("w", Kind::Dir, 1), entry("w/a", Kind::File, 2)];
-    let manifest = manifest(entries, &["w/new/x", "w/a/x"]);
+    let manifest = manifest(entries);
     let mut survey = Survey {
         live: vec![live(Kind::Dir, 1, Holds::Right), live(Kind::File, 2, Holds::Right)],
         added: vec![(rel("w/new"), meta(Kind::Dir, 10)), (rel("w/new/y"), meta(Kind::File, 11))],
@@ -163,26 +163,22 @@ fn directories_are_opened_for_as_long_as_it_takes() {
     let above = Entry { role: Role::Ancestor, ..entry("above", Kind::Dir, 1) };
     let mut locked = entry("above/w", Kind::Dir, 2);
     locked.meta.mode = 0o500;
-    let manifest = Manifest::of(
-        vec![Guarded { path: rel("above/w"), present: true }],
-        vec![],
-        vec![above.clone(), locked, entry("above/w/a", Kind::File, 3)],
-        Time { secs: 9, nanos: 0 },
-    );
+    let extract = manifest(vec![above.clone(), locked, entry("above/w/a", Kind::File, 3)]);
     let mut dir = live(Kind::Dir, 2, Holds::Right);
     dir.as_mut().unwrap().meta.mode = 0o500;
-    let mut survey = Survey { live: vec![live(Kind::Dir, 1, Holds::Right), dir, None], ..Survey::default() };
+    let mut survey =
+        Survey { live: vec![live(Kind::Dir, 1, Holds::Right), dir, None], is_still: true, ..Survey::default() };
     survey.backups.insert(2, BackupState::Ready);
     let wanted = [
         Action::Unlock { path: rel("above/w"), mode: 0o700 },
         Action::Put { place: 2, backup: 3, over: None },
         Action::Attributes { place: 1 },
     ];
-    assert_eq!(planned(&manifest, &survey).unwrap().actions, wanted);
+    assert_eq!(planned(&extract, &survey).unwrap().actions, wanted);
 
     // The directory above is made writable as well where names in it change, and gets its mode of now back.
     survey.live[0].as_mut().unwrap().meta.mode = 0o555;
-    survey.live[1] = None;
+    (survey.live[1], survey.is_still) = (None, false);
     let wanted = [
         Action::Unlock { path: rel("above"), mode: 0o755 },
         Action::MakeDir { place: 1, over: None },
@@ -191,19 +187,19 @@ fn directories_are_opened_for_as_long_as_it_takes() {
         Action::Attributes { place: 1 },
         Action::Ancestor { place: 0, times: true, mode: Some(0o555) },
     ];
-    assert_eq!(planned(&manifest, &survey).unwrap().actions, wanted);
+    assert_eq!(planned(&extract, &survey).unwrap().actions, wanted);
 
     // What others did to it in the meantime is left to them.
     survey.live[0].as_mut().unwrap().meta.modified = Time { secs: 5, nanos: 5 };
     let theirs = Action::Ancestor { place: 0, times: false, mode: Some(0o555) };
-    assert_eq!(planned(&manifest, &survey).unwrap().actions.last(), Some(&theirs));
+    assert_eq!(planned(&extract, &survey).unwrap().actions.last(), Some(&theirs));
 
     // A restore that came to no end has left it open.
     let locked_above = Entry { meta: Meta { mode: 0o555, ..above.meta }, ..above };
-    let mut entries = manifest.entries().to_vec();
+    let mut entries = extract.entries().to_vec();
     entries[0] = locked_above;
-    let manifest = Manifest::of(manifest.guarded().to_vec(), vec![], entries, manifest.taken());
+    let extract = manifest(entries);
     survey.live = vec![live(Kind::Dir, 1, Holds::Right), live(Kind::Dir, 2, Holds::Right), None];
     let closed = Action::Ancestor { place: 0, times: false, mode: Some(0o555) };
-    assert_eq!(planned(&manifest, &survey).unwrap().actions.last(), Some(&closed));
+    assert_eq!(planned(&extract, &survey).unwrap().actions.last(), Some(&closed));
 }

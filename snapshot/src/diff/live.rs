@@ -1,0 +1,209 @@
+//! What changed under the guarded paths since the snapshot, told by attributes alone.
+
+use std::cmp::Ordering;
+use std::iter::FusedIterator;
+
+use treewal_vfs::{Dir, Disk, Kind, Meta};
+
+use super::{Change, ChangeKind, Firsts, told};
+use crate::judge::{Verdict, has_attributes, is_doubtful, is_settled, judge};
+use crate::manifest::{Entry, Manifest, Raw, Records, Role, compare_paths, rel};
+use crate::walk::{Names, Run, open_parent, split};
+use crate::{Error, Result};
+
+/// Every difference under the guarded paths, sorted by path. Reads no contents: inode, size and times decide, so the
+/// cost is a look at every entry. A difference may be reported where there is none that anybody could see; one that
+/// there is goes unreported only if the times of a file lie (see [`Check`](crate::Check)).
+///
+/// An item can be [`Error::Changed`](crate::Error::Changed) where entries come and go meanwhile, or what the disk says; it
+/// is then the last one.
+#[must_use]
+pub fn changes<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) -> Changes<'a> {
+    let starts = manifest.guarded().iter().map(|guarded| guarded.path.clone());
+    Changes {
+        disk,
+        tree,
+        manifest,
+        records: Records::new(manifest, disk),
+        firsts: Firsts::default(),
+        then: Next::Unread,
+        names: Names::new(disk, tree, starts, manifest.excluded(), false),
+        run: None,
+        now: Next::Unread,
+        over: false,
+    }
+}
+
+/// All of [`changes`] at once.
+///
+/// # Errors
+/// The first one of them.
+pub fn compare(disk: &dyn Disk, tree: &Dir, manifest: &Manifest) -> Result<Vec<Change>> {
+    changes(disk, tree, manifest).collect()
+}
+
+/// See [`changes`].
+pub struct Changes<'a> {
+    disk: &'a dyn Disk,
+    tree: &'a Dir,
+    manifest: &'a Manifest,
+    records: Records<'a>,
+    firsts: Firsts,
+    then: Next<Raw>,
+    names: Names<'a>,
+    /// Names of one directory, and how many of them were looked at.
+    run: Option<(Run, usize)>,
+    now: Next<(Vec<u8>, Meta)>,
+    over: bool,
+}
+
+/// What comes next on one side.
+enum Next<T> {
+    Unread,
+    Is(T),
+    Nothing,
+}
+
+impl<T> Next<T> {
+    fn of(next: Option<T>) -> Self {
+        next.map_or(Self::Nothing, Self::Is)
+    }
+
+    fn take(&mut self) -> Option<T> {
+        match std::mem::replace(self, Self::Unread) {
+            Self::Is(next) => Some(next),
+            Self::Unread | Self::Nothing => None,
+        }
+    }
+}
+
+/// Names that are listed at a time.
+const NAMES: usize = 256;
+
+impl Changes<'_> {
+    fn then(&mut self) -> Result<Option<Raw>> {
+        while let Some(mut raw) = self.records.next()? {
+            self.firsts.complete(&mut raw);
+            // Directories above guarded paths belong to others.
+            if raw.entry.role == Role::Guarded {
+                return Ok(Some(raw));
+            }
+        }
+        Ok(None)
+    }
+
+    fn now(&mut self) -> Result<Option<(Vec<u8>, Meta)>> {
+        loop {
+            if let Some((run, seen)) = &mut self.run {
+                if let Some(step) = run.step(*seen) {
+                    *seen += 1;
+                    // What was removed since it was listed is not there.
+                    match step.meta_if_there(self.disk)? {
+                        Some(meta) => return Ok(Some((step.bytes(), meta))),
+                        None => continue,
+                    }
+                }
+            }
+            self.run = self.names.next(NAMES)?.map(|run| (run, 0));
+            if self.run.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Change>> {
+        loop {
+            if matches!(self.then, Next::Unread) {
+                self.then = Next::of(self.then()?);
+            }
+            if matches!(self.now, Next::Unread) {
+                self.now = Next::of(self.now()?);
+            }
+            let order = match (&self.then, &self.now) {
+                (Next::Is(then), Next::Is((now, _))) => compare_paths(&then.path, now),
+                (Next::Is(_), _) => Ordering::Less,
+                (_, Next::Is(_)) => Ordering::Greater,
+                _ => return Ok(None),
+            };
+            let then = if order.is_le() { self.then.take() } else { None };
+            let now = if order.is_ge() { self.now.take() } else { None };
+            let change = match (then, now) {
+                (Some(then), Some((path, live))) => {
+                    let entry = then.whole();
+                    difference(self.disk, self.tree, self.manifest, &entry, &live)?.map(|kind| (path, kind))
+                }
+                (Some(then), None) => Some((then.path, ChangeKind::Removed)),
+                (None, Some((path, _))) => Some((path, ChangeKind::Added)),
+                (None, None) => None,
+            };
+            if let Some((path, kind)) = change {
+                return Ok(Some(Change { path: rel(&path), kind }));
+            }
+        }
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = Result<Change>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let change = self.step();
+        self.over = !matches!(change, Ok(Some(_)));
+        change.transpose()
+    }
+}
+
+impl FusedIterator for Changes<'_> {}
+
+impl std::fmt::Debug for Changes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changes").field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+fn difference(
+    disk: &dyn Disk,
+    tree: &Dir,
+    manifest: &Manifest,
+    entry: &Entry,
+    live: &Meta,
+) -> Result<Option<ChangeKind>> {
+    let doubtful = is_doubtful(manifest.taken(), entry);
+    if live.kind != entry.meta.kind {
+        return Ok(Some(ChangeKind::TypeChanged));
+    }
+    let same_contents = match entry.meta.kind {
+        Kind::Dir => true,
+        Kind::File => match judge(entry, entry.backup.as_ref(), live) {
+            Verdict::Same | Verdict::Touched => !doubtful,
+            Verdict::Backup => true,
+            Verdict::Written | Verdict::BackupWritten | Verdict::Alike | Verdict::Other => false,
+        },
+        Kind::Symlink => is_settled(entry, live) || target_is(disk, tree, entry)?,
+        Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => live.rdev == entry.meta.rdev,
+    };
+    let same_attributes = is_settled(entry, live)
+        || !verdict_is_open(entry, live) && { has_attributes(entry, live) && xattrs_are(disk, tree, entry)? };
+    Ok(told(same_contents, same_attributes))
+}
+
+/// Whether a file may have been written to by somebody who set its modification time back.
+fn verdict_is_open(entry: &Entry, live: &Meta) -> bool {
+    entry.meta.kind == Kind::File && judge(entry, entry.backup.as_ref(), live) == Verdict::Touched
+}
+
+fn xattrs_are(disk: &dyn Disk, tree: &Dir, entry: &Entry) -> Result<bool> {
+    let (parent, name) = split(&entry.path);
+    let Some(dir) = open_parent(disk, tree, &parent)? else { return Ok(false) };
+    Ok(disk.xattrs(&dir, name).map_err(Error::io("read attributes of", &entry.path))? == entry.xattrs)
+}
+
+fn target_is(disk: &dyn Disk, tree: &Dir, entry: &Entry) -> Result<bool> {
+    let Some((parent, name)) = entry.path.split() else { return Ok(false) };
+    let Some(dir) = open_parent(disk, tree, &parent)? else { return Ok(false) };
+    let target = disk.read_link(&dir, name).map_err(Error::io("read", &entry.path))?;
+    Ok(entry.target.as_ref() == Some(&target))
+}
