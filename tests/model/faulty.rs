@@ -50,6 +50,9 @@ fn run(ops: &[(Op, Option<u64>)], verb: Verb) -> Result<(), TestCaseError> {
     let found = look(&sim, "/");
     prop_assert!(found == seen, "the transaction saw something else\n{}", differences(&found, &seen));
     drop(tree);
+    // A stage that could not be made is swept by the next opening.
+    let tree = options().open_on(Arc::new(sim.clone()), "/").unwrap();
+    prop_assert!(tree.recovery().transactions.is_empty(), "{}", tree.recovery());
     prop_assert_eq!(leftovers(&sim, "/"), Vec::<String>::new());
     Ok(())
 }
