@@ -244,6 +244,9 @@ impl Transaction {
             Origin::Disk { meta, .. } if user != 0 && meta.uid != user => {
                 Err(Error::kinded(verb, path, io::ErrorKind::PermissionDenied))
             }
+            _ if self.overlay.is_set_by_another_name(node) => {
+                Err(Error::kinded(verb, path, io::ErrorKind::Unsupported))
+            }
             _ => Ok(()),
         }
     }
