@@ -111,6 +111,37 @@ fn paths_as_long_as_the_system_takes() {
     tree.transaction(|tx| tx.remove_dir_all("x")).unwrap();
 }
 
+/// Directories that move can take what is in them further down than any path reaches. The system allows it; a record that
+/// recovery cannot read must not be promised.
+#[test]
+fn what_would_come_to_lie_deeper_than_a_path_reaches_is_refused_before_the_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = Tree::open(dir.path()).unwrap();
+    let deep = |name: &str| vec![name.repeat(250); 12].join("/");
+    let (from, to) = (deep("a"), deep("b"));
+    for are_new in [true, false] {
+        let mut tx = tree.begin();
+        if !are_new {
+            tree.transaction(|tx| tx.create_dir_all(&from).and_then(|()| tx.create_dir_all(&to))).unwrap();
+        }
+        tx.create_dir_all(&from).unwrap();
+        tx.create_dir_all(&to).unwrap();
+        tx.write(format!("{from}/f"), "deep").unwrap();
+        tx.write("other", "other").unwrap();
+        tx.rename("a".repeat(250), format!("{to}/c")).unwrap();
+        let refused = tx.commit().unwrap_err();
+        assert!(matches!(refused, treewal::Error::InvalidPath { .. }), "{are_new}: {refused}");
+        assert!(!dir.path().join("other").exists());
+    }
+    // What lies there without being named may move.
+    tree.transaction(|tx| tx.rename("a".repeat(250), format!("{to}/c"))).unwrap();
+    std::mem::forget(tree);
+    let tree = Tree::open(dir.path()).unwrap();
+    assert!(tree.recovery().is_clean(), "{}", tree.recovery());
+    tree.transaction(|tx| tx.rename(format!("{to}/c"), "a")).unwrap();
+    assert!(dir.path().join(from.replacen(&"a".repeat(250), "a", 1)).is_dir());
+}
+
 /// Holes stay holes, and nothing is held in memory: 10 GiB that are hardly there.
 #[test]
 fn ten_gibibytes_stream_in_constant_memory() {

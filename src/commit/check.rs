@@ -3,7 +3,7 @@
 use treewal_journal::Lsn;
 use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
-use treewal_vfs::{Identity, Kind, RelPath};
+use treewal_vfs::{Identity, Kind, RelPath, errno};
 
 use super::flight::pairs;
 use crate::transaction::{Emptied, Expectations, Since};
@@ -21,11 +21,11 @@ pub(super) fn priors<'a>(
     for (path, intent) in pairs(paths, intents) {
         let Some(base) = &intent.base else { continue };
         if *base == intent.path {
-            same(ground, path, intent.prior)?;
+            stands_as_seen(ground, path, intent.prior)?;
             continue;
         }
         let base = base.to_path().map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
-        same(ground, &base, intent.prior)?;
+        stands_as_seen(ground, &base, intent.prior)?;
     }
     Ok(())
 }
@@ -80,6 +80,19 @@ pub(super) fn holds_no_more(ground: &mut Ground<'_>, place: &Place, dir: &Emptie
         }
     }
     Ok(())
+}
+
+/// That an entry is as it was seen; where nothing was, that its directory is still there to take something.
+fn stands_as_seen(ground: &mut Ground<'_>, path: &RelPath, prior: Option<Identity>) -> Result<()> {
+    same(ground, path, prior)?;
+    match ground.split(&Place::tree(path.clone())) {
+        Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP)) => {
+            let detail = "the directory it is in is gone since the transaction looked".to_owned();
+            Err(Error::Conflict { path: path.to_path(), detail })
+        }
+        // Whatever else keeps from looking there comes back when it is used.
+        _ => Ok(()),
+    }
 }
 
 fn same(ground: &mut Ground<'_>, path: &RelPath, expected: Option<Identity>) -> Result<()> {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use treewal_journal::record::{Body, Change, Goal, Intent, New, PathBytes, Record, Times};
 use treewal_recovery::make::{Asked, Filling, Look, ask, finish, make, open_bits};
-use treewal_vfs::{Dir, Meta, RelPath, Rename};
+use treewal_vfs::{BadPath, Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
 use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted, is_own};
@@ -109,6 +109,7 @@ impl Builder<'_> {
             }
         }
         for change in difference {
+            fits(&change)?;
             self.material.is_barrier |=
                 change.shared || matches!(change.goal, Wanted::Moved { .. } | Wanted::Linked { .. });
             let goal = match change.goal {
@@ -278,6 +279,19 @@ impl Builder<'_> {
             staged.reopen().and_then(|file| disk.sync_file(&file)).map_err(io)?;
         }
         self.stage.sync_names().map_err(io)
+    }
+}
+
+/// That recovery can read the paths of a change. Directories that move take what is in them further down than a path
+/// reaches.
+fn fits(change: &Difference) -> Result<()> {
+    let from = match &change.goal {
+        Wanted::Moved { from, .. } | Wanted::Linked { from, .. } => Some(from),
+        _ => None,
+    };
+    match [Some(&change.path), change.base.as_ref(), from].into_iter().flatten().find(|path| !path.fits()) {
+        Some(path) => Err(Error::InvalidPath { path: path.to_path(), source: BadPath::TooLong }),
+        None => Ok(()),
     }
 }
 

@@ -115,6 +115,7 @@ impl Core {
 
     /// Takes the lock of the tree, when none of this handle's work is under way.
     pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>, wait: Duration) -> Result<()> {
+        self.prove_own_process()?;
         let taken = self.lock.take(&self.home, wait);
         // Where the taking failed half way, the lock file may already say that this handle had it last.
         state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));

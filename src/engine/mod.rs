@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod claim;
+mod forked;
 mod guards;
 mod hand_over;
 mod helper;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     home: Home,
     options: Options,
     tree: TreeId,
+    /// The process that did; see [`Core::is_forked`].
+    opened_by: u32,
     lock: TreeLock,
     /// Taken for moments, but by a checkpoint, and while the tree's lock is waited for.
     state: Mutex<State>,
@@ -162,6 +165,7 @@ impl Core {
             home,
             options,
             tree,
+            opened_by: std::process::id(),
             lock,
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -199,6 +203,7 @@ impl Core {
 
     /// The stage of this handle, made on first use.
     pub(crate) fn stage(&self) -> Result<Arc<Stage>> {
+        self.prove_own_process()?;
         let mut stage = self.stage.lock();
         if let Some(stage) = &*stage {
             return Ok(Arc::clone(stage));
@@ -293,6 +298,10 @@ impl Deref for Engine {
 impl Drop for Engine {
     /// The last handle settles what it can. Whatever fails is settled by the next open instead.
     fn drop(&mut self) {
+        if self.core.is_forked() {
+            // All that is left is the other process's, its threads among it.
+            return;
+        }
         if let Some(helper) = self.helper.take() {
             helper.stop(&self.core);
         }

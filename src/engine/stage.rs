@@ -23,7 +23,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(super) fn create(home: &Home) -> Result<Self> {
         let own = OwnStage::create(home, &mut random).map_err(Error::from_recovery)?;
-        let keeps_times = own.keeps_times(home).map_err(Error::from_recovery)?;
+        let keeps_times = own.keeps_times(home);
         let disk = Arc::clone(&home.disk);
         Ok(Self { disk, own, parent: home.stage.clone(), next: AtomicU64::new(1), keeps_times })
     }

@@ -210,6 +210,7 @@ impl Guard {
     /// # Errors
     /// [`Error::Undecided`] where the disk fails: the next open restores the paths, or finds them committed.
     pub fn commit(mut self) -> Result<()> {
+        self.engine.prove_own_process()?;
         self.open = false;
         let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
         let inner = ending.get(1..).unwrap_or_default();
@@ -231,6 +232,7 @@ impl Guard {
     /// # Errors
     /// [`Error::Undecided`] where the disk fails, or somebody goes on writing: the next open goes on with it.
     pub fn rollback(mut self) -> Result<()> {
+        self.engine.prove_own_process()?;
         self.open = false;
         self.restore()
     }
@@ -317,7 +319,7 @@ fn ended() -> Error {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.open {
+        if self.open && !self.engine.is_forked() {
             match self.restore() {
                 // It has ended with the one around it.
                 Err(Error::Input(_)) | Ok(()) => {}

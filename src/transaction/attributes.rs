@@ -207,10 +207,11 @@ impl Transaction {
     pub(super) fn inherit(&mut self, old: NodeId, new: NodeId, path: &RelPath) -> Result<()> {
         let verb = "publish";
         let (was, is) = (self.node_metadata(old), self.node_metadata(new));
+        let xattrs = self.node_xattrs(verb, old)?;
         if self.base.disk().user() == 0 && (was.uid(), was.gid()) != (is.uid(), is.gid()) {
             self.give(path, new, was.uid(), was.gid())?;
         }
-        for (name, value) in self.node_xattrs(verb, old)? {
+        for (name, value) in xattrs {
             self.note_xattr(verb, new, &name, Some(&value))?;
         }
         if let Some(mode) = was.mode() {
@@ -243,6 +244,9 @@ impl Transaction {
         match &self.overlay.node(node).origin {
             Origin::Disk { meta, .. } if user != 0 && meta.uid != user => {
                 Err(Error::kinded(verb, path, io::ErrorKind::PermissionDenied))
+            }
+            _ if self.overlay.is_set_by_another_name(node) => {
+                Err(Error::kinded(verb, path, io::ErrorKind::Unsupported))
             }
             _ => Ok(()),
         }

@@ -105,8 +105,10 @@ impl Content {
     pub(crate) fn spill(&mut self, stage: &Arc<Stage>) -> Result<()> {
         let Self::Memory(bytes) = self else { return Ok(()) };
         let (slot, file) = stage.create_file()?;
-        write_all(stage.disk(), &file, bytes, 0)
-            .map_err(|source| Error::from_os("stage", stage.path_of(slot), source))?;
+        if let Err(source) = write_all(stage.disk(), &file, bytes, 0) {
+            stage.discard(slot);
+            return Err(Error::from_os("stage", stage.path_of(slot), source));
+        }
         let len = bytes.len() as u64;
         *self = Self::Staged(Staged { slot, len, stage: Arc::clone(stage), file: Some(file) });
         Ok(())

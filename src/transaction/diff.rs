@@ -223,6 +223,21 @@ impl Overlay {
         node.touched.modified.is_some() && !node.children.iter().all(stays)
     }
 
+    /// Whether attributes were set on the same file by another name that it has on the disk. Of two records for one file,
+    /// recovery could not tell which was the last.
+    pub(super) fn is_set_by_another_name(&self, id: NodeId) -> bool {
+        let Origin::Disk { meta, .. } = &self.node(id).origin else { return false };
+        // One name: nothing to look for. The others are looked for among all that the transaction has met.
+        meta.kind != Kind::Dir
+            && meta.links > 1
+            && self.ids().filter(|other| *other != id).any(|other| match &self.node(other).origin {
+                Origin::Disk { meta: found, .. } => {
+                    found.identity().same_inode(&meta.identity()) && self.look_change(other).is_some()
+                }
+                Origin::New(_) => false,
+            })
+    }
+
     fn describe(&self, changed: &Changed) -> PathChange {
         let how = match changed.now.map(|id| (id, &self.node(id).origin)) {
             None => How::Removed,

@@ -46,7 +46,10 @@ impl Transaction {
             }
             _ => {}
         }
-        self.expectations.push(Expectation { path, identity: meta.map(|meta| meta.identity()) });
+        // The tree itself stays what was opened: no name leads to it.
+        if !path.is_root() {
+            self.expectations.push(Expectation { path, identity: meta.map(|meta| meta.identity()) });
+        }
         Ok(())
     }
 

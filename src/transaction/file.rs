@@ -28,10 +28,7 @@ impl<'tx> StagedFile<'tx> {
     /// # Errors
     /// What the disk says of the stage.
     pub fn set_len(&mut self, len: u64) -> io::Result<()> {
-        if len > self.tx.content_mut(self.node).len() {
-            // Through the writing path, so that a length beyond the inline limit goes to the stage.
-            self.tx.write_content(self.node, &self.path, &[], len).map_err(io::Error::from)?;
-        }
+        self.tx.make_room(self.node, len).map_err(io::Error::from)?;
         let (overlay, base) = self.tx.overlay_and_base();
         overlay.content_mut(self.node).set_len(base.disk(), len)
     }
@@ -45,6 +42,10 @@ impl Drop for StagedFile<'_> {
 
 impl Write for StagedFile<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            // Nothing is written, also beyond the end.
+            return Ok(0);
+        }
         self.tx.write_content(self.node, &self.path, buf, self.position).map_err(io::Error::from)?;
         self.position += buf.len() as u64;
         Ok(buf.len())

@@ -34,6 +34,9 @@ impl Transaction {
                 let end = self.content_mut(node).len();
                 let appended = self.write_content(node, &path, contents, end);
                 self.rest(node);
+                if appended.is_ok() {
+                    *self.overlay.modified_mut(node) = None;
+                }
                 appended
             }
             Some(_) => {
@@ -302,12 +305,17 @@ impl Transaction {
     }
 
     pub(super) fn write_content(&mut self, node: NodeId, path: &RelPath, buf: &[u8], offset: u64) -> Result<()> {
-        let end = offset.saturating_add(buf.len() as u64);
-        if matches!(self.content_mut(node), Content::Memory(_)) && end > self.engine.options().inline_max {
-            self.spill(node)?;
-        }
+        self.make_room(node, offset.saturating_add(buf.len() as u64))?;
         let Self { overlay, base, .. } = self;
         overlay.content_mut(node).write_at(base.disk(), buf, offset).map_err(Error::io("write", path))
+    }
+
+    /// What is longer than a record may be goes to the stage.
+    pub(super) fn make_room(&mut self, node: NodeId, len: u64) -> Result<()> {
+        if matches!(self.content_mut(node), Content::Memory(_)) && len > self.engine.options().inline_max {
+            self.spill(node)?;
+        }
+        Ok(())
     }
 
     /// Closes a file that is not written to for now, unless few are open: syncing a handle that was open all along tells

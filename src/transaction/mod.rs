@@ -209,6 +209,10 @@ impl Transaction {
 
 impl Drop for Transaction {
     fn drop(&mut self) {
+        if self.engine.is_forked() {
+            // It is the other process that goes on with it.
+            return self.adopted.clear();
+        }
         self.adopted.drain(..).rev().for_each(|adopted| adopted.give_back());
         // Slots that the commit took over are no longer ours: they are gone from the overlay's contents then.
         let Some(stage) = self.stage.take() else { return };

@@ -139,6 +139,10 @@ impl Overlay {
         NodeId(self.nodes.len() - 1)
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
     pub(crate) fn kind(&self, id: NodeId) -> Kind {
         match &self.node(id).origin {
             Origin::Disk { meta, .. } => meta.kind,

@@ -92,7 +92,8 @@ impl Transaction {
     /// ```
     ///
     /// # Errors
-    /// As `std::fs::rename`, but that a directory need not be empty to be replaced.
+    /// As `std::fs::rename`, but that a directory need not be empty to be replaced. [`Error::ThroughSymlink`] where an
+    /// absolute `source` leads into the tree by way of a link from elsewhere: name it by its path in the tree.
     pub fn publish(&mut self, source: impl AsRef<Path>, dest: impl AsRef<Path>) -> Result<()> {
         self.publish_with(Publish::new(), source, dest)
     }
@@ -124,9 +125,13 @@ impl Transaction {
         }
         let target = self.overlay.slot(&self.base, verb, to_dir, &to_name)?;
         self.may_replace(dest, self.overlay.kind(node), target)?;
+        let modified = *self.overlay.modified_mut(from_dir);
         self.overlay.put(&self.base, verb, (from_dir, &from_name), None)?;
-        if let Some(old) = target {
-            self.carry_over(how, old, node, dest)?;
+        if let Some(Err(error)) = target.map(|old| self.carry_over(how, old, node, dest)) {
+            // It stays where it is: a caller who goes on after the error must not commit its removal.
+            self.overlay.put(&self.base, verb, (from_dir, &from_name), Some(node))?;
+            *self.overlay.modified_mut(from_dir) = modified;
+            return Err(error);
         }
         self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(node))
     }
@@ -221,15 +226,13 @@ impl Transaction {
     fn move_unmanaged(&mut self, old: NodeId, new: NodeId) -> Result<()> {
         let verb = "publish";
         let mut dirs = vec![(old, new)];
+        let mut moving = Vec::new();
         while let Some((old, new)) = dirs.pop() {
             for name in self.overlay.names(&self.base, verb, old)? {
                 let Some(kept) = self.overlay.slot(&self.base, verb, old, &name)? else { continue };
                 let there = self.overlay.slot(&self.base, verb, new, &name)?;
                 match there {
-                    None => {
-                        self.overlay.put(&self.base, verb, (old, &name), None)?;
-                        self.overlay.put(&self.base, verb, (new, &name), Some(kept))?;
-                    }
+                    None => moving.push((old, new, name, kept)),
                     Some(managed)
                         if self.overlay.kind(kept) == Kind::Dir && self.overlay.kind(managed) == Kind::Dir =>
                     {
@@ -238,6 +241,11 @@ impl Transaction {
                     Some(_) => {}
                 }
             }
+        }
+        // Once all has been looked at: what fails half way must leave every entry where it was.
+        for (old, new, name, kept) in moving {
+            self.overlay.put(&self.base, verb, (old, &name), None)?;
+            self.overlay.put(&self.base, verb, (new, &name), Some(kept))?;
         }
         Ok(())
     }
@@ -253,7 +261,32 @@ impl Transaction {
                 return Self::path(source.strip_prefix(above).unwrap_or(source)).map(Some);
             }
         }
+        if self.leads_into_tree(source)? {
+            // Moved at once, as what stands outside is, it would be gone from the tree before the commit.
+            return Err(Error::ThroughSymlink { path: source.to_owned() });
+        }
         Ok(None)
+    }
+
+    /// Whether a path from elsewhere ends in the tree, by way of a link: whether the tree lies above what it leads to.
+    fn leads_into_tree(&self, source: &Path) -> Result<bool> {
+        let (root, disk) = (self.engine.root_meta(), self.base.disk());
+        let Some(mut at) = source.parent().map(Path::to_owned) else { return Ok(false) };
+        let mut beneath = None;
+        while let Ok(dir) = disk.open_root(&at) {
+            let meta = disk.stat_dir(&dir).map_err(|error| Error::from_os("publish", at.clone(), error))?;
+            let here = Some((meta.dev, meta.ino));
+            if here == Some((root.dev, root.ino)) {
+                return Ok(true);
+            }
+            // Nothing is above the top.
+            if here == beneath {
+                break;
+            }
+            beneath = here;
+            at.push("..");
+        }
+        Ok(false)
     }
 }
 

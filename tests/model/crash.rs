@@ -174,6 +174,10 @@ fn what_was_met_before_is_met_again() {
         (true, vec![vec![rename("b/a", "a/c"), exchange("b", "a")]]),
         // Two names of one file change places: they are two entries, though nothing tells them apart.
         (true, vec![vec![exchange("c", "a"), exchange("c/c", "a")]]),
+        // The same bytes in a file with another name are not yet what was written: the other name keeps its bits.
+        (true, vec![vec![chmod("c", 0o700), Op::Append(at("c"), Vec::new())]]),
+        // What is set through a second name of a file is refused, or nobody could tell what the first had set.
+        (true, vec![vec![chmod("c", 0o700), chmod("a/c", 0o701)]]),
     ];
     for (links, transactions) in runs {
         let cuts = (0..1000).step_by(9).flat_map(|at| {

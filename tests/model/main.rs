@@ -9,6 +9,7 @@
 )]
 
 mod crash;
+mod faulty;
 mod handles;
 #[path = "../shared/hooked.rs"]
 mod hooked;

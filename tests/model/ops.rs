@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
-use treewal::{Error, FileTimes, Transaction};
+use treewal::{Error, FileTimes, Publish, Transaction};
 
 /// Contents above this many bytes are staged, not journalled: small, so that tests cross it often.
 pub(crate) const INLINE_MAX: usize = 64;
@@ -24,6 +24,8 @@ pub(crate) enum Op {
     Symlink(PathBuf),
     Rename(PathBuf, PathBuf),
     Exchange(PathBuf, PathBuf),
+    /// Something of the tree takes the place of something else; whether entries that it does not have are kept.
+    Publish(PathBuf, PathBuf, bool),
     RemoveFile(PathBuf),
     RemoveDir(PathBuf),
     RemoveDirAll(PathBuf),
@@ -36,6 +38,8 @@ pub(crate) enum Op {
     /// The one extended attribute of the model; `None` removes it.
     Xattr(PathBuf, Option<u8>),
     Chown(PathBuf, u32),
+    /// The user alone, also of a symlink.
+    Lchown(PathBuf, u32),
 }
 
 pub(crate) const XATTR: &str = "user.model";
@@ -65,6 +69,8 @@ impl Op {
             Self::Symlink(path) => tx.symlink(TARGET, path),
             Self::Rename(from, to) => tx.rename(from, to),
             Self::Exchange(a, b) => tx.exchange(a, b),
+            Self::Publish(from, to, keep) => tx.publish_with(Publish::new().keep_unmanaged(*keep), from, to),
+            Self::Lchown(path, id) => tx.lchown(path, Some(*id), None),
             Self::RemoveFile(path) => tx.remove_file(path),
             Self::RemoveDir(path) => tx.remove_dir(path),
             Self::RemoveDirAll(path) => tx.remove_dir_all(path),
@@ -116,6 +122,8 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
         1 => path().prop_map(Op::Symlink),
         8 => (path(), path()).prop_map(|(from, to)| Op::Rename(from, to)),
         4 => (path(), path()).prop_map(|(a, b)| Op::Exchange(a, b)),
+        4 => (path(), path(), any::<bool>()).prop_map(|(from, to, keep)| Op::Publish(from, to, keep)),
+        1 => (path(), 1..9u32).prop_map(|(path, id)| Op::Lchown(path, id)),
         2 => path().prop_map(Op::RemoveFile),
         1 => path().prop_map(Op::RemoveDir),
         2 => path().prop_map(Op::RemoveDirAll),

@@ -44,11 +44,18 @@ impl Replay {
 
     /// The bits of a file with two names belong to both, which a transaction does not know before it commits.
     fn is_outside(&self, op: &Op) -> bool {
-        let (Op::Chmod(path, _) | Op::SetTime(path, _) | Op::Xattr(path, _) | Op::Chown(path, _)) = op else {
-            return false;
+        let path = match op {
+            Op::Chmod(path, _)
+            | Op::SetTime(path, _)
+            | Op::Xattr(path, _)
+            | Op::Chown(path, _)
+            | Op::Lchown(path, _) => path,
+            // A file takes the attributes of the one that it replaces.
+            Op::Publish(path, to, _) if fs::symlink_metadata(self.at(to)).is_ok_and(|found| found.is_file()) => path,
+            _ => return false,
         };
         // Who may give files away is not asked of a model.
-        let denied = matches!(op, Op::Chown(..)) && RealDisk.user() != 0;
+        let denied = matches!(op, Op::Chown(..) | Op::Lchown(..)) && RealDisk.user() != 0;
         // Writing is replacing, so in the oracle it is a change of names, which sets the time of the directory.
         let directory = matches!(op, Op::SetTime(..)) && self.at(path).is_dir();
         denied
@@ -79,12 +86,13 @@ impl Replay {
             }
             Op::Update(path, ..) => (vec![path], true),
             Op::Copy(from, to) => (vec![from, to], true),
-            Op::Rename(a, b) | Op::Exchange(a, b) | Op::HardLink(a, b) => (vec![a, b], false),
+            Op::Rename(a, b) | Op::Exchange(a, b) | Op::HardLink(a, b) | Op::Publish(a, b, _) => (vec![a, b], false),
             Op::CreateDir(path)
             | Op::Symlink(path)
             | Op::RemoveFile(path)
             | Op::RemoveDir(path)
-            | Op::RemoveDirAll(path) => (vec![path], false),
+            | Op::RemoveDirAll(path)
+            | Op::Lchown(path, _) => (vec![path], false),
         };
         let is_fifo = |path: &Path| {
             let found = fs::symlink_metadata(self.at(path));
@@ -145,6 +153,8 @@ impl Replay {
             Op::Symlink(path) => std::os::unix::fs::symlink(TARGET, self.at(path)),
             Op::Rename(from, to) => fs::rename(self.at(from), self.at(to)),
             Op::Exchange(a, b) => self.exchange(a, b),
+            Op::Publish(from, to, keep) => self.publish(from, to, *keep),
+            Op::Lchown(path, id) => std::os::unix::fs::lchown(self.at(path), Some(*id), None),
             Op::RemoveFile(path) => fs::remove_file(self.at(path)),
             Op::RemoveDir(path) => fs::remove_dir(self.at(path)),
             Op::RemoveDirAll(path) => fs::remove_dir_all(self.at(path)),
@@ -206,6 +216,47 @@ impl Replay {
         Ok((RealDisk.open_root(&self.at(&parent.to_path()))?, name.to_os_string()))
     }
 
+    fn publish(&self, from: &Path, to: &Path, keep: bool) -> io::Result<()> {
+        let moving = fs::symlink_metadata(self.at(from))?;
+        if !fs::symlink_metadata(self.at(to).parent().unwrap())?.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        if from == to {
+            return Ok(());
+        }
+        if to.starts_with(from) {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        let there = match fs::symlink_metadata(self.at(to)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            there => Some(there?),
+        };
+        match there.as_ref().map(fs::Metadata::is_dir) {
+            Some(false) if moving.is_dir() => return Err(ErrorKind::NotADirectory.into()),
+            Some(true) if !moving.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+            _ => {}
+        }
+        let aside = tempfile::tempdir()?;
+        let moved = aside.path().join("moved");
+        fs::rename(self.at(from), &moved)?;
+        if let Some(there) = there {
+            if there.is_dir() && keep {
+                move_unmanaged(&self.at(to), &moved)?;
+            }
+            if there.is_file() && moving.is_file() {
+                std::os::unix::fs::chown(&moved, Some(there.uid()), Some(there.gid()))?;
+                let (dir, name) = self.split(to)?;
+                let into = RealDisk.open_root(aside.path())?;
+                for (key, value) in RealDisk.xattrs(&dir, &name)? {
+                    RealDisk.set_xattr(&into, "moved".as_ref(), &key, &value)?;
+                }
+                fs::set_permissions(&moved, there.permissions())?;
+            }
+            if there.is_dir() { fs::remove_dir_all(self.at(to))? } else { fs::remove_file(self.at(to))? }
+        }
+        fs::rename(&moved, self.at(to))
+    }
+
     fn exchange(&self, a: &Path, b: &Path) -> io::Result<()> {
         if a == b {
             return fs::symlink_metadata(self.at(a)).map(drop);
@@ -214,4 +265,18 @@ impl Replay {
         let name = |path: &Path| RelPath::new(path).unwrap().name().unwrap().to_os_string();
         RealDisk.rename(&dir(a)?, &name(a), &dir(b)?, &name(b), Rename::Exchange)
     }
+}
+
+/// Moves what only the old directory has into the new one.
+fn move_unmanaged(old: &Path, new: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(old)? {
+        let entry = entry?;
+        let to = new.join(entry.file_name());
+        match fs::symlink_metadata(&to) {
+            Err(_) => fs::rename(entry.path(), to)?,
+            Ok(there) if there.is_dir() && entry.file_type()?.is_dir() => move_unmanaged(&entry.path(), &to)?,
+            Ok(_) => {}
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Hard links, and parts of files.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -113,5 +113,23 @@ fn attributes_of_what_has_got_another_name_meanwhile_are_a_conflict() {
     // Who looks again sees both names.
     world.tree.transaction(|tx| tx.set_permissions("one", fs::Permissions::from_mode(0o600))).unwrap();
     assert_eq!(fs::metadata(world.at("two")).unwrap().mode() & 0o777, 0o600);
+    world.close();
+}
+
+#[test]
+fn attributes_are_set_through_one_name_of_a_file_in_one_transaction() {
+    let world = World::new();
+    fs::write(world.at("a"), "a").unwrap();
+    fs::hard_link(world.at("a"), world.at("b")).unwrap();
+    let mut tx = world.tree.begin();
+    let mode = |mode| Permissions::from_mode(mode);
+    tx.set_permissions("a", mode(0o600)).unwrap();
+    assert_eq!(tx.set_permissions("b", mode(0o644)).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(tx.set_xattr("b", "user.a", "1").unwrap_err().kind(), ErrorKind::Unsupported);
+    // What was set to what it is, is not set.
+    tx.set_permissions("a", mode(fs::metadata(world.at("a")).unwrap().mode() & 0o7777)).unwrap();
+    tx.set_permissions("b", mode(0o640)).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(fs::metadata(world.at("a")).unwrap().mode() & 0o7777, 0o640);
     world.close();
 }

@@ -8,8 +8,10 @@
 
 mod attributes;
 mod emptied;
+mod failed;
 mod links;
 mod merge;
 mod publish;
 mod retry;
+mod streams;
 mod world;

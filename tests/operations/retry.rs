@@ -79,3 +79,29 @@ fn tries_end_and_other_errors_end_them_at_once() {
     guard.rollback().unwrap();
     world.close();
 }
+
+#[test]
+fn a_directory_that_is_gone_is_a_conflict_before_anything_is_promised() {
+    let world = World::new();
+    let gone: [fn(&World); 4] = [
+        |world| world.tree.transaction(|tx| tx.remove_dir("d")).unwrap(),
+        |world| world.tree.transaction(|tx| tx.remove_dir("d").and_then(|()| tx.write("d", "file"))).unwrap(),
+        |world| fs::rename(world.at("d"), world.at("elsewhere")).unwrap(),
+        |world| {
+            fs::remove_dir(world.at("d")).unwrap();
+            std::os::unix::fs::symlink("elsewhere", world.at("d")).unwrap();
+        },
+    ];
+    for go in gone {
+        let _ = fs::remove_file(world.at("d"));
+        let _ = fs::remove_dir_all(world.at("elsewhere"));
+        fs::create_dir(world.at("d")).unwrap();
+        let mut tx = world.tree.begin();
+        tx.write("d/f", "new").unwrap();
+        go(&world);
+        let error = tx.commit().unwrap_err();
+        assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
+        assert!(error.is_retryable());
+    }
+    world.close();
+}

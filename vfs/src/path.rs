@@ -117,6 +117,12 @@ impl RelPath {
         self.bytes.is_empty()
     }
 
+    /// Whether it is no longer than the system takes: what is joined may be, and [`RelPath::new`] does not read it back.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        self.bytes.len() <= PATH_BYTES_MAX
+    }
+
     /// How many components the path has.
     #[must_use]
     pub fn depth(&self) -> usize {

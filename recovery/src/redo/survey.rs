@@ -33,13 +33,21 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     let found = meta.identity();
     let wanted = match &wish.goal {
         Goal::Absent | Goal::Emptied => None,
-        Goal::New(new) => judge_new(ground, place, &meta, new)?,
+        Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_shared_prior(wish, new, &meta)),
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
     };
     Ok(wanted.unwrap_or_else(|| {
         if wish.known.iter().any(|known| is_untouched(known, &found)) { Seen::Known(meta) } else { Seen::Foreign(meta) }
     }))
+}
+
+/// Whether what stands at a path is what stood there before, under another name as well: with the same contents it could
+/// pass for what is wanted, but what it is given the other name would get, too.
+fn is_shared_prior(wish: &Wish, new: &New, meta: &Meta) -> bool {
+    let found = meta.identity();
+    let ours = new.identity.same_inode(&found);
+    meta.links > 1 && !ours && wish.known.iter().any(|known| known.same_inode(&found))
 }
 
 /// Whether the entry is one that we know, and nobody wrote to it since: a power loss may have set an inode of ours back,
