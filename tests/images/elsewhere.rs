@@ -58,6 +58,6 @@ fn a_disk_that_comes_back_behind_another_device_is_recovered() {
         assert_eq!(report.transactions[0].label, "undo", "{kind}: {report}");
         assert_eq!(found, before, "{kind}: {report}");
         println!("{kind}: {count} trees and a guard behind another device, {redone} with work for recovery");
-        assert!(redone > 1, "{kind}: {redone}");
+        assert!(redone > 0, "{kind}: {redone}");
     }
 }

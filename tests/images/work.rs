@@ -17,7 +17,7 @@ pub(crate) fn options() -> Options {
 
 /// Of the calls of a commit, every so many-th is tried; each where `TREEWAL_IMAGES` is `all`.
 pub(crate) fn step() -> usize {
-    if std::env::var("TREEWAL_IMAGES").is_ok_and(|how| how == "all") { 1 } else { 5 }
+    if std::env::var("TREEWAL_IMAGES").is_ok_and(|how| how == "all") { 1 } else { 9 }
 }
 
 /// Every file and symlink of a tree, treewal's own left out.
