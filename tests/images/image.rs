@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -75,21 +76,32 @@ impl Image {
         }
     }
 
-    /// Unmounts it, and mounts it at another place, behind another loop device.
+    /// Unmounts it, and mounts it at another place, behind another device number.
     pub(crate) fn elsewhere(&mut self) {
+        let was = std::fs::metadata(self.at()).unwrap().dev();
         self.unmount();
-        // What takes the device that it had.
-        let other = self.home.path().join("other");
-        File::create(&other).unwrap().set_len(1 << 20).unwrap();
-        let taken = run(Command::new("losetup").args(["--find", "--show"]).arg(&other)).unwrap();
-        // And the number of one that has none, as btrfs counts them.
-        let anonymous = self.home.path().join("anonymous");
-        std::fs::create_dir_all(&anonymous).unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&anonymous)).unwrap();
-        let mounted = self.mount("second");
-        run(Command::new("umount").arg(&anonymous)).unwrap();
-        run(Command::new("losetup").args(["--detach", &taken])).unwrap();
-        mounted.unwrap();
+        // Other tests take and free numbers, too: whatever has the old one is kept until it is another.
+        let (mut taken, mut mounts) = (Vec::new(), Vec::new());
+        for n in 0..16 {
+            let (other, anonymous) = (self.home.path().join(format!("o{n}")), self.home.path().join(format!("a{n}")));
+            File::create(&other).unwrap().set_len(1 << 20).unwrap();
+            taken.push(run(Command::new("losetup").args(["--find", "--show"]).arg(&other)).unwrap());
+            // And a number of those that stand for no device, as btrfs has one.
+            std::fs::create_dir_all(&anonymous).unwrap();
+            run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&anonymous)).unwrap();
+            mounts.push(anonymous);
+            self.mount("second").unwrap();
+            if std::fs::metadata(self.at()).unwrap().dev() != was {
+                break;
+            }
+            self.unmount();
+        }
+        for device in taken {
+            run(Command::new("losetup").args(["--detach", &device])).unwrap();
+        }
+        for mount in mounts {
+            run(Command::new("umount").arg(mount)).unwrap();
+        }
     }
 }
 
