@@ -5,7 +5,6 @@
 //! work with, and says so.
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test fails by panicking, says what it skips, and looks at the tree from outside"
 )]

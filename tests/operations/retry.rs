@@ -93,8 +93,8 @@ fn a_directory_that_is_gone_is_a_conflict_before_anything_is_promised() {
         },
     ];
     for go in gone {
-        let _ = fs::remove_file(world.at("d"));
-        let _ = fs::remove_dir_all(world.at("elsewhere"));
+        drop(fs::remove_file(world.at("d")));
+        drop(fs::remove_dir_all(world.at("elsewhere")));
         fs::create_dir(world.at("d")).unwrap();
         let mut tx = world.tree.begin();
         tx.write("d/f", "new").unwrap();

@@ -1,4 +1,5 @@
 //! Files that are written piece by piece, beside `std::fs::File`.
+#![expect(clippy::disallowed_types, reason = "the standard library is the oracle here")]
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};

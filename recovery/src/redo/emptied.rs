@@ -12,10 +12,10 @@ pub(super) const FILLED: &str = "somebody put something into the directory that 
 
 impl Redo<'_> {
     /// Whether a directory that is to go with all that is in it holds something that somebody has made or changed since that
-    /// was committed. What our own renames touch is known. Reads only.
+    /// was committed. What our own renames touch is known, wherever they left it. Reads only.
     ///
     /// A directory's own times say nothing: they move with all that is taken out of it.
-    pub(super) fn holds_newer(&mut self, since: Time, spot: &Place, siblings: &[Identity]) -> Result<bool> {
+    pub(super) fn holds_newer(&mut self, since: Time, spot: &Place) -> Result<bool> {
         let mut dirs = vec![spot.clone()];
         let mut dev = None;
         while let Some(at) = dirs.pop() {
@@ -24,9 +24,15 @@ impl Redo<'_> {
             for entry in list.map_err(io("look into"))? {
                 let place = Place { area: at.area.clone(), path: at.path.join(&entry.name) };
                 let Some(meta) = self.ground.stat(&place).map_err(io("look into"))? else { continue };
+                // What moves is ours, wherever the power has left it or one of its names.
+                if self.moving.contains(&(meta.ino, meta.born)) {
+                    continue;
+                }
                 let is_dir = meta.kind == Kind::Dir;
                 let is_newer = if is_dir { meta.born > since } else { meta.modified.max(meta.changed) > since };
-                if is_newer && !siblings.iter().any(|known| is_untouched(known, &meta.identity())) {
+                // Nor of what has another name that we moved, removed or gave it, which sets its time of change.
+                let renamed = self.handled.get(&(meta.ino, meta.born)).is_some_and(|known| meta.modified <= *known);
+                if is_newer && !renamed {
                     return Ok(true);
                 }
                 // What is mounted there is nobody's to take away: the rename above it is refused.
@@ -49,7 +55,7 @@ impl Redo<'_> {
             };
             let place = place.map(|place| self.aside.get(&place).cloned().unwrap_or(place));
             let Some(place) = place.filter(|place| place.area != Area::Tree) else { continue };
-            if self.holds_newer(since, &place, &[])? {
+            if self.holds_newer(since, &place)? {
                 let contents = Some(Contents::Staged(place));
                 self.done.superseded.push(Superseded { contents, ..Superseded::of(txn, path, FILLED) });
             }

@@ -119,6 +119,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         blocked: BTreeSet::new(),
         made_again: false,
         moving: wishes.iter().filter_map(moved).collect(),
+        handled: handled(&wishes),
         aside: BTreeMap::new(),
         displaced: Vec::new(),
         done: Redone::default(),
@@ -136,6 +137,23 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     }
     redo.reunite(twins)?;
     redo.carry_out()
+}
+
+/// When what our own renames touch was last written to, as far as the journal knows, by inode number and time of birth.
+fn handled(wishes: &[Wish]) -> BTreeMap<(u64, Time), Time> {
+    let mut handled = BTreeMap::new();
+    for wish in wishes {
+        let goal = match &wish.goal {
+            Goal::Moved { identity, .. } => Some(identity),
+            Goal::New(new) => Some(&new.identity),
+            Goal::Absent | Goal::Emptied | Goal::Kept => None,
+        };
+        for known in wish.known.iter().chain(goal) {
+            let at = handled.entry((known.ino, known.born)).or_insert(known.modified);
+            *at = known.modified.max(*at);
+        }
+    }
+    handled
 }
 
 /// What moves, where something does.
@@ -166,6 +184,8 @@ struct Redo<'a> {
     aside: BTreeMap<Place, Place>,
     /// Inode number and time of birth of what moves: that goes nowhere but to another path.
     moving: BTreeSet<(u64, Time)>,
+    /// See [`handled`].
+    handled: BTreeMap<(u64, Time), Time>,
     /// Directories that go with all that is in them: of which transaction, from where, and since when.
     displaced: Vec<(u64, RelPath, Identity, Time)>,
     done: Redone,
@@ -255,7 +275,7 @@ impl Redo<'_> {
                 let known = wish.dirs.iter().filter(|(known, _)| known.same_inode(&found.identity()));
                 let moves = self.moving.contains(&(found.ino, found.born));
                 match known.map(|(_, since)| *since).max() {
-                    Some(since) if spot.area == Area::Tree && !moves => Ok(!self.holds_newer(since, spot, all.1)?),
+                    Some(since) if spot.area == Area::Tree && !moves => Ok(!self.holds_newer(since, spot)?),
                     _ => Ok(true),
                 }
             }
