@@ -142,7 +142,7 @@ impl<'a> Flight<'a> {
         let changed = if self.barrier { Changed::Anything } else { Changed::Claimed(&self.claim) };
         hold.note_commit(lsn, changed, applied.displaced());
         if self.barrier {
-            hold.checkpoint().map_err(|error| undecided(&hold, error))?;
+            hold.checkpoint_alone().map_err(|error| undecided(&hold, error))?;
         }
         Ok(Receipt { id: txn, lsn: lsn.0, changes: self.intents.len(), durable: self.durable })
     }

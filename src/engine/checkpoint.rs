@@ -12,6 +12,8 @@ use crate::{Checkpoints, Error, Result};
 
 /// A checkpoint is due when this many displaced versions wait for removal.
 const GARBAGE_MAX: usize = 8192;
+/// So many of them may wait behind commits that stand alone.
+const DISPLACED_MAX: usize = 16;
 /// Where the helper does not keep up, commits wait for a checkpoint when so many times of what makes one due is there.
 const OVERDUE: u64 = 4;
 
@@ -88,17 +90,33 @@ impl Core {
     /// A sync that fails leaves the tree in doubt, and the journal with all that is needed to redo it: the handle stops
     /// trusting itself, and the next open decides.
     pub(super) fn checkpoint_held(&self, state: &mut State) -> Result<()> {
-        if state.unsettled.is_some() {
-            let upto = state.log.as_ref().map_or(Lsn::ZERO, |log| log.last());
-            let paths = self.entries_to_sync(&state.touched, upto);
-            self.settle(state, Vec::new(), paths.as_ref())?;
-        }
+        self.settle_held(state)?;
         self.drop_garbage(state);
         // The snapshot of a guard that goes on is no leftover.
         if (state.shared || state.closing) && state.guards.is_empty() {
             self.sweep();
         }
         Ok(())
+    }
+
+    /// The same behind a commit that stands alone, whose caller does not wait until what it displaced is removed: that may
+    /// be a directory, and takes as long as it has entries. It goes with the next checkpoint of another kind, or when more
+    /// of its kind wait.
+    pub(super) fn checkpoint_alone(&self, state: &mut State) -> Result<()> {
+        self.settle_held(state)?;
+        if state.garbage.len() > DISPLACED_MAX {
+            self.drop_garbage(state);
+        }
+        Ok(())
+    }
+
+    fn settle_held(&self, state: &mut State) -> Result<()> {
+        if state.unsettled.is_none() {
+            return Ok(());
+        }
+        let upto = state.log.as_ref().map_or(Lsn::ZERO, |log| log.last());
+        let paths = self.entries_to_sync(&state.touched, upto);
+        self.settle(state, Vec::new(), paths.as_ref())
     }
 
     /// Syncs the tree, where `paths` says what commits have changed only that, then writes `ends` and the checkpoint in one

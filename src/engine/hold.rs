@@ -320,6 +320,12 @@ impl Hold<'_> {
         self.engine.checkpoint_held(&mut self.engine.state.lock())
     }
 
+    /// The same at the end of a commit that stands alone: what it displaced may wait for its removal.
+    pub(crate) fn checkpoint_alone(&mut self) -> Result<()> {
+        debug_assert!(self.seat.is_none());
+        self.engine.checkpoint_alone(&mut self.engine.state.lock())
+    }
+
     /// Syncs the file system, then records how transactions ended, and that the journal may forget all there is in it. By a hold
     /// that is alone.
     pub(crate) fn settle(&mut self, ends: Vec<Record>) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Making what was changed under a guard durable.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use treewal_snapshot::{Change, ChangeKind, Report};
-use treewal_vfs::{Kind, Open};
+use treewal_vfs::{Dir, File, Kind, Open};
 
 use crate::engine::{Engine, Held};
 use crate::{Error, Result};
@@ -21,10 +22,11 @@ impl Engine {
     /// every inode that was written to is. What is as it was needs nothing: taking the guard has synced it.
     pub(super) fn sync_guarded(&self, held: &Held, report: &Report) -> Result<()> {
         let few = (report.entries <= COMPARED_MAX).then(|| self.changed_by(held)).flatten();
-        match few {
-            Some(changes) if self.sync_alone(&changes).is_ok() => Ok(()),
-            _ => self.disk().sync_all(self.root()).map_err(|source| Error::from_os("sync", ".".into(), source)),
+        let mut synced = few.map_or(Ok(false), |changes| self.sync_alone(&changes));
+        if let Ok(false) = synced {
+            synced = self.disk().sync_all(self.root()).map(|()| true);
         }
+        synced.map(drop).map_err(|source| Error::from_os("sync", ".".into(), source))
     }
 
     /// The changes, where they are few.
@@ -35,30 +37,38 @@ impl Engine {
         (changes.len() <= SYNCED_ALONE_MAX).then_some(changes)
     }
 
-    fn sync_alone(&self, changes: &[Change]) -> std::io::Result<()> {
+    /// Syncs each change, and says whether that could be done: not everything can be opened.
+    ///
+    /// # Errors
+    /// Those of a sync. No other sync makes up for one that failed: the kernel may have given the bytes up.
+    fn sync_alone(&self, changes: &[Change]) -> io::Result<bool> {
+        let Ok((files, dirs)) = self.open_changed(changes) else { return Ok(false) };
+        files.iter().try_for_each(|file| self.disk().sync_file(file))?;
+        dirs.iter().try_for_each(|dir| self.disk().sync_dir(dir))?;
+        Ok(true)
+    }
+
+    /// The files that were changed, and the directories that names came to or went from, with all above them.
+    fn open_changed(&self, changes: &[Change]) -> io::Result<(Vec<File>, Vec<Dir>)> {
         let (disk, root) = (&**self.disk(), self.root());
-        let mut dirs = BTreeSet::new();
+        let (mut files, mut paths) = (Vec::new(), BTreeSet::new());
         for change in changes {
-            dirs.extend(change.path.ancestors());
+            paths.extend(change.path.ancestors());
             let Some((parent, name)) = change.path.split() else { continue };
             if change.kind == ChangeKind::Removed {
                 continue;
             }
             let dir = disk.open_dir(root, &parent)?;
             match disk.stat(&dir, name)?.kind {
-                Kind::Dir => drop(dirs.insert(change.path.clone())),
-                Kind::File => disk.sync_file(&disk.open(&dir, name, Open::Read)?)?,
+                Kind::Dir => drop(paths.insert(change.path.clone())),
+                Kind::File => files.push(disk.open(&dir, name, Open::Read)?),
                 // A link by itself cannot be synced where only its attributes changed.
-                _ if change.kind == ChangeKind::Metadata => return Err(std::io::ErrorKind::Unsupported.into()),
+                _ if change.kind == ChangeKind::Metadata => return Err(io::ErrorKind::Unsupported.into()),
                 _ => {}
             }
         }
-        for path in &dirs {
-            match disk.open_dir(root, path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                dir => disk.sync_dir(&dir?)?,
-            }
-        }
-        Ok(())
+        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let dirs = paths.iter().map(|path| disk.open_dir(root, path)).filter(|dir| !dir.as_ref().is_err_and(gone));
+        Ok((files, dirs.collect::<io::Result<_>>()?))
     }
 }
