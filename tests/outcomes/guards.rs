@@ -118,3 +118,17 @@ fn died_after_the_promise(base: &SimDisk, body: crate::world::Body) -> SimDisk {
         })
         .unwrap()
 }
+
+/// The page-cache trap: a sync that failed may have given the bytes up, and the next one says that all is well.
+#[test]
+fn a_guard_whose_sync_failed_is_not_committed_by_another_sync() {
+    let base = prepared();
+    let bed = Bed::new(&base, Durability::Journal);
+    let guard = bed.tree.guard(["a"]).unwrap();
+    put(&bed.sim, "a", b"in place");
+    bed.sim.fail_sync_at(Some(1));
+    let error = guard.commit().unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Undecided, "{error}");
+    drop(bed.tree);
+    assert_reopens(&bed.sim.remount(), &[&look(&base, ROOT)], "after the failed sync");
+}
