@@ -6,8 +6,8 @@
 #   benches/compare/run.sh [-p PROGRAM] [-r ROUNDS] [-w WORKLOADS] [-c CONTESTANTS] [-f FILES]
 #     [-d DIR] [-b BINARY] [FILE SYSTEM..]
 #
-# WORKLOADS are some of commits,sustained,inline,settling, of which the first is the default (sustained=500 makes so many
-# commits); for the journal of W1,W2,W3a,W3b,rotation,memory; for snapshots of link,reflink,copy,rollback,exchange, and
+# WORKLOADS are some of commits,sustained,inline,settling,publish,threads,size, of which the first is the default
+# (sustained=500 makes so many commits, size=10000 leaves larger trees out); for the journal of W1,W2,W3a,W3b,rotation,memory; for snapshots of link,reflink,copy,rollback,exchange, and
 # FILES (-f) numbers of files, as in 10000,100000. CONTESTANTS are beginnings of names, as in treewal,okaywal; limits
 # always take part. DIR (default: $TMPDIR or /tmp) takes one image at a time: of 2 GiB, of 4 GiB for snapshots, or of
 # 12 GiB for W3b and memory. Images, mounts and loop devices are gone at the end, however it ends. BINARY takes the place
@@ -19,6 +19,7 @@ rounds=
 workloads=
 contestants=
 files=10000,100000
+inodes=400000
 dir=${TMPDIR:-/tmp}
 binary=
 usage() { sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -49,7 +50,8 @@ case $program in
     workloads=${workloads:-commits}
     arguments=("$rounds" "$workloads" "$contestants")
     mebibytes=2048
-    if [[ $workloads =~ inline|settling ]]; then mebibytes=3072; fi
+    if [[ $workloads =~ inline|settling|size ]]; then mebibytes=3072; fi
+    if [[ $workloads =~ size ]]; then inodes=1300000; fi
     ;;
   wal)
     rounds=${rounds:-5}
@@ -108,7 +110,7 @@ attach() {
   loop=$(losetup --find --show --direct-io=on "$image")
   [[ $(cat "/sys/block/${loop#/dev/}/loop/dio") == 1 ]] || die "$dir takes no direct I/O: give another with -d"
   case $1 in
-    ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 -J size=64 -N 400000 "$loop" ;;
+    ext4) mkfs.ext4 -q -F -E nodiscard,lazy_itable_init=0,lazy_journal_init=0 -J size=64 -N "$inodes" "$loop" ;;
     xfs) mkfs.xfs -q -f -K "$loop" ;;
     btrfs) mkfs.btrfs -q -f -K "$loop" >/dev/null ;;
     *) die "no recipe for the file system $1" ;;

@@ -1,11 +1,12 @@
 //! What a commit costs, beside what the disk allows and beside what other crates do with the same change set.
 //!
 //! `commit measure DIR [ROUNDS] [WORKLOAD,..] [CONTESTANT,..]` prints Markdown tables. The workloads are `commits`,
-//! `sustained`, `inline` and `settling`, the first alone where none is named; `sustained=500` makes so many commits. A
-//! contestant is told by how its name begins, and limits always take part. `commit once DIR CONTESTANT FILES` makes one
-//! commit between two system calls that a trace can be cut at, `commit sustain DIR CONTESTANT COMMITS` many and a
-//! checkpoint; `commit publish DIR [ROUNDS]` measures what it costs to publish a directory. DIR is a directory of any file system, with some 1.2 GiB free; what is made in it is removed at the end.
-//! `run.sh` beside this crate does all that on fresh images of three file systems.
+//! `sustained`, `inline`, `settling`, `publish`, `threads` and `size`, the first alone where none is named; `sustained=500`
+//! makes so many commits, `threads=500` as many for each thread, and `size=10000` leaves larger trees out. A contestant is
+//! told by how its name begins, and limits always take part. `commit once DIR CONTESTANT FILES` makes one commit between
+//! two system calls that a trace can be cut at, `commit sustain DIR CONTESTANT COMMITS` many and a checkpoint. DIR is a
+//! directory of any file system, with some 1.2 GiB free; what is made in it is removed at the end. `run.sh` beside this
+//! crate does all that on fresh images of three file systems.
 //!
 //! Everything of our own goes through `treewal_vfs`, whose verbs are one system call each: the limit pays what treewal
 //! pays to reach the kernel, some tens of nanoseconds a call.
@@ -19,9 +20,11 @@ mod ours;
 mod peers;
 mod publish;
 mod settling;
+mod size;
 mod sqlite;
 mod sustained;
 mod table;
+mod threads;
 mod tree;
 mod work;
 
@@ -35,8 +38,7 @@ const USAGE: &str = "usage: commit measure DIR [ROUNDS] [WORKLOAD,..] [CONTESTAN
        commit once DIR CONTESTANT FILES
        commit sustain DIR CONTESTANT COMMITS
        commit names
-       commit sustained-names
-       commit publish DIR [ROUNDS]";
+       commit sustained-names";
 
 /// What is asked of a workload.
 struct Run<'a> {
@@ -49,11 +51,14 @@ struct Run<'a> {
 
 type Workload = fn(&Run<'_>) -> Result;
 
-const WORKLOADS: [(&str, Workload); 4] = [
+const WORKLOADS: [(&str, Workload); 7] = [
     ("commits", measure::measure),
     ("sustained", sustained::measure),
     ("inline", inline::measure),
     ("settling", settling::measure),
+    ("publish", publish::measure),
+    ("threads", threads::measure),
+    ("size", size::measure),
 ];
 
 fn main() -> ExitCode {
@@ -83,8 +88,6 @@ fn run() -> Result {
             measure_all(Path::new(dir), rounds, given(1).unwrap_or("commits"), &only)
         }
         ["once", dir, name, files] => once::once(Path::new(dir), name, files.parse()?),
-        ["publish", dir] => publish::measure(Path::new(dir), 7),
-        ["publish", dir, rounds] => publish::measure(Path::new(dir), rounds.parse()?),
         ["sustain", dir, name, commits] => sustained::once(Path::new(dir), name, commits.parse()?),
         ["sustained-names"] => {
             sustained::names().for_each(|name| println!("{name}"));

@@ -6,8 +6,9 @@
 //! * `two renames`: the old directory away, the new one into its place, and a sync of each of the two directories that
 //!   changed. Readers find nothing in between, and a crash may leave nothing;
 //! * `exchange`: one `RENAME_EXCHANGE` and the same two syncs, the least that keeps the name;
-//! * `treewal`: `Transaction::publish` and its commit. What was displaced is removed within it, file by file: that part is
-//!   timed by itself, as `remove` (two renames and exchange leave it to the caller);
+//! * `treewal`: `Transaction::publish` and its commit;
+//! * `remove`: the old directory, file by file. Two renames and exchange leave it to the caller, treewal to its next
+//!   checkpoint;
 //! * `treewal, merge`: `Publish::merge` of a directory in which one file in ten differs.
 
 use std::ffi::OsStr;
@@ -18,7 +19,7 @@ use treewal::{Options, Publish};
 use treewal_compare::{Dice, median, shown};
 use treewal_vfs::{Dir, Disk, Open, RealDisk, RelPath, Rename, remove_tree, write_all};
 
-use crate::Result;
+use crate::{Result, Run};
 
 const FILES: [usize; 3] = [10, 1_000, 10_000];
 const FILE_BYTES: usize = 4096;
@@ -34,10 +35,7 @@ struct Bench<'a> {
 }
 
 /// Measures every row for every number of files, and prints a table of milliseconds.
-pub(crate) fn measure(at: &Path, rounds: usize) -> Result {
-    if rounds == 0 {
-        return Err("no rounds, no medians".into());
-    }
+pub(crate) fn measure(Run { at, rounds, .. }: &Run<'_>) -> Result {
     let name = "publish";
     let parent = RealDisk.open_root(at)?;
     RealDisk.create_dir(&parent, OsStr::new(name), 0o755)?;
@@ -48,7 +46,7 @@ pub(crate) fn measure(at: &Path, rounds: usize) -> Result {
     let handle = Options::new().open(at.join("tree"))?;
     let bench = Bench { at: &at, parent, dir, tree, handle };
     let mut times = vec![vec![Vec::new(); FILES.len()]; NAMES.len()];
-    for round in 0..rounds {
+    for round in 0..*rounds {
         for (column, files) in FILES.into_iter().enumerate() {
             for (row, time) in bench.round(files, round as u64)?.into_iter().enumerate() {
                 times[row][column].push(time.as_secs_f64() * 1e3);
@@ -61,6 +59,7 @@ pub(crate) fn measure(at: &Path, rounds: usize) -> Result {
         let cells: Vec<String> = row.iter().map(|cell| format!("{} |", shown(median(cell.iter().copied())))).collect();
         println!("| {name} | {}", cells.join(" "));
     }
+    println!();
     let Bench { parent, handle, .. } = bench;
     drop(handle);
     remove_tree(&RealDisk, &parent, OsStr::new(name))?;
@@ -87,7 +86,7 @@ impl Bench<'_> {
             disk.rename(&self.dir, next, &self.tree, site, Rename::Exchange)?;
             sync_both()
         })?;
-        // The old one stands where the new one was prepared: to remove it is what treewal pays as well.
+        // The old one stands where the new one was prepared.
         disk.sync_all(&self.dir)?;
         let begun = Instant::now();
         remove_tree(disk, &self.dir, next)?;
@@ -95,6 +94,7 @@ impl Bench<'_> {
         let publish = |how: Publish| -> Result {
             Ok(self.handle.transaction(|tx| tx.publish_with(how, self.at.join("next"), "site"))?)
         };
+        self.handle.checkpoint()?;
         let treewal = self.timed(next, files, round + 3, || publish(Publish::exchange()))?;
         self.fill(&self.dir, next, files, (round + 3, 10))?;
         self.handle.checkpoint()?;

@@ -188,7 +188,11 @@ impl Redo<'_> {
     /// An entry that is not the one that the commit made, and holds what was committed: somebody else's, a copy, or one that
     /// a recovery made, which has its attributes from the beginning. Only a directory gets some of them once it is full.
     fn compare_made(&mut self, wish: &Wish, new: &New, meta: &Meta) {
-        if matches!(new.body, Body::Dir) && meta.mode == open_bits(new.mode) {
+        // It is made with its bits less the mask of the process, and without those that only a change of mode can set: a power
+        // loss inside a recovery may leave it so.
+        let whole = open_bits(new.mode);
+        let as_made = whole & 0o777 & !0o022;
+        if matches!(new.body, Body::Dir) && (meta.mode == whole || meta.mode == whole & 0o777 || meta.mode == as_made) {
             let mode = Some(new.mode).filter(|mode| *mode != meta.mode);
             self.relook(
                 &wish.path,
