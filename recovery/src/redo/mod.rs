@@ -130,8 +130,13 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     let mut twins = Twins::of(&wishes);
     for wish in &wishes {
         if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
-            let dirs = wish.dirs.iter().map(|(dir, since)| (wish.txn, wish.path.clone(), *dir, *since));
-            redo.displaced.extend(dirs);
+            // Of several transactions that found it there, the last knew all that those before it did in it.
+            for (dir, since) in &wish.dirs {
+                let last = wish.dirs.iter().filter(|(other, _)| other.same_inode(dir)).map(|(_, since)| *since).max();
+                if last == Some(*since) {
+                    redo.displaced.push((wish.txn, wish.path.clone(), *dir, *since));
+                }
+            }
         }
         redo.consider(wish, (&wishes, &siblings), &mut twins)?;
     }
