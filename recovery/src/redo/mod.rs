@@ -104,6 +104,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         reason: format!("a record names a path outside the tree: {bad}"),
     })?;
     let mut ground = Ground::new(&*home.disk, home.root.clone());
+    ground.open_closed();
     let stages = Stages::open(home, &mut ground, &wishes)?;
     let located = locate(&mut ground, &stages, &wishes)?;
     let mut redo = Redo {

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, says what it skips, and looks at the tree from outside"
 )]
 
+mod closed;
+
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -22,6 +24,16 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
+
+const TESTS: [&str; 7] = [
+    "transactions",
+    "publishing",
+    "refusals",
+    "guards",
+    "a_store_of_another_user_is_refused",
+    "closed::closed_entries",
+    "closed::closed_by_others",
+];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.
 #[test]
@@ -38,7 +50,7 @@ fn all_of_it_as_another_user() {
     // Where it was built, others may not be allowed to look.
     let program = temporary.path().join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    for name in ["transactions", "publishing", "refusals", "guards", "a_store_of_another_user_is_refused"] {
+    for name in TESTS {
         let dir = temporary.path().join("tree of nobody");
         make(&dir);
         let mut command = Command::new(&program);
