@@ -220,7 +220,7 @@ impl Recovery<'_> {
     }
 
     fn keep_superseded(&mut self, txn: u64, lost: &[&Superseded]) -> Result<Option<String>> {
-        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_loss()) {
+        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_to_tell()) {
             return Ok(None);
         }
         let mut case = Case::open(self.home, txn)?;

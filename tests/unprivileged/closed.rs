@@ -2,7 +2,7 @@
 //! none of them keeps other paths from anything.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -213,4 +213,60 @@ fn closed_by_others() {
     assert_eq!(tree.recovery().pending().count(), 0, "{}", tree.recovery());
     tree.transaction(|tx| tx.write("next", "n")).unwrap();
     assert_eq!((mode(&dir.join("own")), reveal(&dir, "own/f").as_str()), (0o050, "ours"));
+}
+
+#[test]
+fn committed_before_root_came() {
+    let Some(dir) = tree() else { return };
+    for sub in ["own/shut", "own/narrow", "own/full"] {
+        fs::create_dir(dir.join(sub)).unwrap();
+    }
+    fs::create_dir(dir.join("own/full/sub")).unwrap();
+    let tree = Tree::open(&dir).unwrap();
+    tree.transaction(|tx| {
+        tx.write("own/a", "after")?;
+        tx.write("own/shut/f", "in a directory of root")?;
+        tx.write("own/narrow/f", "in one that others may read")?;
+        tx.remove_dir_all("own/full")
+    })
+    .unwrap();
+    std::mem::forget(tree);
+}
+
+/// What root does to the tree in between. What the commit did is taken back, as a power loss may.
+pub(super) fn as_root(dir: &Path) {
+    for sub in ["own/shut", "own/narrow"] {
+        fs::remove_file(dir.join(sub).join("f")).unwrap();
+    }
+    fs::write(dir.join("own/a"), "af").unwrap();
+    fs::create_dir_all(dir.join("own/full/sub/of root")).unwrap();
+    for (sub, mode) in [("own/shut", 0o700), ("own/narrow", 0o755), ("own/full/sub/of root", 0o700)] {
+        chown(dir.join(sub), Some(0), Some(0)).unwrap();
+        close(&dir.join(sub), mode);
+    }
+}
+
+#[test]
+fn and_reopened_behind_root() {
+    let Some(dir) = tree() else { return };
+    let tree = Tree::open(&dir).unwrap();
+    let report = tree.recovery();
+    assert_eq!(report.pending().count(), 0, "{report}");
+    tree.transaction(|tx| tx.write("own/next", "n")).unwrap();
+    let line = &report.transactions[0];
+    for path in ["own/shut/f", "own/narrow/f"] {
+        assert!(line.superseded.iter().any(|other| other == path), "{path}: {report}");
+    }
+    assert!(!line.superseded.iter().any(|path| path == "own/next"), "{report}");
+    let case = dir.join(".treewal/quarantine").join(line.quarantine.clone().unwrap());
+    let said = fs::read_to_string(case.join("report.txt")).unwrap();
+    assert!(said.contains("own/shut/f") && said.contains("open its directory to this user"), "{said}");
+    let kept: Vec<String> =
+        ["0001", "0002", "0003"].iter().filter_map(|name| fs::read_to_string(case.join(name)).ok()).collect();
+    assert!(
+        kept.contains(&"in a directory of root".into()) && kept.contains(&"in one that others may read".into()),
+        "{kept:?}"
+    );
+    drop(tree);
+    assert!(Tree::open(&dir).unwrap().recovery().is_clean());
 }

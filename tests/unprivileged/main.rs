@@ -25,7 +25,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
 
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 8] = [
     "transactions",
     "publishing",
     "refusals",
@@ -33,6 +33,7 @@ const TESTS: [&str; 7] = [
     "a_store_of_another_user_is_refused",
     "closed::closed_entries",
     "closed::closed_by_others",
+    "closed::committed_before_root_came",
 ];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.
@@ -53,13 +54,22 @@ fn all_of_it_as_another_user() {
     for name in TESTS {
         let dir = temporary.path().join("tree of nobody");
         make(&dir);
-        let mut command = Command::new(&program);
-        command.env_clear().env(DIR, &dir).env("TMPDIR", &dir).args([name, "--exact", "--nocapture"]);
-        let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{name}: {output:?}");
+        run(&program, &dir, name);
+        if name == "closed::committed_before_root_came" {
+            closed::as_root(&dir);
+            run(&program, &dir, "closed::and_reopened_behind_root");
+        }
         fs::remove_dir_all(dir).unwrap();
     }
+}
+
+/// Runs one test as `NOBODY`.
+fn run(program: &Path, dir: &Path, name: &str) {
+    let mut command = Command::new(program);
+    command.env_clear().env(DIR, dir).env("TMPDIR", dir).args([name, "--exact", "--nocapture"]);
+    let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{name}: {output:?}");
 }
 
 fn make(dir: &Path) {

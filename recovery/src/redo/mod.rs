@@ -15,6 +15,7 @@
 //! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
 mod carry;
+mod closed;
 mod compose;
 mod emptied;
 mod looks;
@@ -36,6 +37,7 @@ use crate::home::Home;
 use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
+use closed::{CLOSED, Closed};
 use emptied::FILLED;
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
@@ -77,9 +79,10 @@ impl Superseded {
         Self { txn, path, reason, contents: None, from: None }
     }
 
-    /// Whether contents that were promised are gone.
-    pub(crate) fn is_loss(&self) -> bool {
-        self.reason == CONTENTS_GONE
+    /// Whether there is something to tell, also where nothing is kept: contents that were promised are gone, or somebody has
+    /// to open a directory.
+    pub(crate) fn is_to_tell(&self) -> bool {
+        self.reason == CONTENTS_GONE || self.reason == CLOSED
     }
 }
 
@@ -103,10 +106,27 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         path: ".treewal/journal".into(),
         reason: format!("a record names a path outside the tree: {bad}"),
     })?;
-    let mut ground = Ground::new(&*home.disk, home.root.clone());
-    ground.open_closed();
-    let stages = Stages::open(home, &mut ground, &wishes)?;
-    let located = locate(&mut ground, &stages, &wishes)?;
+    let mut closed = Closed::default();
+    loop {
+        let mut ground = Ground::new(&*home.disk, home.root.clone());
+        ground.open_closed();
+        // Each try is as good as a recovery that was cut short and came again.
+        match attempt(home, ground, &wishes, &closed) {
+            Err(error) => {
+                let mut ground = Ground::new(&*home.disk, home.root.clone());
+                ground.open_closed();
+                if !closed.learn(&error, &mut ground, &wishes) {
+                    return Err(error);
+                }
+            }
+            redone => return redone,
+        }
+    }
+}
+
+fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed) -> Result<Redone> {
+    let stages = Stages::open(home, &mut ground, wishes)?;
+    let located = locate(&mut ground, &stages, wishes)?;
     let mut redo = Redo {
         ground,
         stages,
@@ -128,13 +148,16 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.place_movers();
     let siblings: Vec<Identity> =
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
-    let mut twins = Twins::of(&wishes);
-    for wish in &wishes {
+    let mut twins = Twins::of(wishes);
+    for wish in wishes {
+        if redo.is_out_of_reach(wish, closed)? {
+            continue;
+        }
         if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
             let dirs = wish.dirs.iter().map(|(dir, since)| (wish.txn, wish.path.clone(), *dir, *since));
             redo.displaced.extend(dirs);
         }
-        redo.consider(wish, (&wishes, &siblings), &mut twins)?;
+        redo.consider(wish, (wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
     redo.carry_out()
