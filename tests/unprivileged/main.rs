@@ -25,7 +25,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
 
-const TESTS: [&str; 8] = [
+const TESTS: [&str; 10] = [
     "transactions",
     "publishing",
     "refusals",
@@ -34,6 +34,8 @@ const TESTS: [&str; 8] = [
     "closed::closed_entries",
     "closed::closed_by_others",
     "closed::committed_before_root_came",
+    "closed::opened_first",
+    "closed::refused_untouched",
 ];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.
