@@ -24,6 +24,39 @@ fn close(path: &Path, mode: u32) {
     fs::set_permissions(path, bits(mode)).unwrap();
 }
 
+/// More closed directories than handles: each is closed again at some time in between.
+#[test]
+fn many_closed_directories() {
+    const DIRS: usize = 1500;
+    let Some(top) = tree() else { return };
+    let dir = fresh(&top, "many");
+    let tree = Tree::open(&dir).unwrap();
+    tree.transaction(|tx| {
+        for n in 0..DIRS {
+            tx.create_dir(format!("own/{n}"))?;
+            tx.write(format!("own/{n}/f"), n.to_string())?;
+            tx.set_permissions(format!("own/{n}"), bits(0))?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    std::mem::forget(tree);
+    // As a power loss may: a name in each third of them is gone.
+    for n in (0..DIRS).step_by(3) {
+        let at = dir.join(format!("own/{n}"));
+        close(&at, 0o700);
+        fs::remove_file(at.join("f")).unwrap();
+        close(&at, 0);
+    }
+    let tree = Tree::open(&dir).unwrap();
+    assert_eq!(tree.recovery().pending().count(), 0, "{}", tree.recovery());
+    assert!(tree.recovery().transactions[0].superseded.is_empty());
+    for n in 0..DIRS {
+        assert_eq!(mode(&dir.join(format!("own/{n}"))), 0, "{n}");
+        assert_eq!(reveal(&dir, &format!("own/{n}/f")), n.to_string());
+    }
+}
+
 /// One thing that a transaction does, what others do behind it, and what shall be there in the end.
 struct Work {
     name: &'static str,
@@ -165,14 +198,17 @@ fn closed_entries() {
         for at in 0.. {
             let dir = fresh(&top, &format!("closed-{n}-{at}"));
             (work.before)(&dir);
-            let tree = Tree::open(&dir).unwrap();
+            let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), Fault::None));
+            let tree = Options::new().open_on(Arc::clone(&disk) as Arc<dyn Disk>, &dir).unwrap();
             (work.commit)(&tree);
-            std::mem::forget(tree);
+            // As after a kill, and without the handles that a forgotten tree would keep.
+            disk.arm(Fault::Off { at: 1 });
+            drop(tree);
             (work.after)(&dir);
             let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), Fault::Off { at }));
             let first = if at == 0 { None } else { Some(Options::new().open_on(disk as Arc<dyn Disk>, &dir)) };
             let is_over = matches!(&first, Some(Ok(tree)) if tree.recovery().pending().count() == 0);
-            std::mem::forget(first);
+            drop(first);
             judge(&dir, work, &Tree::open(&dir).unwrap(), &format!("cut at {at}"));
             if is_over {
                 assert!(at > 10, "{}: {at}", work.name);

@@ -25,7 +25,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
 
-const TESTS: [&str; 10] = [
+const TESTS: [&str; 11] = [
     "transactions",
     "publishing",
     "refusals",
@@ -34,6 +34,7 @@ const TESTS: [&str; 10] = [
     "closed::closed_entries",
     "closed::closed_by_others",
     "closed::committed_before_root_came",
+    "closed::many_closed_directories",
     "closed::opened_first",
     "closed::refused_untouched",
 ];

@@ -11,8 +11,11 @@ use treewal_vfs::{Dir, Disk, ITSELF, Kind, Meta, RelPath, Time};
 use super::{Area, Ground, Place};
 use crate::make::open_bits;
 
-/// Each is an open handle. Beyond this they get their bits back, and those that are needed are opened again.
-const OPENED_MAX: usize = 128;
+/// Each is an open handle. Beyond this they get their bits back between two pieces of work, and those that are needed are
+/// opened again ..
+const OPENED_MAX: usize = 64;
+/// .. and beyond this also in the middle of one.
+const OPENED_AT_ALL_MAX: usize = 512;
 
 /// The directories that were opened, and the bits that each shall have in the end.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl Ground<'_> {
             Area::Stage(name) => self.stages.get(name).cloned(),
         };
         let Some(mut here) = root.filter(|_| self.opens) else { return false };
-        if self.opened.dirs.len() >= OPENED_MAX && self.close_opened().is_err() {
+        if self.opened.dirs.len() >= OPENED_AT_ALL_MAX && self.close_opened().is_err() {
             return false;
         }
         let disk = self.disk();
@@ -111,6 +114,15 @@ impl Ground<'_> {
         let (dir, name) = self.split(place)?;
         let meta = self.disk().stat(&dir, name)?;
         Ok(self.opened.mode(&meta).map(|later| *later = mode).is_some())
+    }
+
+    /// Gives the directories that were opened their bits back where they are many: between two pieces of work, none of which
+    /// has a handle of another.
+    ///
+    /// # Errors
+    /// As [`close_opened`](Self::close_opened).
+    pub(crate) fn close_if_many(&mut self) -> io::Result<()> {
+        if self.opened.dirs.len() < OPENED_MAX { Ok(()) } else { self.close_opened() }
     }
 
     /// Gives the directories that were opened their bits back.

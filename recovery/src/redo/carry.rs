@@ -25,6 +25,7 @@ impl Redo<'_> {
         let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
         let identities = &self.identities;
         for step in &steps {
+            self.ground.close_if_many().map_err(closing())?;
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
@@ -32,6 +33,7 @@ impl Redo<'_> {
         // What is in a directory first: bits may close it.
         self.looks.sort_by(|a, b| b.0.cmp(&a.0));
         for (path, wanted) in std::mem::take(&mut self.looks) {
+            self.ground.close_if_many().map_err(closing())?;
             self.set_look(&path, wanted).map_err(Error::io("set attributes of", path.to_path()))?;
             looks += 1;
         }
@@ -39,7 +41,7 @@ impl Redo<'_> {
         self.done.changed = steps.len() as u64 + looks;
         self.save_movers();
         self.look_behind()?;
-        self.ground.close_opened().map_err(Error::io("set the permissions of", "what was opened"))?;
+        self.ground.close_opened().map_err(closing())?;
         self.done.garbage = self.stages.spares;
         Ok(self.done)
     }
@@ -95,4 +97,8 @@ impl Redo<'_> {
             lost.contents = place.cloned().map(Contents::Staged).or(lost.contents.take());
         }
     }
+}
+
+pub(super) fn closing() -> impl FnOnce(io::Error) -> Error {
+    Error::io("close", "what was opened")
 }

@@ -45,8 +45,7 @@ impl Closed {
         closer.0.insert(closed.clone());
         if !wishes.iter().any(|wish| is_new(&closer, &wish)) {
             // It is in something that is to go or to be replaced.
-            let around =
-                wishes.iter().filter(|wish| closed.starts_with(&wish.path) && !self.keeps_from(wish)).next_back();
+            let around = wishes.iter().rfind(|wish| closed.starts_with(&wish.path) && !self.keeps_from(wish));
             let Some(around) = around else { return false };
             closer.0.insert(around.path.clone());
         }

@@ -37,6 +37,7 @@ use crate::home::Home;
 use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
+use carry::closing;
 use closed::{CLOSED, Closed};
 use emptied::FILLED;
 use scene::{Located, Stages, locate, where_now};
@@ -150,6 +151,7 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
     let mut twins = Twins::of(wishes);
     for wish in wishes {
+        redo.ground.close_if_many().map_err(closing())?;
         if redo.is_out_of_reach(wish, closed)? {
             continue;
         }
