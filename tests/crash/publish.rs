@@ -118,7 +118,11 @@ fn judge(disk: &SimDisk, states: &[Files], (how, done): (How, usize), prepared: 
     drop(tree);
     let aside = kept_aside(disk);
     if how.leaves_it() {
-        assert_eq!(aside.as_slice(), std::slice::from_ref(prepared), "{at}: what is only read stays, and nothing else is left");
+        assert_eq!(
+            aside.as_slice(),
+            std::slice::from_ref(prepared),
+            "{at}: what is only read stays, and nothing else is left"
+        );
     } else if found == states[0] {
         let [aside] = aside.as_slice() else {
             let all: Vec<_> = disk.dump().into_keys().map(|path| path.to_string()).collect();

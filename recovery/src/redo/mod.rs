@@ -141,7 +141,7 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
         blocked: BTreeSet::new(),
         made_again: false,
         moving: wishes.iter().filter_map(moved).collect(),
-        handled: handled(&wishes),
+        handled: handled(wishes),
         aside: BTreeMap::new(),
         displaced: Vec::new(),
         done: Redone::default(),
