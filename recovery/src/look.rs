@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStringExt;
 use treewal_journal::record::{LookChange, Owner, Times};
 use treewal_vfs::{Dir, Disk, Kind};
 
+use crate::make::legible_bits;
+
 /// Attributes that an entry shall have; what is not named stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
@@ -19,6 +21,35 @@ pub struct Attributes {
     pub times: Option<Times>,
     /// Extended attributes by name; `None` where there shall be none.
     pub xattrs: Vec<(OsString, Option<Vec<u8>>)>,
+}
+
+/// Does `work` with an entry. Where it is a file that its owner, who we are, has closed to himself, it is opened for that
+/// moment; afterwards it has the bits `mode`, or those that it had.
+///
+/// A crash in between leaves a file that its owner may read and write; see [`legible_bits`].
+///
+/// # Errors
+/// Those of `work`, and any error of the disk.
+pub(crate) fn legible<T>(
+    disk: &dyn Disk,
+    at: &Dir,
+    name: &OsStr,
+    mode: Option<u32>,
+    mut work: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    let error = match work() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        done => return done,
+    };
+    let meta = disk.stat(at, name)?;
+    let opened = legible_bits(meta.kind, meta.mode);
+    if meta.kind != Kind::File || meta.uid != disk.user() || opened == meta.mode {
+        return Err(error);
+    }
+    disk.set_mode(at, name, opened)?;
+    let done = work();
+    let closed = disk.set_mode(at, name, mode.unwrap_or(meta.mode));
+    done.and_then(|done| closed.map(|()| done))
 }
 
 impl Attributes {

@@ -38,6 +38,12 @@ pub fn open_bits(mode: u32) -> u32 {
     mode | 0o700
 }
 
+/// The bits with which recovery looks at an entry that its owner has closed, for as long as it looks.
+#[must_use]
+pub(crate) fn legible_bits(kind: Kind, mode: u32) -> u32 {
+    if kind == Kind::Dir { open_bits(mode) } else { mode | 0o600 }
+}
+
 /// Makes an entry and describes it. Nothing is synced: the journal record, which holds all of it, is.
 ///
 /// # Errors

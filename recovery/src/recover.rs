@@ -12,16 +12,18 @@
 //! 7. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 
-use treewal_journal::record::{Guard, Record};
+use treewal_journal::record::{Body, Goal, Guard, Intent, New, Record};
 use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
 use treewal_vfs::{RelPath, remove_tree};
 
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{Home, sweep, sweep_snapshots};
+use crate::home::{DIR_NAME, Home, sweep, sweep_snapshots};
 use crate::plan::{Area, Place};
 use crate::quarantine::Case;
 use crate::redo::{Contents, Part, Superseded, compose, redo};
@@ -135,6 +137,9 @@ impl Recovery<'_> {
                 Verdict::GiveUp => {
                     self.give_up(*number, told, label, "too many tries failed, or the journal lacks a part of it")?;
                 }
+                Verdict::Redo if !is_sound(*number, told) => {
+                    self.give_up(*number, told, "redo-impossible", "a record names something outside the tree")?;
+                }
                 Verdict::Redo | Verdict::Undo => owed.push((*number, told)),
             }
         }
@@ -220,7 +225,7 @@ impl Recovery<'_> {
     }
 
     fn keep_superseded(&mut self, txn: u64, lost: &[&Superseded]) -> Result<Option<String>> {
-        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_loss()) {
+        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_to_tell()) {
             return Ok(None);
         }
         let mut case = Case::open(self.home, txn)?;
@@ -267,13 +272,13 @@ impl Recovery<'_> {
                 }
                 case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref(), "snapshot")?;
             }
-            Work::Staged(begin, _) => {
+            Work::Staged(begin, intents) => {
                 // Large contents, and what was moved and got no further, stand in the stage, which goes as a whole.
                 if is_one_name(&begin.stage) {
                     case.say("what stood in its stage is in `stage`, here or with a transaction given up before");
                     case.take_dir(self.home, &self.home.stage, begin.stage.as_ref(), "stage")?;
                 }
-                for lost in part(txn, told).map(|part| whole(&part)).unwrap_or_default() {
+                for lost in whole(txn, intents) {
                     case.keep(self.home, &lost)?;
                 }
             }
@@ -346,21 +351,28 @@ fn part(txn: u64, told: &Told) -> Option<Part<'_>> {
     }
 }
 
-/// All that a staged transaction holds, as things that could not be placed.
-fn whole(part: &Part<'_>) -> Vec<Superseded> {
-    use treewal_journal::record::{Body, Goal};
-    let wishes = compose(std::slice::from_ref(part)).unwrap_or_default();
-    let given_up = |wish: &crate::redo::Wish| {
-        let contents = match &wish.goal {
-            Goal::New(new) => match &new.body {
-                Body::Inline(bytes) | Body::Symlink(bytes) => Some(Contents::Bytes(bytes.clone())),
-                Body::Staged | Body::Dir | Body::Link { .. } => None,
-            },
+/// All contents that the records of a staged transaction hold, as things that could not be placed: record by record, since
+/// a transaction that cannot be composed is given up like any other.
+fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
+    let given_up = |intent: &Intent| {
+        let contents = match &intent.goal {
+            Goal::New(New { body: Body::Inline(bytes) | Body::Symlink(bytes), .. }) => {
+                Some(Contents::Bytes(bytes.clone()))
+            }
             _ => None,
         };
-        Superseded::given_up(wish.txn, wish.path.clone(), contents)
+        // A path that leaves the tree is one to be shown: nothing is done with it.
+        let shown = || RelPath::root().join(OsStr::from_bytes(&intent.path.0));
+        Superseded::given_up(txn, intent.path.to_path().unwrap_or_else(|_| shown()), contents)
     };
-    wishes.iter().map(given_up).collect()
+    intents.iter().map(given_up).collect()
+}
+
+/// Whether the records of a transaction name paths of the tree, and a stage: nothing of one that does not is trusted.
+fn is_sound(txn: u64, told: &Told) -> bool {
+    let Some(part) = part(txn, told) else { return true };
+    let is_own = |path: &RelPath| path.components().next() == Some(OsStr::new(DIR_NAME));
+    is_one_name(part.stage) && compose(&[part]).is_ok_and(|wishes| !wishes.iter().any(|wish| is_own(&wish.path)))
 }
 
 /// Whether a name from the journal is a single component: it is untrusted.

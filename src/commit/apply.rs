@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use treewal_journal::record::{Body, Goal, Intent, LookChange, New};
+use treewal_journal::record::{Body, Change, Goal, Intent, LookChange, New};
 use treewal_recovery::look::Attributes;
 use treewal_recovery::make::open_bits;
 use treewal_recovery::plan::{Ground, Place, Step};
@@ -10,6 +10,7 @@ use treewal_vfs::{Identity, RelPath};
 
 use super::check;
 use super::flight::pairs;
+use super::permits::opening;
 use super::steps::{Plan, direct, general, place_after};
 use crate::engine::Stage;
 use crate::transaction::Emptied;
@@ -27,6 +28,9 @@ pub(super) struct Applied {
     late: Vec<(RelPath, Attributes)>,
     identities: Vec<Identity>,
     displaced: Vec<u64>,
+    /// Bits of directories of the tree that open them, what is in a directory after it.
+    openings: Vec<(RelPath, Change<u32>)>,
+    openings_taken: usize,
     steps_taken: usize,
     looks_taken: usize,
 }
@@ -34,7 +38,7 @@ pub(super) struct Applied {
 impl Applied {
     /// Works out the steps, from the tree as the check has just found it.
     ///
-    /// Attributes are set when all steps are taken, whichever way those were found.
+    /// Attributes are set when all steps are taken, whichever way those were found, but for bits that open a directory.
     pub(super) fn plan<'a>(
         stage: &Stage,
         paths: &'a [RelPath],
@@ -44,8 +48,9 @@ impl Applied {
         let intents = pairs(paths, intents);
         let Plan { steps, identities, displaced } = direct(stage.name(), intents.clone(), &mut spare)
             .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));
-        let (mut looks, mut late) = (Vec::new(), Vec::new());
+        let (mut looks, mut late, mut openings) = (Vec::new(), Vec::new(), Vec::new());
         for (path, intent) in intents {
+            openings.extend(opening(intent).map(|mode| (path.clone(), mode)));
             if let Some(change) = &intent.look {
                 looks.push((path.clone(), change.clone()));
             }
@@ -57,13 +62,17 @@ impl Applied {
         // Bits that close a directory come after all that is in it.
         looks.reverse();
         late.reverse();
-        Self { steps, looks, late, identities, displaced, steps_taken: 0, looks_taken: 0 }
+        Self { steps, looks, late, identities, displaced, openings, openings_taken: 0, steps_taken: 0, looks_taken: 0 }
     }
 
     /// Takes all steps, up to the first that fails.
     ///
     /// What others put into a directory before it goes is only seen for good when it is gone from where they find it.
     pub(super) fn take(&mut self, ground: &mut Ground<'_>, emptied: &[Emptied]) -> Result<()> {
+        for (path, mode) in &self.openings {
+            set_mode(ground, path, mode.to)?;
+            self.openings_taken += 1;
+        }
         for step in &self.steps {
             let mut done = false;
             let taken = ground.take(step, &|entity| self.identities[entity.0], &mut done);
@@ -88,10 +97,18 @@ impl Applied {
             return Err(Error::Poisoned);
         }
         for (path, change) in self.looks[..self.looks_taken].iter().rev() {
-            set(ground, path, &Attributes::before(change))?;
+            let mut before = Attributes::before(change);
+            if self.openings.iter().any(|(opened, _)| opened == path) {
+                // Steps in it are still to be taken back.
+                before.mode = None;
+            }
+            set(ground, path, &before)?;
         }
         for step in self.steps[..self.steps_taken].iter().rev() {
             ground.undo(step).map_err(Error::from_recovery)?;
+        }
+        for (path, mode) in self.openings[..self.openings_taken].iter().rev() {
+            set_mode(ground, path, mode.prior)?;
         }
         Ok(())
     }
@@ -133,6 +150,10 @@ fn at_last(new: &New) -> Attributes {
         times: new.times.map(|times| times.to),
         ..Attributes::default()
     }
+}
+
+fn set_mode(ground: &mut Ground<'_>, path: &RelPath, mode: u32) -> Result<()> {
+    set(ground, path, &Attributes { mode: Some(mode), ..Attributes::default() })
 }
 
 fn set(ground: &mut Ground<'_>, path: &RelPath, attributes: &Attributes) -> Result<()> {

@@ -10,7 +10,7 @@ use treewal_vfs::{RelPath, Time};
 
 use super::apply::Applied;
 use super::materialize::Material;
-use super::{Receipt, check};
+use super::{Receipt, check, permits};
 use crate::engine::{Changed, Claim, Core, Hold, Stage};
 use crate::transaction::{Base, Difference, Expectations};
 use crate::{Durability, Error, Result};
@@ -91,6 +91,7 @@ impl<'a> Flight<'a> {
         check::since(&self.expectations.since, hold.log()?.last())?;
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;
+        permits::names(&mut self.ground, self.claim.changes(), all(&self.intents))?;
         if !self.barrier {
             check::single_names(&mut self.ground, all(&self.intents))?;
         } else if hold.is_unsettled() {

@@ -14,6 +14,7 @@ mod flight;
 mod interleave;
 mod materialize;
 mod names;
+mod permits;
 mod steps;
 
 use treewal_recovery::plan::Ground;

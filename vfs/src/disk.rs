@@ -170,6 +170,13 @@ pub trait Disk: Debug + Send + Sync {
         self.xattrs(at, name)
     }
 
+    /// Whether the permissions of the directory `name` let this process make, remove and rename entries in it. The system may
+    /// have other reasons to refuse: only the call itself tells.
+    fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        let (_, _) = (at, name);
+        Ok(true)
+    }
+
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
 

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use treewal_vfs::{Dir, Disk, ITSELF, Identity, Kind, Meta, RelPath, Rename, errno};
 
+use super::opened::Opened;
 use super::{Area, Place, Step};
+use crate::make::open_bits;
 use crate::{Error, Result};
 
 /// How many directories are kept open while steps are taken.
@@ -20,21 +22,33 @@ const OPEN_DIRS_MAX: usize = 256;
 #[derive(Debug)]
 pub struct Ground<'a> {
     disk: &'a dyn Disk,
-    tree: Dir,
-    stages: HashMap<String, Dir>,
+    pub(super) tree: Dir,
+    pub(super) stages: HashMap<String, Dir>,
     /// Directories of the tree ..
     dirs: HashMap<RelPath, Dir>,
     /// .. and those in stages that are not slots.
     staged: HashMap<Place, Dir>,
     /// See [`is_half_done`](Self::is_half_done).
     pub(super) half_done: bool,
+    /// Whether directories that are closed to this process are opened.
+    pub(super) opens: bool,
+    pub(super) opened: Opened<'a>,
 }
 
 impl<'a> Ground<'a> {
     /// The ground of a tree, without any stage yet.
     #[must_use]
     pub fn new(disk: &'a dyn Disk, tree: Dir) -> Self {
-        Self { disk, tree, stages: HashMap::new(), dirs: HashMap::new(), staged: HashMap::new(), half_done: false }
+        Self {
+            disk,
+            tree,
+            stages: HashMap::new(),
+            dirs: HashMap::new(),
+            staged: HashMap::new(),
+            half_done: false,
+            opens: false,
+            opened: Opened::none(disk),
+        }
     }
 
     /// Adds a stage directory.
@@ -72,7 +86,17 @@ impl<'a> Ground<'a> {
         if let Some(dir) = known {
             return Ok(dir.clone());
         }
-        let dir = self.disk.open_dir(root, &place.path)?;
+        let root = root.clone();
+        let mut dir = self.disk.open_dir(&root, &place.path);
+        let is_closed = match &dir {
+            Ok(dir) if self.opens => self.disk.stat_dir(dir).is_ok_and(|meta| open_bits(meta.mode) != meta.mode),
+            Ok(_) => false,
+            Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+        };
+        if is_closed && self.open_way(place) {
+            dir = self.disk.open_dir(&root, &place.path);
+        }
+        let dir = dir?;
         if self.dirs.len() + self.staged.len() >= OPEN_DIRS_MAX {
             self.forget();
         }
@@ -114,7 +138,7 @@ impl<'a> Ground<'a> {
     pub fn stat(&mut self, place: &Place) -> io::Result<Option<Meta>> {
         let found = self.split(place).and_then(|(dir, name)| self.disk.stat(&dir, name));
         match found {
-            Ok(meta) => Ok(Some(meta)),
+            Ok(meta) => Ok(Some(Meta { mode: self.opened.mode(&meta).map_or(meta.mode, |mode| *mode), ..meta })),
             Err(error) => match error.raw_os_error() {
                 Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP) => Ok(None),
                 _ if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -194,7 +218,14 @@ impl<'a> Ground<'a> {
     pub(super) fn rename_on_disk(&mut self, from: &Place, to: &Place, how: Rename) -> io::Result<()> {
         let (from_dir, from_name) = self.split(from)?;
         let (to_dir, to_name) = self.split(to)?;
-        self.disk.rename(&from_dir, from_name, &to_dir, to_name, how)
+        match self.disk.rename(&from_dir, from_name, &to_dir, to_name, how) {
+            // A directory that comes to another one is written to itself: it holds the name of the one above.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let opened = self.open_way(from) | self.open_way(to);
+                if opened { self.disk.rename(&from_dir, from_name, &to_dir, to_name, how) } else { Err(error) }
+            }
+            renamed => renamed,
+        }
     }
 
     fn prove(&mut self, at: &Place, expected: &Identity, about: &Place) -> Result<()> {

@@ -17,6 +17,7 @@
 
 mod ground;
 mod model;
+mod opened;
 mod place;
 mod plain;
 

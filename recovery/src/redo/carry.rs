@@ -1,11 +1,12 @@
 //! Carrying out what was decided: the missing renames, the looks, and what is left over of them.
 
+use std::io;
 use std::io::ErrorKind::PermissionDenied;
 
 use treewal_vfs::{RelPath, Rename};
 
 use super::{Contents, Redo, Redone};
-use crate::look::Attributes;
+use crate::look::{Attributes, legible};
 use crate::plan::{Area, Place, plan, shown};
 use crate::{Error, Result};
 
@@ -24,27 +25,44 @@ impl Redo<'_> {
         let steps = plan(&mut self.model, &self.goals, &mut || stages.spare());
         let identities = &self.identities;
         for step in &steps {
+            self.ground.close_if_many().map_err(closing())?;
             let mut done = false;
             self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
         }
+        let mut looks = 0;
         // What is in a directory first: bits may close it.
         self.looks.sort_by(|a, b| b.0.cmp(&a.0));
-        for (path, wanted) in &self.looks {
-            let place = Place::tree(path.clone());
-            let (dir, name) = self.ground.split(&place).map_err(Error::io("open the directory of", path.to_path()))?;
-            let mut set = wanted.set(self.ground.disk(), &dir, name);
-            if wanted.owner.is_some() && set.as_ref().is_err_and(|error| error.kind() == PermissionDenied) {
-                // An owner that this process may not give away stays its own, as at the commit.
-                set = Attributes { owner: None, ..wanted.clone() }.set(self.ground.disk(), &dir, name);
-            }
-            set.map_err(Error::io("set attributes of", path.to_path()))?;
+        for (path, wanted) in std::mem::take(&mut self.looks) {
+            self.ground.close_if_many().map_err(closing())?;
+            self.set_look(&path, wanted).map_err(Error::io("set attributes of", path.to_path()))?;
+            looks += 1;
         }
         self.clear_adopted()?;
-        self.done.changed = (steps.len() + self.looks.len()) as u64;
+        self.done.changed = steps.len() as u64 + looks;
         self.save_movers();
         self.look_behind()?;
+        self.ground.close_opened().map_err(closing())?;
         self.done.garbage = self.stages.spares;
         Ok(self.done)
+    }
+
+    fn set_look(&mut self, path: &RelPath, mut wanted: Attributes) -> io::Result<()> {
+        let place = Place::tree(path.clone());
+        if let Some(mode) = wanted.mode {
+            if self.ground.close_later(&place, mode)? {
+                wanted.mode = None;
+            }
+        }
+        let (dir, name) = self.ground.split(&place)?;
+        let disk = self.ground.disk();
+        let set = |wanted: &Attributes| legible(disk, &dir, name, wanted.mode, || wanted.set(disk, &dir, name));
+        match set(&wanted) {
+            // An owner that this process may not give away stays its own, as at the commit.
+            Err(error) if error.kind() == PermissionDenied && wanted.owner.is_some() => {
+                set(&Attributes { owner: None, ..wanted })
+            }
+            set => set,
+        }
     }
 
     /// What stands where something was taken into a stage, once that is in the tree: what it displaced.
@@ -79,4 +97,8 @@ impl Redo<'_> {
             lost.contents = place.cloned().map(Contents::Staged).or(lost.contents.take());
         }
     }
+}
+
+pub(super) fn closing() -> impl FnOnce(io::Error) -> Error {
+    Error::io("close", "what was opened")
 }

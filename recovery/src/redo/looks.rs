@@ -8,8 +8,8 @@ use treewal_journal::record::{Body, Change, LookChange, New, Owner, Times};
 use treewal_vfs::{Kind, Meta, RelPath, Time};
 
 use super::{Redo, Wish};
-use crate::look::Attributes;
-use crate::make::open_bits;
+use crate::look::{Attributes, legible};
+use crate::make::{legible_bits, open_bits};
 use crate::plan::{Place, shown};
 use crate::{Error, Result};
 
@@ -102,10 +102,16 @@ impl Looks {
     /// Whether a power loss may have left these bits of an entry that we made: it was made with some of those that it has
     /// in the end, and had others where a later transaction changed them.
     fn may_be_mode(&self, new: &New, found: u32) -> bool {
-        let whole = if matches!(new.body, Body::Dir) { open_bits(new.mode) } else { new.mode };
+        let is_dir = matches!(new.body, Body::Dir);
+        let whole = if is_dir { open_bits(new.mode) } else { new.mode };
+        // So a recovery leaves it that is killed while it looks.
+        let opened = legible_bits(if is_dir { Kind::Dir } else { Kind::File }, new.mode);
         // An access control list is where the bits of the group are.
         let has_list = new.xattrs.iter().any(|(name, _)| is_list(name));
-        has_list || found & !whole == 0 || self.mode.as_ref().is_some_and(|mode| mode.known.contains(&found))
+        has_list
+            || found & !whole == 0
+            || found == opened
+            || self.mode.as_ref().is_some_and(|mode| mode.known.contains(&found))
     }
 
     /// The same of its owner: it was made by `maker`.
@@ -186,18 +192,18 @@ impl Redo<'_> {
     }
 
     /// An entry that is not the one that the commit made, and holds what was committed: somebody else's, a copy, or one that
-    /// a recovery made, which has its attributes from the beginning. Only a directory gets some of them once it is full.
+    /// a recovery made, which has its attributes from the beginning. Only a directory gets some of them once it is full, and
+    /// what is closed to its owner is opened to be looked at.
     fn compare_made(&mut self, wish: &Wish, new: &New, meta: &Meta) {
         // It is made with its bits less the mask of the process, and without those that only a change of mode can set: a power
         // loss inside a recovery may leave it so.
-        let whole = open_bits(new.mode);
-        let as_made = whole & 0o777 & !0o022;
-        if matches!(new.body, Body::Dir) && (meta.mode == whole || meta.mode == whole & 0o777 || meta.mode == as_made) {
+        let whole = legible_bits(meta.kind, new.mode);
+        let (is_dir, is_file) = (matches!(new.body, Body::Dir), meta.kind == Kind::File);
+        let is_as_made = is_dir && (meta.mode == whole & 0o777 || meta.mode == whole & 0o777 & !0o022);
+        if (is_dir || is_file) && meta.mode == whole || is_as_made {
             let mode = Some(new.mode).filter(|mode| *mode != meta.mode);
-            self.relook(
-                &wish.path,
-                Attributes { mode, times: new.times.map(|times| times.to), ..Attributes::default() },
-            );
+            let times = new.times.map(|times| times.to).filter(|_| meta.kind == Kind::Dir);
+            self.relook(&wish.path, Attributes { mode, times, ..Attributes::default() });
         }
     }
 
@@ -211,7 +217,8 @@ impl Redo<'_> {
             all_ours &= is_there || is_known;
             !is_there && is_known
         };
-        if let Some(aim) = mode.as_ref().filter(|aim| judge(meta.mode == aim.to, aim.known.contains(&meta.mode))) {
+        let is_mode = |mode: &u32| *mode == meta.mode || legible_bits(meta.kind, *mode) == meta.mode;
+        if let Some(aim) = mode.as_ref().filter(|aim| judge(meta.mode == aim.to, aim.known.iter().any(is_mode))) {
             wanted.mode = Some(aim.to);
         }
         let found = owner_of(meta);
@@ -247,7 +254,9 @@ impl Redo<'_> {
 
     fn xattrs(&mut self, spot: &Place) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
         let (dir, name) = self.ground.split(spot).map_err(Error::io("open the directory of", shown(spot)))?;
-        let there = self.ground.disk().xattrs(&dir, name).map_err(Error::io("look at", shown(spot)))?;
+        let disk = self.ground.disk();
+        let there = legible(disk, &dir, name, None, || disk.xattrs(&dir, name));
+        let there = there.map_err(Error::io("look at", shown(spot)))?;
         Ok(there.into_iter().map(|(name, value)| (name.as_bytes().to_vec(), value)).collect())
     }
 }

@@ -15,6 +15,7 @@
 //! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
 mod carry;
+mod closed;
 mod compose;
 mod emptied;
 mod looks;
@@ -36,6 +37,8 @@ use crate::home::Home;
 use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use crate::{Error, Result};
+use carry::closing;
+use closed::{CLOSED, Closed};
 use emptied::FILLED;
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
@@ -77,9 +80,10 @@ impl Superseded {
         Self { txn, path, reason, contents: None, from: None }
     }
 
-    /// Whether contents that were promised are gone.
-    pub(crate) fn is_loss(&self) -> bool {
-        self.reason == CONTENTS_GONE
+    /// Whether there is something to tell, also where nothing is kept: contents that were promised are gone, or somebody has
+    /// to open a directory.
+    pub(crate) fn is_to_tell(&self) -> bool {
+        self.reason == CONTENTS_GONE || self.reason == CLOSED
     }
 }
 
@@ -103,9 +107,27 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         path: ".treewal/journal".into(),
         reason: format!("a record names a path outside the tree: {bad}"),
     })?;
-    let mut ground = Ground::new(&*home.disk, home.root.clone());
-    let stages = Stages::open(home, &mut ground, &wishes)?;
-    let located = locate(&mut ground, &stages, &wishes)?;
+    let mut closed = Closed::default();
+    loop {
+        let mut ground = Ground::new(&*home.disk, home.root.clone());
+        ground.open_closed();
+        // Each try is as good as a recovery that was cut short and came again.
+        match attempt(home, ground, &wishes, &closed) {
+            Err(error) => {
+                let mut ground = Ground::new(&*home.disk, home.root.clone());
+                ground.open_closed();
+                if !closed.learn(&error, &mut ground, &wishes) {
+                    return Err(error);
+                }
+            }
+            redone => return redone,
+        }
+    }
+}
+
+fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed) -> Result<Redone> {
+    let stages = Stages::open(home, &mut ground, wishes)?;
+    let located = locate(&mut ground, &stages, wishes)?;
     let mut redo = Redo {
         ground,
         stages,
@@ -119,7 +141,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         blocked: BTreeSet::new(),
         made_again: false,
         moving: wishes.iter().filter_map(moved).collect(),
-        handled: handled(&wishes),
+        handled: handled(wishes),
         aside: BTreeMap::new(),
         displaced: Vec::new(),
         done: Redone::default(),
@@ -127,8 +149,12 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
     redo.place_movers();
     let siblings: Vec<Identity> =
         if redo.located.is_empty() { Vec::new() } else { wishes.iter().flat_map(|wish| wish.known.clone()).collect() };
-    let mut twins = Twins::of(&wishes);
-    for wish in &wishes {
+    let mut twins = Twins::of(wishes);
+    for wish in wishes {
+        redo.ground.close_if_many().map_err(closing())?;
+        if redo.is_out_of_reach(wish, closed)? {
+            continue;
+        }
         if !matches!(wish.goal, Goal::Kept | Goal::Emptied) {
             // Of several transactions that found it there, the last knew all that those before it did in it.
             for (dir, since) in &wish.dirs {
@@ -138,7 +164,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
                 }
             }
         }
-        redo.consider(wish, (&wishes, &siblings), &mut twins)?;
+        redo.consider(wish, (wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
     redo.carry_out()

@@ -223,7 +223,7 @@ impl Search {
             if self.claimed.contains(&place) {
                 continue;
             }
-            let meta = ground.stat(&place).map_err(Error::io("look at", shown(&place)))?;
+            let meta = reachable(ground, &place)?;
             if let Some(meta) = meta.filter(|meta| meta.identity().same_inode(identity)) {
                 self.found(from, (place, meta));
                 return Ok(true);
@@ -256,11 +256,19 @@ impl Search {
     }
 }
 
+/// What stands at a place; what this process may not reach is not there for it. The wish for it meets that again.
+fn reachable(ground: &mut Ground<'_>, place: &Place) -> Result<Option<Meta>> {
+    match ground.stat(place) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        found => found.map_err(Error::io("look at", shown(place))),
+    }
+}
+
 /// What stands at places, by inode.
 fn by_inode(ground: &mut Ground<'_>, places: BTreeSet<Place>) -> Result<ByInode> {
     let mut standing = ByInode::default();
     for place in places {
-        if let Some(meta) = ground.stat(&place).map_err(Error::io("look at", shown(&place)))? {
+        if let Some(meta) = reachable(ground, &place)? {
             standing.insert(place, meta);
         }
     }

@@ -5,7 +5,8 @@ use treewal_vfs::{Identity, Kind, Meta, Open, read_all};
 
 use super::compose::Wish;
 use super::looks::newest;
-use crate::plan::{Ground, Place};
+use crate::look::legible;
+use crate::plan::{Area, Ground, Place};
 use crate::{Error, Result};
 
 /// What stands at a path, in the light of what may.
@@ -82,7 +83,10 @@ pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new
             if meta.kind != Kind::File || meta.size > bytes.len() as u64 {
                 return Ok(None);
             }
-            let there = contents(ground, place, bytes.len() as u64)?;
+            // What is closed to us is opened where it may well be ours.
+            let may_be = meta.mode == new.mode && meta.size == bytes.len() as u64;
+            let opens = ours || may_be || place.area != Area::Tree;
+            let Some(there) = contents(ground, place, bytes.len() as u64, opens)? else { return Ok(None) };
             if there == *bytes {
                 return Ok(Some(Seen::Wanted(*meta)));
             }
@@ -105,16 +109,20 @@ pub(super) fn is_begun(ground: &mut Ground<'_>, place: &Place, new: &New) -> Res
     if meta.is_none_or(|meta| meta.kind != Kind::File || meta.size > bytes.len() as u64) {
         return Ok(false);
     }
-    Ok(is_torn_form(&contents(ground, place, bytes.len() as u64)?, bytes))
+    let there = contents(ground, place, bytes.len() as u64, true)?;
+    Ok(there.is_some_and(|there| is_torn_form(&there, bytes)))
 }
 
-fn contents(ground: &mut Ground<'_>, place: &Place, bytes_max: u64) -> Result<Vec<u8>> {
+/// What a file holds; `None` where this process may not read it.
+fn contents(ground: &mut Ground<'_>, place: &Place, bytes_max: u64, opens: bool) -> Result<Option<Vec<u8>>> {
     let disk = ground.disk();
-    let read = ground
-        .split(place)
-        .and_then(|(dir, name)| disk.open(&dir, name, Open::Read))
-        .and_then(|file| read_all(disk, &file, bytes_max));
-    read.map_err(Error::io("read", crate::plan::shown(place)))
+    let (dir, name) = ground.split(place).map_err(Error::io("open the directory of", crate::plan::shown(place)))?;
+    let open = || disk.open(&dir, name, Open::Read);
+    let file = if opens { legible(disk, &dir, name, None, open) } else { open() };
+    match file.and_then(|file| read_all(disk, &file, bytes_max)) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        read => read.map(Some).map_err(Error::io("read", crate::plan::shown(place))),
+    }
 }
 
 /// Whether `found` is what a power loss can leave of `whole`: cut short, with zeros where bytes were not written back.

@@ -11,7 +11,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::name::{permissions, single_or_itself};
 use super::{proc, stat};
-use crate::{Kind, Time};
+use crate::{ITSELF, Kind, Time};
 
 /// Sets the mode of what stands at `name`.
 ///
@@ -22,12 +22,20 @@ use crate::{Kind, Time};
 /// `EOPNOTSUPP` where the entry is a symlink.
 pub(super) fn set_mode(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
     let (name, mode) = (single_or_itself(name)?, permissions(mode)?);
+    if name == ITSELF {
+        // It need not be searchable: that may be what the new bits are for.
+        return change(at, mode);
+    }
     let how = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let pin = retry_on_intr(|| openat(at, name, how, Mode::empty()))?;
     if stat::stat_open(pin.as_fd())?.kind == Kind::Symlink {
         return Err(Errno::OPNOTSUPP.into());
     }
-    match chmod(proc::path(pin.as_fd()), mode) {
+    change(pin.as_fd(), mode)
+}
+
+fn change(fd: BorrowedFd<'_>, mode: Mode) -> io::Result<()> {
+    match chmod(proc::path(fd), mode) {
         Err(Errno::NOENT) => Err(proc::missing()),
         done => Ok(done?),
     }

@@ -112,6 +112,10 @@ impl Disk for RealDisk {
         xattr::xattrs_of_file(fd(&file.0)?)
     }
 
+    fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        names::may_change_names(fd(&at.0)?, name)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         system::space(fd(&dir.0)?)
     }

@@ -5,16 +5,27 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{
-    AtFlags, FileType, RenameFlags, linkat, mkdirat, mknodat, renameat, renameat_with, statat, symlinkat, unlinkat,
+    Access, AtFlags, FileType, RenameFlags, accessat, linkat, mkdirat, mknodat, renameat, renameat_with, statat,
+    symlinkat, unlinkat,
 };
 
 use rustix::io::Errno;
 
-use super::name::{permissions, single};
+use super::name::{permissions, single, single_or_itself};
 use crate::{Kind, Meta, Rename};
 
 pub(super) fn create_dir(at: BorrowedFd<'_>, name: &OsStr, mode: u32) -> io::Result<()> {
     Ok(mkdirat(at, single(name)?, permissions(mode)?)?)
+}
+
+/// As the kernel judges it, with lists and privileges; where it cannot be asked (before Linux 5.8) nothing speaks against it.
+pub(super) fn may_change_names(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
+    let how = AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW;
+    match accessat(at, single_or_itself(name)?, Access::WRITE_OK | Access::EXEC_OK, how) {
+        Err(Errno::ACCESS) => Ok(false),
+        Ok(()) | Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 pub(super) fn remove_dir(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {

@@ -64,6 +64,11 @@ impl Disk for RecordingDisk {
         self.named(Verb::Xattrs, name).xattrs_of_file(file, at, name)
     }
 
+    /// Not counted: it asks before the call that is.
+    fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        self.inner.may_change_names(at, name)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.handle(Verb::Space).space(dir)
     }

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, says what it skips, and looks at the tree from outside"
 )]
 
+mod closed;
+
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -22,6 +24,20 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
+
+const TESTS: [&str; 11] = [
+    "transactions",
+    "publishing",
+    "refusals",
+    "guards",
+    "a_store_of_another_user_is_refused",
+    "closed::closed_entries",
+    "closed::closed_by_others",
+    "closed::committed_before_root_came",
+    "closed::many_closed_directories",
+    "closed::opened_first",
+    "closed::refused_untouched",
+];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.
 #[test]
@@ -38,16 +54,25 @@ fn all_of_it_as_another_user() {
     // Where it was built, others may not be allowed to look.
     let program = temporary.path().join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    for name in ["transactions", "publishing", "refusals", "guards", "a_store_of_another_user_is_refused"] {
+    for name in TESTS {
         let dir = temporary.path().join("tree of nobody");
         make(&dir);
-        let mut command = Command::new(&program);
-        command.env_clear().env(DIR, &dir).env("TMPDIR", &dir).args([name, "--exact", "--nocapture"]);
-        let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{name}: {output:?}");
+        run(&program, &dir, name);
+        if name == "closed::committed_before_root_came" {
+            closed::as_root(&dir);
+            run(&program, &dir, "closed::and_reopened_behind_root");
+        }
         fs::remove_dir_all(dir).unwrap();
     }
+}
+
+/// Runs one test as `NOBODY`.
+fn run(program: &Path, dir: &Path, name: &str) {
+    let mut command = Command::new(program);
+    command.env_clear().env(DIR, dir).env("TMPDIR", dir).args([name, "--exact", "--nocapture"]);
+    let output = command.uid(NOBODY).gid(NOBODY).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{name}: {output:?}");
 }
 
 fn make(dir: &Path) {
