@@ -10,6 +10,7 @@
 )]
 
 mod closed;
+mod opened;
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -35,8 +36,8 @@ const TESTS: [&str; 11] = [
     "closed::closed_by_others",
     "closed::committed_before_root_came",
     "closed::many_closed_directories",
-    "closed::opened_first",
-    "closed::refused_untouched",
+    "opened::opened_first",
+    "opened::refused_untouched",
 ];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.

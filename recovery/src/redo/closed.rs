@@ -8,8 +8,8 @@ use std::path::Path;
 use treewal_journal::record::Goal;
 use treewal_vfs::RelPath;
 
-use super::{Redo, Wish};
-use crate::home::DIR_NAME;
+use super::{Part, Redo, Redone, Wish, attempt, compose};
+use crate::home::{DIR_NAME, Home};
 use crate::plan::{Ground, Place};
 use crate::{Error, Result};
 
@@ -60,6 +60,33 @@ fn refused(error: &Error) -> Option<RelPath> {
     let Error::Io { path, source, .. } = error else { return None };
     let is_own = path.starts_with(Path::new(DIR_NAME));
     if source.kind() != PermissionDenied || is_own { None } else { RelPath::new(path).ok() }
+}
+
+/// Brings the tree to what `parts` say.
+///
+/// # Errors
+/// Any error of the disk; running it again goes on where it stopped.
+pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
+    let wishes = compose(parts).map_err(|bad| Error::Store {
+        path: ".treewal/journal".into(),
+        reason: format!("a record names a path outside the tree: {bad}"),
+    })?;
+    let mut closed = Closed::default();
+    loop {
+        let mut ground = Ground::new(&*home.disk, home.root.clone());
+        ground.open_closed();
+        // Each try is as good as a recovery that was cut short and came again.
+        match attempt(home, ground, &wishes, &closed) {
+            Err(error) => {
+                let mut ground = Ground::new(&*home.disk, home.root.clone());
+                ground.open_closed();
+                if !closed.learn(&error, &mut ground, &wishes) {
+                    return Err(error);
+                }
+            }
+            redone => return redone,
+        }
+    }
 }
 
 impl Redo<'_> {

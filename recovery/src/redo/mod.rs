@@ -25,6 +25,7 @@ mod supersede;
 mod survey;
 mod twins;
 
+pub use closed::redo;
 pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};
 
@@ -33,10 +34,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
 
+use crate::Result;
 use crate::home::Home;
 use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
-use crate::{Error, Result};
 use carry::closing;
 use closed::{CLOSED, Closed};
 use emptied::FILLED;
@@ -98,33 +99,7 @@ pub enum Contents {
     Staged(Place),
 }
 
-/// Brings the tree to what `parts` say.
-///
-/// # Errors
-/// Any error of the disk; running it again goes on where it stopped.
-pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
-    let wishes = compose(parts).map_err(|bad| Error::Store {
-        path: ".treewal/journal".into(),
-        reason: format!("a record names a path outside the tree: {bad}"),
-    })?;
-    let mut closed = Closed::default();
-    loop {
-        let mut ground = Ground::new(&*home.disk, home.root.clone());
-        ground.open_closed();
-        // Each try is as good as a recovery that was cut short and came again.
-        match attempt(home, ground, &wishes, &closed) {
-            Err(error) => {
-                let mut ground = Ground::new(&*home.disk, home.root.clone());
-                ground.open_closed();
-                if !closed.learn(&error, &mut ground, &wishes) {
-                    return Err(error);
-                }
-            }
-            redone => return redone,
-        }
-    }
-}
-
+/// One try at what [`redo`] does.
 fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed) -> Result<Redone> {
     let stages = Stages::open(home, &mut ground, wishes)?;
     let located = locate(&mut ground, &stages, wishes)?;
