@@ -65,7 +65,7 @@ pub fn make(disk: &dyn Disk, at: &Dir, name: &OsStr, filling: Filling<'_>, look:
             let mode = look.mode.map_or(0o666, |mode| mode & 0o777);
             let file = disk.open(at, name, Open::CreateNew { mode })?;
             write_all(disk, &file, bytes, 0)?;
-            let meta = if look.stamped { disk.stamp(&file, Time::now())? } else { disk.stat_file(&file)? };
+            let meta = if look.stamped { disk.stamp(&file, disk.now())? } else { disk.stat_file(&file)? };
             finish(disk, at, name, meta, look)
         }
     }

@@ -306,7 +306,8 @@ impl<'a> Hand<'a> {
             None => self.fill(&from, &to, &meta),
             Some(shared) => shared,
         };
-        // Looked at by its name: that its owner moved another file there counts as a change too.
+        // Looked at by its name: that its owner moved another file there counts as a change too. So does an error: what is
+        // tried again meets it, and says so.
         let after = disk.stat(place.dir, place.name).ok();
         if !after.is_some_and(|after| is_untouched(&meta, &after)) {
             return Ok(None);

@@ -144,6 +144,7 @@ pub(crate) fn with_others<'a, T>(
             let work = move || {
                 let mut next = ahead.next(number, true);
                 while let Some(mut turn) = next {
+                    // Without its error: what is not checked here is checked by who asks for it, who meets it in its turn.
                     turn.checked = check(&jobs[turn.at]).ok();
                     let at = turn.at;
                     drop(turn);

@@ -60,7 +60,7 @@ impl OwnStage {
     /// try need not: times are asked for then.
     #[must_use]
     pub fn keeps_times(&self, home: &Home) -> bool {
-        let odd = Time { secs: Time::now().secs, nanos: 123_456_789 };
+        let odd = Time { secs: home.disk.now().secs, nanos: 123_456_789 };
         let stamped = home.disk.stamp(&self.lock, odd).and_then(|stamped| {
             let found = home.disk.stat_file(&self.lock)?;
             Ok(found.modified == stamped.modified)

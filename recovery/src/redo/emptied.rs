@@ -30,7 +30,7 @@ impl Redo<'_> {
                 }
                 let is_dir = meta.kind == Kind::Dir;
                 let is_newer = if is_dir { meta.born > since } else { meta.modified.max(meta.changed) > since };
-                // Nor of what has another name that we moved, removed or gave it, which sets its time of change.
+                // What has another name that we moved, removed or gave it is as we left it: that sets its time of change.
                 let renamed = self.handled.get(&(meta.ino, meta.born)).is_some_and(|known| meta.modified <= *known);
                 if is_newer && !renamed {
                     return Ok(true);
