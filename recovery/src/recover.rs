@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use treewal_journal::record::{Body, Goal, Guard, Intent, New, Record};
 use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
@@ -30,6 +31,10 @@ use crate::redo::{Contents, Part, Superseded, compose, redo};
 use crate::report::{RecoveryReport, TransactionReport};
 use crate::undo::{is_permanent, undo};
 use crate::{Error, Result};
+
+/// The longest that a commit waits for others to share its sync with: where there were others just now, and for half of what
+/// a sync takes at most. It bounds that on a disk that has come to a halt.
+const GROUP_WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// How recovery goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +75,7 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
 fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
     let (mut scan, mut history) = read(home, Some(config.tree), Source::Mapped)?;
     let mut options = LogOptions::new(config.tree);
+    options.group_wait = GROUP_WAIT_MAX;
     let newest = scan.segments.last().map(|segment| segment.header.segment_bytes);
     options.segment_bytes = config.segment_bytes.or(newest).unwrap_or(options.segment_bytes);
     if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {

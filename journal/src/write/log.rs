@@ -25,9 +25,9 @@ pub struct LogOptions {
     pub segment_bytes: u64,
     /// The tree that the log belongs to.
     pub tree: TreeId,
-    /// How long a thread that is about to sync waits for others to come along, at most: zero by default, which is best
-    /// wherever syncs are fast. It waits only where the last sync served several threads, and only until as many are
-    /// there again.
+    /// How long a thread that is about to sync waits for others to come along, at most: zero by default. It waits only
+    /// where there were others a moment ago, until as many are there again, for half of the time that a sync takes, and not
+    /// again and again where nobody came.
     pub group_wait: Duration,
     /// Makes the next segment ready in a thread of its own, when the one before is half full; off by default. Without
     /// it, [`Log::prepare`] does that when it is called, or else the append that needs it.

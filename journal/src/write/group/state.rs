@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Lsn;
 use crate::error::{Error, Failure};
@@ -27,13 +28,44 @@ pub(super) struct State {
     pub(super) heirs: u32,
     /// How many follow it.
     pub(super) followers: u32,
-    /// How many members the last flight that landed had, and whether the next waits for as many.
+    /// How many want something synced, whatever they are at.
+    pub(super) inside: u32,
+    /// How many that were when the last flight landed, and whether the next waits for as many.
     pub(super) company: u32,
     pub(super) gathering: bool,
+    /// How long a flight takes, smoothed.
+    pub(super) pace: Duration,
+    pub(super) hope: Hope,
     /// How many wait for their turn, and how many of them want nobody else at work.
     pub(super) waiting: u32,
     pub(super) waiting_alone: u32,
     pub(super) poison: Option<Poison>,
+}
+
+/// Whether it pays to wait for company. Each time that nobody came, twice as many flights go without waiting.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hope {
+    /// How many go without waiting after the next disappointment, less one.
+    patience_lost: u32,
+    /// How many still do.
+    without: u32,
+}
+
+/// The most flights in a row that go without waiting.
+const WITHOUT_MAX: u32 = 63;
+
+impl Hope {
+    /// Whether this flight is to wait.
+    pub(super) fn is_left(&mut self) -> bool {
+        let left = self.without == 0;
+        self.without = self.without.saturating_sub(1);
+        left
+    }
+
+    pub(super) fn learn(&mut self, somebody_came: bool) {
+        self.patience_lost = if somebody_came { 0 } else { (self.patience_lost * 2 + 1).min(WITHOUT_MAX) };
+        self.without = self.patience_lost;
+    }
 }
 
 /// A batch that is being written or synced.
@@ -62,8 +94,11 @@ impl State {
             has_heir: false,
             heirs: 0,
             followers: 0,
+            inside: 0,
             company: 0,
             gathering: false,
+            pace: Duration::ZERO,
+            hope: Hope::default(),
             waiting: 0,
             waiting_alone: 0,
             poison: None,
@@ -86,6 +121,12 @@ impl State {
     /// How many there are to go with a leader, itself counted.
     pub(super) fn present(&self) -> u32 {
         1 + self.followers + u32::from(self.has_heir)
+    }
+
+    /// What a flight that landed says about the next: how many may come, and how long it takes.
+    pub(super) fn learn(&mut self, took: Duration) {
+        self.company = self.inside;
+        self.pace = if self.pace.is_zero() { took } else { (self.pace * 3 + took) / 4 };
     }
 
     /// The flight that makes `wanted` durable.

@@ -1,6 +1,7 @@
 //! The right to write, and what one thread does for all of a batch: write, sync, tell.
 
 use std::io;
+use std::time::Instant;
 
 use super::state::Flight;
 use super::{Group, Medium};
@@ -61,7 +62,7 @@ impl<'a> Turn<'a> {
             state.batch += 1;
         }
         state.flight = Some(flight);
-        (chunk, Airborne { group: self.group, landed: false })
+        (chunk, Airborne { group: self.group, began: Instant::now(), landed: false })
     }
 
     pub(crate) fn end(mut self) {
@@ -85,6 +86,7 @@ impl Drop for Turn<'_> {
 /// A flight under way. However it ends, nobody waits for ever.
 struct Airborne<'a> {
     group: &'a Group,
+    began: Instant,
     landed: bool,
 }
 
@@ -101,7 +103,7 @@ impl Airborne<'_> {
         match outcome {
             Ok(()) if state.poison.is_none() => {
                 state.durable = flight.target;
-                state.company = flight.members;
+                state.learn(self.began.elapsed());
                 group.durable.store(state.durable.0, Ordering::Release);
             }
             // What a sync says after something else failed proves nothing.
@@ -223,18 +225,25 @@ mod tests {
         all_are_told(&Scripted { write, sync: Box::new(|| {}) }, &inside, &go);
     }
 
+    /// A group that has had company, and whose flights take twice as long as it waits.
+    fn waiting(patience: Duration) -> Group {
+        let group = Group::new(Lsn(4), patience);
+        let mut state = group.state.lock();
+        (state.company, state.pace) = (2, 2 * patience);
+        drop(state);
+        group
+    }
+
     #[test]
-    fn a_leader_waits_for_as_many_as_came_last_time_but_not_for_long() {
-        let group = Group::new(Lsn(4), Duration::from_millis(20));
-        group.state.lock().company = 2;
+    fn a_leader_waits_for_as_many_as_were_about_but_not_for_long() {
+        let group = waiting(Duration::from_millis(20));
         let medium = Scripted { write: Box::new(|| {}), sync: Box::new(|| {}) };
         let begun = std::time::Instant::now();
         group.sync_to(&medium, Lsn(5)).unwrap();
         assert!(begun.elapsed() >= Duration::from_millis(20), "nobody came");
         assert_eq!(group.state.lock().company, 1, "and so nobody is waited for next time");
         // With company there is nothing to wait for.
-        let group = Group::new(Lsn(4), Duration::from_secs(600));
-        group.state.lock().company = 2;
+        let group = waiting(Duration::from_secs(600));
         std::thread::scope(|scope| {
             for lsn in [5, 6] {
                 let (group, medium) = (&group, &medium);
@@ -275,8 +284,7 @@ mod tests {
 
     #[test]
     fn a_leader_who_waits_for_company_writes_nothing_once_the_log_is_closed() {
-        let group = Group::new(Lsn(4), Duration::from_secs(600));
-        group.state.lock().company = 2;
+        let group = waiting(Duration::from_secs(600));
         let medium = Scripted { write: Box::new(|| panic!("written")), sync: Box::new(|| {}) };
         std::thread::scope(|scope| {
             let leader = scope.spawn(|| group.sync_to(&medium, Lsn(5)));
