@@ -65,7 +65,7 @@ pub use inspect::{
     Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
     snapshots, status, verify,
 };
-pub use options::{CheckpointSync, Checkpoints, Durability, OnDamage, Options};
+pub use options::{CheckpointSync, Checkpoints, Durability, MountedFiles, OnDamage, Options};
 pub use retry::RetryPolicy;
 pub use snapshot::{Snapshot, SnapshotOptions, SnapshotSummary};
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};

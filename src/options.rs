@@ -73,6 +73,22 @@ pub enum CheckpointSync {
     FileSystem,
 }
 
+/// What a commit does about a file at whose path something is mounted, such as a file that is bind-mounted into a container.
+/// No rename can replace it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum MountedFiles {
+    /// New contents for it are refused, with its path, and the whole transaction with them.
+    #[default]
+    Refuse,
+    /// It is rewritten in place, wherever what is mounted there lies, and keeps its inode. Before it is touched, what it
+    /// holds is copied to the stage and synced, and the new contents are durable; so the transaction happens wholly or not at
+    /// all, as ever. **But who reads the file during the commit, or after a crash and before the tree is opened again, may find
+    /// it torn**, and what somebody else writes to it in that moment is lost. Such a transaction stands alone between two
+    /// checkpoints. To remove, rename or exchange such a file is refused as before.
+    RewriteInPlace,
+}
+
 /// Options for opening a tree.
 ///
 /// ```no_run
@@ -93,6 +109,7 @@ pub struct Options {
     pub(crate) checkpoint_bytes: Option<u64>,
     pub(crate) checkpoint_age: Option<Duration>,
     pub(crate) checkpoint_sync: CheckpointSync,
+    pub(crate) mounted_files: MountedFiles,
 }
 
 impl Default for Options {
@@ -108,6 +125,7 @@ impl Default for Options {
             checkpoint_bytes: None,
             checkpoint_age: None,
             checkpoint_sync: CheckpointSync::default(),
+            mounted_files: MountedFiles::default(),
         }
     }
 }
@@ -192,6 +210,13 @@ impl Options {
     #[must_use]
     pub fn checkpoint_sync(mut self, how: CheckpointSync) -> Self {
         self.checkpoint_sync = how;
+        self
+    }
+
+    /// What to do about files at whose path something is mounted; [`MountedFiles::Refuse`] by default.
+    #[must_use]
+    pub fn mounted_files(mut self, how: MountedFiles) -> Self {
+        self.mounted_files = how;
         self
     }
 

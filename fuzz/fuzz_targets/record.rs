@@ -89,10 +89,12 @@ fn new(u: &mut Unstructured<'_>) -> Result<New> {
 }
 
 fn intent(u: &mut Unstructured<'_>) -> Result<Intent> {
-    let goal = match u.int_in_range(0..=3)? {
+    let goal = match u.int_in_range(0..=5)? {
         0 => Goal::Absent,
         1 => Goal::New(new(u)?),
         2 => Goal::Moved { from: path(u)?, identity: identity(u)? },
+        3 => Goal::Emptied,
+        4 => Goal::Rewritten { new: new(u)?, image: u.arbitrary()? },
         _ => Goal::Kept,
     };
     let base = if u.arbitrary()? { Some(path(u)?) } else { None };

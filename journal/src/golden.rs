@@ -103,7 +103,11 @@ fn path(bytes: &[u8]) -> PathBytes {
 }
 
 fn new_entry(body: Body) -> Goal {
-    Goal::New(New {
+    Goal::New(new(body))
+}
+
+fn new(body: Body) -> New {
+    New {
         slot: 7,
         inner: path(b"in"),
         identity: identity(),
@@ -113,7 +117,7 @@ fn new_entry(body: Body) -> Goal {
         xattrs: vec![(b"user.a".to_vec(), b"\x00\xff".to_vec())],
         times: matches!(body, Body::Staged).then(times),
         body,
-    })
+    }
 }
 
 fn times() -> Change<Times> {
@@ -158,6 +162,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("intent-new-link", intent(new_entry(Body::Link { from: path(b"c") }))),
         ("intent-moved", intent(moved)),
         ("intent-kept", Record::Intent(kept)),
+        ("intent-rewritten", intent(Goal::Rewritten { new: new(Body::Inline(b"hello".to_vec())), image: 8 })),
         ("commit", Record::Commit { txn: 251, intents: 65_536, at }),
         ("rollback", Record::Rollback { txn: u64::MAX }),
         ("attempt", Record::Attempt { txn: 65_535, number: 2, reason: "full".to_owned() }),

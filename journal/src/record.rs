@@ -142,6 +142,14 @@ pub enum Goal {
     /// 4: nothing, where a directory stood that goes because it is empty. What the transaction took out of it has intents of
     /// its own; what others put into it does not go along.
     Emptied,
+    /// 5: the same file with other contents. It cannot be replaced by a rename, as something is mounted at its path, so it is
+    /// rewritten in place. Always alone between two checkpoints.
+    Rewritten {
+        /// What it shall hold and which attributes it shall have, as a file in the stage that does not leave it.
+        new: New,
+        /// The slot of the undo image: what the file held when the record was written, synced.
+        image: u64,
+    },
 }
 
 /// New attributes for an entry of the tree. What is not named stays as it is.

@@ -57,7 +57,7 @@ fn estimate(record: &Record) -> usize {
     let Record::Intent(intent) = record else { return REST_BYTES };
     let paths = 2 * intent.path.0.len();
     let contents = match &intent.goal {
-        Goal::New(new) => match &new.body {
+        Goal::New(new) | Goal::Rewritten { new, .. } => match &new.body {
             Body::Inline(bytes) | Body::Symlink(bytes) => bytes.len(),
             Body::Link { from } => from.0.len(),
             Body::Dir | Body::Staged => 0,

@@ -7,7 +7,7 @@
 //!
 //! * [`home`] is the directory that treewal keeps in a tree: what lies where, the lock, the stage directories.
 //! * [`plan`] works out the renames that turn one state into another, and takes them: for a commit as for a redo.
-//! * [`make`] makes new entries in a stage, and [`look`] sets attributes.
+//! * [`make`] makes new entries in a stage, and [`look`] sets attributes; [`rewrite`] changes a file in place.
 //! * [`history`] reads the journal as a history, [`mod@decide`] is the table that says what is to be done, [`mod@redo`] and
 //!   [`mod@undo`] do it, and [`mod@recover`] is all of that in order.
 
@@ -24,6 +24,7 @@ mod quarantine;
 pub mod recover;
 pub mod redo;
 mod report;
+pub mod rewrite;
 mod since;
 pub mod undo;
 

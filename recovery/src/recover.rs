@@ -362,7 +362,8 @@ fn part(txn: u64, told: &Told) -> Option<Part<'_>> {
 fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
     let given_up = |intent: &Intent| {
         let contents = match &intent.goal {
-            Goal::New(New { body: Body::Inline(bytes) | Body::Symlink(bytes), .. }) => {
+            Goal::New(New { body: Body::Inline(bytes) | Body::Symlink(bytes), .. })
+            | Goal::Rewritten { new: New { body: Body::Inline(bytes), .. }, .. } => {
                 Some(Contents::Bytes(bytes.clone()))
             }
             _ => None,

@@ -11,6 +11,7 @@ use treewal_vfs::{Identity, RelPath};
 use super::check;
 use super::flight::pairs;
 use super::permits::opening;
+use super::rewrites::Rewrite;
 use super::steps::{Plan, direct, general, place_after};
 use crate::engine::Stage;
 use crate::transaction::Emptied;
@@ -28,11 +29,12 @@ pub(super) struct Applied {
     late: Vec<(RelPath, Attributes)>,
     identities: Vec<Identity>,
     displaced: Vec<u64>,
+    /// Files to rewrite in place.
+    rewrites: Vec<Rewrite>,
     /// Bits of directories of the tree that open them, what is in a directory after it.
     openings: Vec<(RelPath, Change<u32>)>,
-    openings_taken: usize,
-    steps_taken: usize,
-    looks_taken: usize,
+    /// How many openings, steps and looks are taken.
+    taken: [usize; 3],
 }
 
 impl Applied {
@@ -46,10 +48,14 @@ impl Applied {
     ) -> Self {
         let mut spare = || stage.slot();
         let intents = pairs(paths, intents);
-        let Plan { steps, identities, displaced } = direct(stage.name(), intents.clone(), &mut spare)
+        let Plan { steps, identities, mut displaced } = direct(stage.name(), intents.clone(), &mut spare)
             .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));
-        let (mut looks, mut late, mut openings) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut looks, mut late, mut openings, mut rewrites) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (path, intent) in intents {
+            if let Some((rewrite, slots)) = Rewrite::of(stage.name(), path, intent) {
+                rewrites.push(rewrite);
+                displaced.extend(slots);
+            }
             openings.extend(opening(intent).map(|mode| (path.clone(), mode)));
             if let Some(change) = &intent.look {
                 looks.push((path.clone(), change.clone()));
@@ -62,7 +68,8 @@ impl Applied {
         // Bits that close a directory come after all that is in it.
         looks.reverse();
         late.reverse();
-        Self { steps, looks, late, identities, displaced, openings, openings_taken: 0, steps_taken: 0, looks_taken: 0 }
+        let taken = [0; 3];
+        Self { steps, looks, late, identities, displaced, rewrites, openings, taken }
     }
 
     /// Takes all steps, up to the first that fails.
@@ -71,12 +78,12 @@ impl Applied {
     pub(super) fn take(&mut self, ground: &mut Ground<'_>, emptied: &[Emptied]) -> Result<()> {
         for (path, mode) in &self.openings {
             set_mode(ground, path, mode.to)?;
-            self.openings_taken += 1;
+            self.taken[0] += 1;
         }
         for step in &self.steps {
             let mut done = false;
             let taken = ground.take(step, &|entity| self.identities[entity.0], &mut done);
-            self.steps_taken += usize::from(done);
+            self.taken[1] += usize::from(done);
             taken.map_err(Error::from_recovery)?;
         }
         for dir in emptied {
@@ -84,11 +91,13 @@ impl Applied {
         }
         for (path, change) in &self.looks {
             // Counted first: of several attributes, some may be set where it fails.
-            self.looks_taken += 1;
+            self.taken[2] += 1;
             set(ground, path, &Attributes::after(change))?;
         }
         // Undone with the directory, which goes back to the stage.
-        self.late.iter().try_for_each(|(path, attributes)| set(ground, path, attributes))
+        self.late.iter().try_for_each(|(path, attributes)| set(ground, path, attributes))?;
+        // Last: what fails before it leaves nothing torn, not for a moment.
+        self.rewrites.iter_mut().try_for_each(|rewrite| rewrite.take(ground))
     }
 
     /// Takes every taken step back, the last first.
@@ -96,7 +105,8 @@ impl Applied {
         if ground.is_half_done() {
             return Err(Error::Poisoned);
         }
-        for (path, change) in self.looks[..self.looks_taken].iter().rev() {
+        self.rewrites.iter().rev().try_for_each(|rewrite| rewrite.undo(ground))?;
+        for (path, change) in self.looks[..self.taken[2]].iter().rev() {
             let mut before = Attributes::before(change);
             if self.openings.iter().any(|(opened, _)| opened == path) {
                 // Steps in it are still to be taken back.
@@ -104,10 +114,10 @@ impl Applied {
             }
             set(ground, path, &before)?;
         }
-        for step in self.steps[..self.steps_taken].iter().rev() {
+        for step in self.steps[..self.taken[1]].iter().rev() {
             ground.undo(step).map_err(Error::from_recovery)?;
         }
-        for (path, mode) in self.openings[..self.openings_taken].iter().rev() {
+        for (path, mode) in self.openings[..self.taken[0]].iter().rev() {
             set_mode(ground, path, mode.prior)?;
         }
         Ok(())

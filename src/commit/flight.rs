@@ -48,7 +48,7 @@ impl<'a> Flight<'a> {
     ) -> Result<Self> {
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
-            Material::make(&stage, base, difference, durability)?;
+            Material::make(&stage, base, difference, (durability, engine.options().mounted_files))?;
         let relies = expectations.entries.iter().map(|expected| &expected.path).chain(&expectations.since.paths);
         let relies = relies.cloned().collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());

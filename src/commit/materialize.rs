@@ -11,7 +11,7 @@ use treewal_vfs::{BadPath, Dir, Meta, RelPath, Rename};
 
 use crate::engine::{Stage, slot_name};
 use crate::transaction::{Attributes, Base, Content, Difference, Fresh, NewBody, NewNode, Staged, Wanted, is_own};
-use crate::{Durability, Error, Result};
+use crate::{Durability, Error, MountedFiles, Result};
 
 /// Up to this many large files are synced one by one; beyond it, one sync of the file system is cheaper.
 pub(crate) const SYNCS_MAX: usize = 4;
@@ -29,8 +29,8 @@ pub(super) struct Material {
     pub(super) paths: Vec<RelPath>,
     /// The slots of the stage that it takes.
     pub(super) slots: Vec<u64>,
-    /// Whether no record holds all that the transaction changes: entries of the tree move, get other names, or get
-    /// attributes that more names than one have.
+    /// Whether no record holds all that the transaction changes: entries of the tree move, get other names, get attributes
+    /// that more names than one have, or are rewritten in place.
     pub(super) is_barrier: bool,
 }
 
@@ -54,6 +54,9 @@ pub(super) struct Builder<'a> {
     large: Vec<Staged>,
     large_count: usize,
     pub(super) nested: bool,
+    /// Whether files at whose path something is mounted are rewritten in place, and whether there was one.
+    pub(super) rewrites: bool,
+    pub(super) imaged: bool,
     /// Whether small files get their time of modification from us; see [`STAMPS_MAX`].
     stamps: bool,
 }
@@ -64,7 +67,7 @@ impl Material {
         stage: &Stage,
         base: &Base,
         difference: Vec<Difference>,
-        durability: Durability,
+        (durability, mounted): (Durability, MountedFiles),
     ) -> Result<Self> {
         let count = difference.len();
         let (intents, paths) = (Vec::with_capacity(count), Vec::with_capacity(count));
@@ -78,6 +81,8 @@ impl Material {
             large: Vec::new(),
             large_count: 0,
             nested: false,
+            rewrites: mounted == MountedFiles::RewriteInPlace,
+            imaged: false,
             stamps: count <= STAMPS_MAX && stage.keeps_times(),
         };
         let made = builder.build(base, difference).and_then(|()| builder.sync(durability));
@@ -127,11 +132,18 @@ impl Builder<'_> {
                     Goal::New(made.map_err(Error::io("stage", &change.path))?)
                 }
                 Wanted::New(fresh) => {
+                    let mounted = match change.base.as_ref().filter(|_| self.may_be_rewritten(change.prior, &fresh)) {
+                        Some(standing) => base.mounted("rewrite", standing)?,
+                        None => None,
+                    };
                     if fresh.has_twins {
                         self.twins.insert(change.path.clone(), self.material.intents.len());
                     }
-                    let made = self.entry(&change.path, fresh);
-                    Goal::New(made.map_err(Error::io("stage", &change.path))?)
+                    let new = self.entry(&change.path, fresh).map_err(Error::io("stage", &change.path))?;
+                    match mounted {
+                        Some(file) => Goal::Rewritten { new, image: self.image(&change.path, &file)? },
+                        None => Goal::New(new),
+                    }
                 }
             };
             self.material.intents.push(Record::Intent(Intent {
@@ -267,7 +279,7 @@ impl Builder<'_> {
     /// [`Durability::Tree`], all contents: a name in the tree must never lead to contents that are not on the disk.
     fn sync(&self, durability: Durability) -> Result<()> {
         let all = durability == Durability::Tree && !self.material.slots.is_empty();
-        if self.large.is_empty() && !self.nested && !all {
+        if self.large.is_empty() && !self.nested && !all && !self.imaged {
             return Ok(());
         }
         let disk = self.stage.disk();

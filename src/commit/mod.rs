@@ -15,6 +15,7 @@ mod interleave;
 mod materialize;
 mod names;
 mod permits;
+mod rewrites;
 mod steps;
 
 use treewal_recovery::plan::Ground;

@@ -40,7 +40,11 @@ pub(super) fn names<'a>(
     let mut gone: Option<&RelPath> = None;
     for (path, intent) in pairs(paths, intents) {
         let comes_along = matches!(&intent.goal, Goal::New(new) if !new.inner.0.is_empty());
-        let Some(base) = intent.base.as_ref().filter(|_| !comes_along && !matches!(intent.goal, Goal::Kept)) else {
+        let Some(base) = intent
+            .base
+            .as_ref()
+            .filter(|_| !comes_along && !matches!(intent.goal, Goal::Kept | Goal::Rewritten { .. }))
+        else {
             continue;
         };
         let base = base.to_path().unwrap_or_default();

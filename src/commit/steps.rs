@@ -42,7 +42,7 @@ pub(super) fn direct<'a>(
             Goal::Moved { .. } => return None,
             // What is inside a new directory comes along with it; what is kept stays.
             Goal::New(new) if !new.inner.0.is_empty() => continue,
-            Goal::Kept => continue,
+            Goal::Kept | Goal::Rewritten { .. } => continue,
             Goal::New(new) => Some(new),
             Goal::Absent | Goal::Emptied => None,
         };
@@ -115,7 +115,7 @@ pub(super) fn general<'a>(
     for (path, intent) in intents {
         let goal = match &intent.goal {
             Goal::Absent | Goal::Emptied => None,
-            Goal::Kept => continue,
+            Goal::Kept | Goal::Rewritten { .. } => continue,
             Goal::Moved { from, identity } => {
                 let from = from.to_path().unwrap_or_default();
                 let place = Place::of(&from);

@@ -111,6 +111,7 @@ pub(crate) fn judge_unrecovered(disk: &SimDisk, expected: &Expected<'_>, plan: P
         }
         let Some(seen) = found.get(path) else { panic!("{}: {path} is missing before recovery", at()) };
         if durability == Durability::Tree
+            && plan.renames != Renames::Mounted
             && first.kind == Kind::File
             && versions.iter().all(|version| version.kind == Kind::File)
         {
@@ -123,7 +124,7 @@ pub(crate) fn judge_unrecovered(disk: &SimDisk, expected: &Expected<'_>, plan: P
 /// no second names.
 fn may_be_missing(renames: Renames, path: &RelPath, versions: &[&Seen], found: &Dump) -> bool {
     match renames {
-        Renames::All => false,
+        Renames::All | Renames::Mounted => false,
         Renames::Plain => true,
         Renames::NoExchange => {
             let above_is_missing = path.parent().is_some_and(|dir| !dir.is_root() && !found.contains_key(&dir));

@@ -10,6 +10,7 @@
 mod deferred;
 mod entries;
 mod judge;
+mod mounted;
 mod publish;
 mod rig;
 mod together;
@@ -17,6 +18,7 @@ mod turns;
 mod workloads;
 
 use entries::{attributes, links};
+use mounted::mounted;
 use rig::{Plan, Renames, explore};
 use treewal::Durability;
 use workloads::{Workload, directories, guards, sequences, taken_apart, transactions};
@@ -75,6 +77,14 @@ fn without_an_exchange_of_names_all_ends_alike() {
     }
     // These need second names themselves.
     run_on(&links(), Plan::new(Durability::Journal).shallow().on(Renames::NoExchange));
+}
+
+/// A file at whose path something is mounted, rewritten in place.
+#[test]
+fn a_file_that_is_rewritten_in_place_is_whole_after_recovery() {
+    for durability in [Durability::Journal, Durability::Tree, Durability::Deferred] {
+        run_on(&mounted(), Plan::new(durability).on(Renames::Mounted));
+    }
 }
 
 /// Checkpoints that sync the file system as a whole; those of the other tests sync entry by entry.

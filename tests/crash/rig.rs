@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{CheckpointSync, Durability, Options, RecoveryReport, Tree};
+use treewal::{CheckpointSync, Durability, MountedFiles, Options, RecoveryReport, Tree};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
 use treewal_vfs::{Disk, Fault, FaultDisk};
 
@@ -36,6 +36,8 @@ pub(crate) enum Renames {
     NoExchange,
     /// Neither that, nor give a file a second name.
     Plain,
+    /// Something is mounted at the file `a`: it can be rewritten in place, and not be renamed.
+    Mounted,
 }
 
 /// What was explored.
@@ -99,6 +101,7 @@ impl Plan {
             .inline_max(4 << 10)
             .lock_wait(Duration::ZERO)
             .checkpoint_sync(self.sync)
+            .mounted_files(MountedFiles::RewriteInPlace)
     }
 
     pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
@@ -107,6 +110,10 @@ impl Plan {
         match self.renames {
             Renames::All => self.options().open_on(disk, "/"),
             Renames::NoExchange => self.options().open_on(Arc::new(less()), "/"),
+            Renames::Mounted => {
+                let mounted = FaultDisk::new(disk, Fault::None).with_busy("a");
+                self.options().open_on(Arc::new(mounted), "/")
+            }
             Renames::Plain => self.options().open_on(Arc::new(less().without_links()), "/"),
         }
     }

@@ -199,7 +199,8 @@ VARIANTS = {
     "file kind": [(name, {}) for name in FILE_KINDS],
     "body": [("directory", {}), ("inline", {"bytes": "bytes"}), ("staged", {}), ("symlink", {"target": "bytes"}),
              ("link", {"from": "bytes"})],
-    "goal": [("absent", {}), ("new", NEW), ("moved", {"from": "bytes", "identity": IDENTITY}), ("kept", {}), ("emptied", {})],
+    "goal": [("absent", {}), ("new", NEW), ("moved", {"from": "bytes", "identity": IDENTITY}), ("kept", {}), ("emptied", {}),
+             ("rewritten", {"new": NEW, "image": 64})],
     "record": [
         ("begin", {"transaction": 64, "stage": "string", "barrier": "boolean"}),
         ("intent", {"path": "bytes", "base": ("bytes",), "prior": (IDENTITY,), "goal": "goal",

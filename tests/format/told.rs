@@ -88,6 +88,11 @@ fn intent(intent: &Intent) -> Value {
             json!({ "is": "moved", "from": hex(&from.0), "identity": self::identity(identity) })
         }
         Goal::Kept => json!({ "is": "kept" }),
+        Goal::Rewritten { new, image } => {
+            let mut new = self::new(new);
+            new.as_object_mut().unwrap().remove("is");
+            json!({ "is": "rewritten", "new": new, "image": image })
+        }
     };
     json!({
         "is": "intent", "path": hex(&intent.path.0), "base": intent.base.as_ref().map(|base| hex(&base.0)),

@@ -2,6 +2,7 @@
 
 mod forward;
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::Arc;
 
@@ -55,6 +56,7 @@ pub struct FaultDisk {
     only: Option<Verb>,
     exchanges: bool,
     links: bool,
+    busy: Option<OsString>,
     state: Mutex<State>,
 }
 
@@ -82,6 +84,7 @@ impl FaultDisk {
             only: None,
             exchanges: true,
             links: true,
+            busy: None,
             state: Mutex::new(State { fault, counted: 0, off: false }),
         }
     }
@@ -105,6 +108,13 @@ impl FaultDisk {
         Self { links: false, ..self }
     }
 
+    /// Something is mounted at each entry of this name: to rename or to remove it, or to rename something to it, gives
+    /// `EBUSY`. It is not counted.
+    #[must_use]
+    pub fn with_busy(self, name: &str) -> Self {
+        Self { busy: Some(name.into()), ..self }
+    }
+
     /// Starts anew with `fault`: the count begins again, and a disk that was off is on again.
     pub fn arm(&self, fault: Fault) {
         *self.state.lock() = State { fault, counted: 0, off: false };
@@ -126,6 +136,13 @@ impl FaultDisk {
     /// The disk beneath, where it is to be called at all and wholly.
     fn whole(&self, verb: Verb) -> io::Result<&dyn Disk> {
         self.judge(verb).map(|_| &*self.inner)
+    }
+
+    fn prove_free(&self, name: &OsStr) -> io::Result<()> {
+        match &self.busy {
+            Some(busy) if busy == name => Err(io::Error::from_raw_os_error(errno::EBUSY)),
+            _ => Ok(()),
+        }
     }
 
     fn judge(&self, verb: Verb) -> io::Result<Verdict> {

@@ -37,8 +37,9 @@ impl Redo<'_> {
             self.set_look(&path, wanted).map_err(Error::io("set attributes of", path.to_path()))?;
             looks += 1;
         }
+        let rewrites = self.rewrite_all()?;
         self.clear_adopted()?;
-        self.done.changed = steps.len() as u64 + looks;
+        self.done.changed = steps.len() as u64 + looks + rewrites;
         self.save_movers();
         self.look_behind()?;
         self.ground.close_opened().map_err(closing())?;

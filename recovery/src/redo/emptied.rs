@@ -1,5 +1,7 @@
 //! Directories that were removed as empty ones: what somebody else has put there since does not go with them.
 
+use std::collections::BTreeMap;
+
 use treewal_journal::record::Goal;
 use treewal_vfs::{Identity, Kind, Time};
 
@@ -114,5 +116,30 @@ impl Redo<'_> {
             }
         }
         Ok(true)
+    }
+}
+
+/// When what our own renames touch was last written to, as far as the journal knows, by inode number and time of birth.
+pub(super) fn handled(wishes: &[Wish]) -> BTreeMap<(u64, Time), Time> {
+    let mut handled = BTreeMap::new();
+    for wish in wishes {
+        let goal = match &wish.goal {
+            Goal::Moved { identity, .. } => Some(identity),
+            Goal::New(new) => Some(&new.identity),
+            Goal::Absent | Goal::Emptied | Goal::Kept | Goal::Rewritten { .. } => None,
+        };
+        for known in wish.known.iter().chain(goal) {
+            let at = handled.entry((known.ino, known.born)).or_insert(known.modified);
+            *at = known.modified.max(*at);
+        }
+    }
+    handled
+}
+
+/// What moves, where something does.
+pub(super) fn moved(wish: &Wish) -> Option<(u64, Time)> {
+    match &wish.goal {
+        Goal::Moved { identity, .. } => Some((identity.ino, identity.born)),
+        _ => None,
     }
 }

@@ -29,7 +29,7 @@ impl Redo<'_> {
     /// it there, a power loss tore it, or a recovery that was cut short began it.
     pub(super) fn clear(&mut self, site: &Place, seen: Seen, wish: &Wish) -> Result<Seen> {
         let stays = match (seen, &wish.goal) {
-            (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. }) => true,
+            (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. } | Goal::Rewritten { .. }) => true,
             (Seen::Wanted(_), Goal::New(_)) => true,
             (Seen::Foreign(_), Goal::New(new)) => !is_begun(&mut self.ground, site, new)?,
             (Seen::Foreign(_), Goal::Absent | Goal::Emptied) => true,

@@ -20,6 +20,7 @@ mod compose;
 mod emptied;
 mod looks;
 mod material;
+mod rewritten;
 mod scene;
 mod supersede;
 mod survey;
@@ -40,7 +41,7 @@ use crate::look::Attributes;
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place};
 use carry::closing;
 use closed::{CLOSED, Closed};
-use emptied::FILLED;
+use emptied::{FILLED, handled, moved};
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
 use twins::Twins;
@@ -119,6 +120,7 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
         handled: handled(wishes),
         aside: BTreeMap::new(),
         displaced: Vec::new(),
+        rewrites: Vec::new(),
         done: Redone::default(),
     };
     redo.place_movers();
@@ -145,31 +147,6 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
     redo.carry_out()
 }
 
-/// When what our own renames touch was last written to, as far as the journal knows, by inode number and time of birth.
-fn handled(wishes: &[Wish]) -> BTreeMap<(u64, Time), Time> {
-    let mut handled = BTreeMap::new();
-    for wish in wishes {
-        let goal = match &wish.goal {
-            Goal::Moved { identity, .. } => Some(identity),
-            Goal::New(new) => Some(&new.identity),
-            Goal::Absent | Goal::Emptied | Goal::Kept => None,
-        };
-        for known in wish.known.iter().chain(goal) {
-            let at = handled.entry((known.ino, known.born)).or_insert(known.modified);
-            *at = known.modified.max(*at);
-        }
-    }
-    handled
-}
-
-/// What moves, where something does.
-fn moved(wish: &Wish) -> Option<(u64, Time)> {
-    match &wish.goal {
-        Goal::Moved { identity, .. } => Some((identity.ino, identity.born)),
-        _ => None,
-    }
-}
-
 struct Redo<'a> {
     ground: Ground<'a>,
     stages: Stages,
@@ -194,6 +171,8 @@ struct Redo<'a> {
     handled: BTreeMap<(u64, Time), Time>,
     /// Directories that go with all that is in them: of which transaction, from where, and since when.
     displaced: Vec<(u64, RelPath, Identity, Time)>,
+    /// Files to rewrite in place: at which path, of which stage, and how they shall be.
+    rewrites: Vec<(RelPath, String, New)>,
     done: Redone,
 }
 
@@ -227,6 +206,9 @@ impl Redo<'_> {
         if wish.path.ancestors().any(|above| self.blocked.contains(&above)) {
             return self.supersede(wish, "the directory that it belongs to is somebody else's now");
         }
+        if let Goal::Rewritten { new, image } = &wish.goal {
+            return self.consider_rewritten(wish, (new, *image));
+        }
         let inside = self.inside(&wish.path);
         // A place of ours alone, to be filled before the directory above it gets its name.
         let site = inside.clone().filter(|place| place.area != Area::Tree);
@@ -259,6 +241,8 @@ impl Redo<'_> {
             Goal::Emptied if seen == Seen::Nothing && site.is_none() => self.bring_back(wish, (wishes, siblings)),
             Goal::Absent | Goal::Emptied => self.consider_absent(wish, seen),
             Goal::Kept => self.consider_kept(wish, seen, spot),
+            // Done with above.
+            Goal::Rewritten { .. } => Ok(()),
             Goal::New(new) => self.consider_new((wish, new), seen, (spot, site), twins),
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();

@@ -20,18 +20,21 @@ impl Redo<'_> {
             self.blocked.insert(wish.path.clone());
         }
         let contents = match &wish.goal {
-            Goal::New(New { body: Body::Inline(bytes), .. }) => Some(Contents::Bytes(bytes.clone())),
-            Goal::New(New { body: Body::Symlink(target), .. }) => Some(Contents::Bytes(target.clone())),
-            Goal::New(new @ New { body: Body::Staged, .. }) => {
-                let place = match self.staged_place(new, wish)? {
-                    Some((place, _)) => Some(place),
-                    None => self.in_slot(new, wish)?,
-                };
-                place.map(Contents::Staged)
-            }
+            Goal::New(new) | Goal::Rewritten { new, .. } => match &new.body {
+                Body::Inline(bytes) => Some(Contents::Bytes(bytes.clone())),
+                Body::Symlink(target) => Some(Contents::Bytes(target.clone())),
+                Body::Staged => {
+                    let place = match self.staged_place(new, wish)? {
+                        Some((place, _)) => Some(place),
+                        None => self.in_slot(new, wish)?,
+                    };
+                    place.map(Contents::Staged)
+                }
+                Body::Dir | Body::Link { .. } => None,
+            },
             // Where it ends up is known once all steps are taken.
             Goal::Moved { .. } => None,
-            Goal::New(_) | Goal::Absent | Goal::Emptied | Goal::Kept => None,
+            Goal::Absent | Goal::Emptied | Goal::Kept => None,
         };
         let from = match &wish.goal {
             Goal::Moved { from, .. } => from.to_path().ok(),

@@ -33,7 +33,7 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     let Some(meta) = ground.stat(place).map_err(io("look at"))? else { return Ok(Seen::Nothing) };
     let found = meta.identity();
     let wanted = match &wish.goal {
-        Goal::Absent | Goal::Emptied => None,
+        Goal::Absent | Goal::Emptied | Goal::Rewritten { .. } => None,
         Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_shared_prior(wish, new, &meta)),
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),

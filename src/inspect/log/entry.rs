@@ -68,6 +68,7 @@ fn what(goal: &Goal) -> String {
             Body::Link { from } => format!("link {} to", shown(from)),
             Body::Staged => format!("write {} staged bytes to", new.identity.size),
         },
+        Goal::Rewritten { new, .. } => format!("write {} bytes in place to", new.identity.size),
     }
 }
 

@@ -71,6 +71,11 @@ impl Disk for FaultDisk {
         self.inner.may_change_names(at, name)
     }
 
+    /// Not counted: it asks before the call that is.
+    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        Ok(self.busy.as_deref() == Some(name) || self.inner.is_mount_point(at, name)?)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.whole(Verb::Space)?.space(dir)
     }
@@ -111,6 +116,7 @@ impl Disk for FaultDisk {
     }
 
     fn remove_file(&self, at: &Dir, name: &OsStr) -> io::Result<()> {
+        self.prove_free(name)?;
         self.whole(Verb::RemoveFile)?.remove_file(at, name)
     }
 
@@ -133,6 +139,8 @@ impl Disk for FaultDisk {
         if how == Rename::Exchange && !self.exchanges {
             return Err(io::Error::from_raw_os_error(errno::EINVAL));
         }
+        self.prove_free(name)?;
+        self.prove_free(to_name)?;
         self.whole(Verb::Rename)?.rename(from, name, to, to_name, how)
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt;
 
-use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, StatxTimestamp, makedev, readlinkat, statx};
+use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, makedev, readlinkat, statx};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::name;
@@ -28,6 +28,14 @@ pub(super) fn stat_timeless(fd: BorrowedFd<'_>, now: Time) -> io::Result<Meta> {
     let wanted = wanted() - (StatxFlags::MTIME | StatxFlags::CTIME);
     let said = retry_on_intr(|| statx(fd, c"", AtFlags::EMPTY_PATH, wanted))?;
     Ok(Meta { modified: now, changed: now, ..meta(&said)? })
+}
+
+/// Whether the entry `name` is what something was mounted at; a kernel that does not know that bit leaves it unset.
+pub(super) fn is_mount_point(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
+    let name = name::single(name)?;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let said = retry_on_intr(|| statx(at, name, flags, StatxFlags::TYPE))?;
+    Ok(said.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// The target of a symlink.

@@ -69,6 +69,11 @@ impl Disk for RecordingDisk {
         self.inner.may_change_names(at, name)
     }
 
+    /// Not counted: it asks before the call that is.
+    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        self.inner.is_mount_point(at, name)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.handle(Verb::Space).space(dir)
     }
