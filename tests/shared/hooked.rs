@@ -34,6 +34,10 @@ impl<D: Disk, F: Fn(Verb) + Send + Sync> Disk for Hooked<D, F> {
         self.inner.now()
     }
 
+    fn overwrite_in_place(&self, file: &File) -> io::Result<bool> {
+        self.inner.overwrite_in_place(file)
+    }
+
     fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File> {
         let out = self.inner.open(at, name, how);
         (self.after)(if matches!(how, Open::Read | Open::ReadWrite) { Verb::Open } else { Verb::Create });

@@ -267,6 +267,14 @@ pub trait Disk: Debug + Send + Sync {
     /// Cuts the file, or extends it with a hole.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()>;
 
+    /// Asks for a file, which is empty, that what is written over its bytes goes into the blocks that it has, on a file system
+    /// that would take new ones for it, which a full disk does not have. Says whether it is such a file system, and does so
+    /// now. There the file loses the checksums of the file system.
+    fn overwrite_in_place(&self, file: &File) -> io::Result<bool> {
+        let _ = file;
+        Ok(false)
+    }
+
     /// Makes the empty `to` share all the extents of `from`.
     ///
     /// # Errors

@@ -51,6 +51,11 @@ pub(crate) fn header(boot: [u8; 16], options: &LogOptions, seq: u64, prev: Lsn, 
 pub(crate) fn spare(disk: &dyn Disk, dir: &Dir, bytes: u64) -> Result<String, Failure> {
     let name = name::fresh_spare();
     let file = disk.open(dir, OsStr::new(&name), Open::CreateNew { mode: MODE }).plain("make", &name)?;
+    // What a full disk must not keep from being written has its blocks now, and keeps them. The checksums that this takes away
+    // are ours as well: of each header, and of each frame.
+    if let Err(error) = disk.overwrite_in_place(&file) {
+        tracing::debug!(%error, "a segment that cannot be kept in place may need room to be written to");
+    }
     if let Err(failure) = fill(disk, &file, &name, bytes) {
         // A disk that is full must not stay full because of it.
         remove_if_there(disk, dir, &name)?;

@@ -31,6 +31,8 @@ use crate::{Error, Result};
 
 const NAME: &str = "lock";
 const QUEUE: &str = "queue";
+/// A block, of every file system that needs it.
+const ROOM_BYTES: usize = 4096;
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The same at the head of the queue, where one looks at a time, and nobody else can go on.
@@ -65,7 +67,11 @@ impl TreeLock {
     pub fn open(home: &Home, me: Holder) -> Result<Self> {
         let how = Open::Create { mode: 0o600 };
         let file = home.disk.open(&home.dot, OsStr::new(NAME), how).map_err(Error::io("open", ".treewal/lock"))?;
-        let mine = home.disk.stat_file(&file).map_err(Error::io("look at", ".treewal/lock"))?.identity();
+        let found = home.disk.stat_file(&file).map_err(Error::io("look at", ".treewal/lock"))?;
+        if found.size == 0 {
+            keep_room(home, &file).map_err(Error::io("write", ".treewal/lock"))?;
+        }
+        let mine = found.identity();
         let queue = home.disk.open(&home.dot, OsStr::new(QUEUE), how).map_err(Error::io("open", ".treewal/queue"))?;
         Ok(Self { file, queue, mine, me })
     }
@@ -118,7 +124,7 @@ impl TreeLock {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 read => {
                     bytes.truncate(read.map_err(Error::io("read", ".treewal/lock"))?);
-                    return Ok(bytes);
+                    return Ok(said_in(&bytes).to_vec());
                 }
             }
         }
@@ -158,7 +164,7 @@ impl TreeLock {
     /// Any error of the disk.
     pub fn holder(&self, home: &Home) -> Result<Holder> {
         let bytes = read_all(&*home.disk, &self.file, 4096).map_err(Error::io("read", ".treewal/lock"))?;
-        Ok(Sign::decode(&bytes, Time::now()).holder)
+        Ok(Sign::decode(said_in(&bytes), Time::now()).holder)
     }
 
     /// Who holds the lock right now; `None` where nobody does. Takes it for a moment to find out, and changes nothing.
@@ -175,7 +181,7 @@ impl TreeLock {
             return Ok(None);
         }
         let bytes = read_all(&*home.disk, &file, 4096).map_err(io("read"))?;
-        Ok(Some(Sign::decode(&bytes, Time::now()).holder))
+        Ok(Some(Sign::decode(said_in(&bytes), Time::now()).holder))
     }
 
     /// Who this handle is.
@@ -183,6 +189,25 @@ impl TreeLock {
     pub fn me(&self) -> Holder {
         self.me
     }
+}
+
+/// Where the file system would take new blocks to write over old ones, the file gets blocks of its own for good: a full disk
+/// must not keep anybody from signing. Small files have none there, so it is as long as one.
+fn keep_room(home: &Home, file: &File) -> std::io::Result<()> {
+    match home.disk.overwrite_in_place(file) {
+        Ok(true) => write_all(&*home.disk, file, &[0; ROOM_BYTES], 0),
+        Ok(false) => Ok(()),
+        Err(error) => {
+            tracing::debug!(%error, "the lock file may need room to be written to");
+            Ok(())
+        }
+    }
+}
+
+/// What the file says, without the room behind it.
+fn said_in(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..len]
 }
 
 /// Tries to lock a file, at least once and until `wait` is over; says whether it did.

@@ -3,9 +3,10 @@
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
-use rustix::fs::{SeekFrom, ftruncate, ioctl_ficlone, seek};
+use rustix::fs::{IFlags, SeekFrom, fstatfs, ftruncate, ioctl_ficlone, ioctl_getflags, ioctl_setflags, seek};
 use rustix::io::{Errno, pread, pwrite, pwritev, retry_on_intr};
 
+use super::power::BTRFS;
 use super::stat;
 
 pub(super) fn read_at(file: BorrowedFd<'_>, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -23,6 +24,18 @@ pub(super) fn write_vectored_at(file: BorrowedFd<'_>, bufs: &[IoSlice<'_>], offs
 pub(super) fn set_len(file: BorrowedFd<'_>, len: u64) -> io::Result<()> {
     // Setting a length twice is setting it once.
     Ok(retry_on_intr(|| ftruncate(file, len))?)
+}
+
+/// `FS_NOCOW_FL`, on btrfs alone: another file system that knows the flag is not known to need it.
+pub(super) fn overwrite_in_place(file: BorrowedFd<'_>) -> io::Result<bool> {
+    if retry_on_intr(|| fstatfs(file))?.f_type != BTRFS {
+        return Ok(false);
+    }
+    let flags = ioctl_getflags(file)?;
+    if !flags.contains(IFlags::NOCOW) {
+        ioctl_setflags(file, flags | IFlags::NOCOW)?;
+    }
+    Ok(ioctl_getflags(file)?.contains(IFlags::NOCOW))
 }
 
 pub(super) fn reflink(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {

@@ -184,6 +184,10 @@ impl Disk for RealDisk {
         contents::set_len(fd(&file.0)?, len)
     }
 
+    fn overwrite_in_place(&self, file: &File) -> io::Result<bool> {
+        contents::overwrite_in_place(fd(&file.0)?)
+    }
+
     fn reflink(&self, from: &File, to: &File) -> io::Result<()> {
         contents::reflink(fd(&from.0)?, fd(&to.0)?)
     }

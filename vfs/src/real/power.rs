@@ -11,7 +11,7 @@ use crate::PowerLoss;
 /// As the kernel's `magic.h` numbers them.
 const EXT: FsWord = 0xef53;
 const XFS: FsWord = 0x5846_5342;
-const BTRFS: FsWord = 0x9123_683e;
+pub(super) const BTRFS: FsWord = 0x9123_683e;
 const TMPFS: FsWord = 0x0102_1994;
 
 pub(super) fn power_loss(dir: BorrowedFd<'_>) -> io::Result<PowerLoss> {
