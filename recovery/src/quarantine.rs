@@ -3,10 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Dir, Open, RelPath, Rename, read_all, write_all};
+use treewal_vfs::{Dir, Kind, Open, RelPath, Rename, copy_contents, read_all, write_all};
 
 use crate::home::Home;
-use crate::plan::{Area, Place};
+use crate::look::legible;
+use crate::plan::{Area, Ground, Place};
 use crate::redo::{Contents, Superseded};
 use crate::{Error, Result};
 
@@ -131,6 +132,7 @@ impl Case {
                         home.disk.open(&self.dir, name, Open::CreateNew { mode: 0o600 }).map_err(io("write to"))?;
                     write_all(&*home.disk, &file, bytes, 0).map_err(io("write to"))?;
                 }
+                Contents::Copied(place) => copy(home, place, &self.dir, name).map_err(io("copy into"))?,
                 Contents::Staged(place) => self.take_over(home, place, name).map_err(io("move into"))?,
             }
         }
@@ -155,4 +157,16 @@ impl Case {
             other => other,
         }
     }
+}
+
+/// Copies a file of the tree, or what a symlink points to.
+fn copy(home: &Home, place: &Place, to: &Dir, name: &OsStr) -> io::Result<()> {
+    let disk = &*home.disk;
+    let (dir, from) = Ground::new(disk, home.root.clone()).split(place)?;
+    let copied = disk.open(to, name, Open::CreateNew { mode: 0o600 })?;
+    if disk.stat(&dir, from)?.kind == Kind::Symlink {
+        return write_all(disk, &copied, disk.read_link(&dir, from)?.as_encoded_bytes(), 0);
+    }
+    let file = legible(disk, &dir, from, None, || disk.open(&dir, from, Open::Read))?;
+    copy_contents(disk, &file, &copied).map(drop)
 }

@@ -24,7 +24,7 @@ use treewal_vfs::{RelPath, remove_tree};
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{DIR_NAME, Home, sweep, sweep_snapshots};
+use crate::home::{DIR_NAME, Home, is_copied, sweep, sweep_snapshots, write_identity};
 use crate::plan::{Area, Place};
 use crate::quarantine::Case;
 use crate::redo::{Contents, Part, Superseded, compose, redo};
@@ -65,9 +65,22 @@ pub struct Recovered {
 pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
     let mut report = RecoveryReport::default();
     let (log, history) = open_log(home, config, &mut report)?;
-    let mut recovery =
-        Recovery { home, config, log, report, settled: Vec::new(), garbage: Vec::new(), pending: BTreeSet::new() };
+    let copied = is_copied(home)?;
+    let mut recovery = Recovery {
+        home,
+        config,
+        log,
+        report,
+        settled: Vec::new(),
+        garbage: Vec::new(),
+        pending: BTreeSet::new(),
+        copied,
+    };
     recovery.run(&history)?;
+    if copied && recovery.pending.is_empty() {
+        // From here on it is a tree of its own.
+        write_identity(home, config.tree)?;
+    }
     Ok(Recovered { log: recovery.log, report: recovery.report })
 }
 
@@ -129,6 +142,8 @@ struct Recovery<'a> {
     garbage: Vec<Place>,
     /// Transactions that are still owed something.
     pending: BTreeSet<u64>,
+    /// The tree was copied: nothing in it has the inode that the journal knows it by.
+    copied: bool,
 }
 
 impl Recovery<'_> {
@@ -202,12 +217,12 @@ impl Recovery<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        match redo(self.home, &parts) {
+        match redo(self.home, &parts, self.copied) {
             Ok(redone) => {
                 self.garbage = redone.garbage;
                 for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
                     let lost: Vec<&Superseded> = redone.superseded.iter().filter(|lost| lost.txn == *txn).collect();
-                    let kept = self.keep_superseded(*txn, &lost)?;
+                    let kept = self.keep_superseded(*txn, &lost)?.or_else(|| redone.kept_first.get(txn).cloned());
                     let line = self.note(*txn, told, "redo");
                     line.attempt = told.attempts + 1;
                     line.changed = redone.changed;

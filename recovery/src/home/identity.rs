@@ -1,5 +1,6 @@
 //! The identity of a tree: a random number that its journal repeats, so that a journal of another tree, put there by
-//! accident or malice, is recognised.
+//! accident or malice, is recognised. Beside it stands which directory it was written into: a tree that was copied, with all
+//! that treewal keeps in it, says that of another one, and then nothing in it is what its journal knows by inode.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -14,6 +15,8 @@ use crate::{Error, Result};
 const NAME: &str = "tree";
 const DRAFT: &str = "tree.new";
 const FIRST_LINE: &str = "treewal format 1";
+/// Before the inode number and the time of birth of the directory that the file was written into.
+const IN: &str = "in ";
 const BYTES_MAX: u64 = 256;
 /// Read by git, and by many tools that walk trees as it does.
 const IGNORE: &str = ".gitignore";
@@ -36,6 +39,31 @@ pub fn read_identity(home: &Home) -> Result<Option<TreeId>> {
         Err(error) => return Err(Error::io("read", ".treewal/tree")(error)),
     };
     parse(&bytes)
+}
+
+/// Whether the tree's directory is a copy of the one that its identity was written into. `false` where that is not known: it was
+/// written by a version that did not say it, or the file is gone.
+///
+/// # Errors
+/// Any error of the disk.
+pub fn is_copied(home: &Home) -> Result<bool> {
+    let file = match home.disk.open(&home.dot, OsStr::new(NAME), Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io("open", ".treewal/tree")(error)),
+    };
+    let Ok(bytes) = read_all(&*home.disk, &file, BYTES_MAX) else { return Ok(false) };
+    let text = String::from_utf8_lossy(&bytes);
+    match text.lines().nth(2) {
+        Some(line) if line.starts_with(IN) => Ok(line != written_in(home)?),
+        _ => Ok(false),
+    }
+}
+
+/// The line that says which directory it is.
+fn written_in(home: &Home) -> Result<String> {
+    let meta = home.disk.stat_dir(&home.dot).map_err(Error::io("look at", super::DIR_NAME))?;
+    Ok(format!("{IN}{} born {}.{:09}", meta.ino, meta.born.secs, meta.born.nanos))
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<TreeId>> {
@@ -68,6 +96,8 @@ pub fn write_identity(home: &Home, id: TreeId) -> Result<()> {
         // Writing to a string cannot fail.
         write!(text, "{byte:02x}").map_err(|_| Error::io("write", path)(io::ErrorKind::Other.into()))?;
     }
+    text.push('\n');
+    text.push_str(&written_in(home)?);
     text.push('\n');
     let disk = &*home.disk;
     keep_out_of_repositories(home)?;

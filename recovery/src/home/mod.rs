@@ -2,7 +2,7 @@
 //!
 //! | entry | what it is |
 //! |---|---|
-//! | `tree` | the identity of the tree: format version and a random number |
+//! | `tree` | the identity of the tree: format version and a random number; and which directory it was written into |
 //! | `.gitignore` | keeps all of this out of repositories |
 //! | `lock` | the lock that makes one process at a time the writer; says who had it last, and how the tree was left |
 //! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
-pub use identity::{read_identity, write_identity};
+pub use identity::{is_copied, read_identity, write_identity};
 pub use lock::{Taken, TreeLock};
 pub use sign::{Holder, Left};
 pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};

@@ -62,11 +62,11 @@ fn refused(error: &Error) -> Option<RelPath> {
     if source.kind() != PermissionDenied || is_own { None } else { RelPath::new(path).ok() }
 }
 
-/// Brings the tree to what `parts` say.
+/// Brings the tree to what `parts` say. Of a `copied` tree, nothing is known by its inode.
 ///
 /// # Errors
 /// Any error of the disk; running it again goes on where it stopped.
-pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
+pub fn redo(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Redone> {
     let wishes = compose(parts).map_err(|bad| Error::Store {
         path: ".treewal/journal".into(),
         reason: format!("a record names a path outside the tree: {bad}"),
@@ -76,7 +76,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>]) -> Result<Redone> {
         let mut ground = Ground::new(&*home.disk, home.root.clone());
         ground.open_closed();
         // Each try is as good as a recovery that was cut short and came again.
-        match attempt(home, ground, &wishes, &closed) {
+        match attempt(home, ground, (&wishes, copied), &closed) {
             Err(error) => {
                 let mut ground = Ground::new(&*home.disk, home.root.clone());
                 ground.open_closed();

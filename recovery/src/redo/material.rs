@@ -77,7 +77,10 @@ impl Redo<'_> {
         let is_large = matches!(new.body, Body::Staged);
         let is_it = |meta: &Meta| {
             let is_old = wish.known.iter().any(|known| known.same_inode(&meta.identity()));
-            meta.identity().same_inode(&new.identity) || is_large && !is_old && is_copied(new, meta)
+            // In a tree that was copied without its times, the size must do, where nothing else can have it.
+            let is_alone = self.copied && wish.known.iter().all(|known| known.size != new.identity.size);
+            let is_sized = is_alone && meta.kind == Kind::File && meta.size == new.identity.size;
+            meta.identity().same_inode(&new.identity) || is_large && !is_old && (is_sized || is_copied(new, meta))
         };
         match there.filter(is_it) {
             Some(meta) => Ok(Some((place, meta))),

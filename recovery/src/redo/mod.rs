@@ -17,6 +17,7 @@
 mod carry;
 mod closed;
 mod compose;
+mod copied;
 mod emptied;
 mod looks;
 mod material;
@@ -55,6 +56,9 @@ pub struct Redone {
     pub superseded: Vec<Superseded>,
     /// Places of stages that hold nothing of worth once the tree is synced.
     pub garbage: Vec<Place>,
+    /// Where in quarantine, by transaction, what was taken for an earlier state in a tree that was copied was kept before
+    /// anything took its place.
+    pub kept_first: BTreeMap<u64, String>,
 }
 
 /// A wish that was not carried out, because somebody else had changed the path since.
@@ -98,10 +102,12 @@ pub enum Contents {
     Bytes(Vec<u8>),
     /// A file in a stage.
     Staged(Place),
+    /// A copy of a file or symlink of the tree, which stays.
+    Copied(Place),
 }
 
 /// One try at what [`redo`] does.
-fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed) -> Result<Redone> {
+fn attempt(home: &Home, mut ground: Ground<'_>, (wishes, copied): (&[Wish], bool), closed: &Closed) -> Result<Redone> {
     let stages = Stages::open(home, &mut ground, wishes)?;
     let located = locate(&mut ground, &stages, wishes)?;
     let mut redo = Redo {
@@ -121,6 +127,8 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
         aside: BTreeMap::new(),
         displaced: Vec::new(),
         rewrites: Vec::new(),
+        copied,
+        guesses: Vec::new(),
         done: Redone::default(),
     };
     redo.place_movers();
@@ -144,6 +152,7 @@ fn attempt(home: &Home, mut ground: Ground<'_>, wishes: &[Wish], closed: &Closed
         redo.consider(wish, (wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
+    redo.keep_guesses(home)?;
     redo.carry_out()
 }
 
@@ -173,6 +182,9 @@ struct Redo<'a> {
     displaced: Vec<(u64, RelPath, Identity, Time)>,
     /// Files to rewrite in place: at which path, of which stage, and how they shall be.
     rewrites: Vec<(RelPath, String, New)>,
+    /// See [`copied`].
+    copied: bool,
+    guesses: Vec<(u64, RelPath, Place)>,
     done: Redone,
 }
 
@@ -225,6 +237,9 @@ impl Redo<'_> {
             if siblings.iter().any(|known| is_untouched(known, &meta.identity())) {
                 seen = Seen::Known(meta);
             }
+        }
+        if let (Some(spot), Seen::Foreign(meta)) = (&spot, seen) {
+            seen = self.guess(wish, spot, meta)?;
         }
         if let (Some(spot), Seen::Known(meta)) = (&spot, seen) {
             if meta.kind == Kind::Dir && !self.may_go(wish, (spot, &meta), (wishes, siblings))? {
