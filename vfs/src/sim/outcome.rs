@@ -18,6 +18,10 @@ pub enum Profile {
     /// syncing any file or directory moves that moment up to now. Written bytes are as free as in
     /// [`Strict`](Profile::Strict), except that a sector that was never written reads as what it was before.
     Ordered,
+    /// A file system such as btrfs, which writes all that has changed as one, now and then, and in between logs what is
+    /// synced by itself: like [`Ordered`](Profile::Ordered), but syncing one file or directory says nothing of what came
+    /// before it elsewhere.
+    Grouped,
 }
 
 /// One thing that a crash may leave, for [`SimDisk::after`](super::SimDisk::after) of the disk that it was made for.
@@ -37,7 +41,7 @@ pub struct Outcomes {
     pub(super) names: BTreeMap<u64, NameChange>,
     pub(super) metas: BTreeMap<Id, MetaLog>,
     pub(super) files: BTreeMap<Id, FileLog>,
-    /// Under [`Profile::Ordered`], everything up to here is certain.
+    /// Where changes survive in their order, everything up to here is certain.
     pub(super) floor: u64,
 }
 
@@ -47,13 +51,14 @@ impl Outcomes {
         let held_metas = state.metas.values().flat_map(|log| &log.0).filter(|change| change.dropped);
         // A journal that failed once does not move on.
         let held = held_names.chain(held_metas.map(|change| change.seq)).min();
+        let journalled = if profile == Profile::Grouped { 0 } else { state.journalled };
         Self {
             profile,
             durable: state.durable.clone(),
             names: state.names.pending.clone(),
             metas: state.metas.clone(),
             files: state.files.clone(),
-            floor: held.map_or(state.journalled, |first| state.journalled.min(first - 1)),
+            floor: held.map_or(journalled, |first| journalled.min(first - 1)),
         }
     }
 
@@ -105,7 +110,7 @@ impl Outcomes {
     }
 
     pub(super) fn is_ordered(&self) -> bool {
-        self.profile == Profile::Ordered
+        self.profile != Profile::Strict
     }
 
     /// The steps that a file may be in when the journal ends at `moment`.

@@ -132,3 +132,29 @@ fn the_named_outcomes_are_what_their_names_say() {
         assert_eq!(lines, ["a=old", "a=new b=more", "a=old b=", zeros, "a=new"], "{profile:?}");
     }
 }
+
+/// ext4 commits what came before along with what is synced; btrfs logs what is synced alone, and strict knows no order at all.
+#[test]
+fn a_sync_of_one_directory_says_of_another_what_the_profile_says() {
+    let desk = Desk::with(&["d/", "e/", "d/a", "e/b"]);
+    desk.mv("d/a", "d/c");
+    desk.mv("e/b", "e/f");
+    desk.disk.sync_dir(&desk.dir("e")).unwrap();
+    let left = |profile: Profile| -> std::collections::BTreeSet<bool> {
+        let outcomes = desk.disk.outcomes(profile).exhaustive(10).unwrap();
+        let trees = outcomes.map(|outcome| desk.disk.after(&outcome).dump());
+        trees.inspect(|tree| assert!(tree.contains_key(&rel("e/f")))).map(|tree| tree.contains_key(&rel("d/c"))).collect()
+    };
+    assert_eq!(left(Profile::Ordered), [true].into());
+    assert_eq!(left(Profile::Grouped), [false, true].into());
+    assert_eq!(left(Profile::Strict), [false, true].into());
+    // Names that no sync has covered survive in their order, and strict knows none.
+    desk.mv("e/f", "e/g");
+    let both = |profile: Profile| -> std::collections::BTreeSet<(bool, bool)> {
+        let outcomes = desk.disk.outcomes(profile).exhaustive(20).unwrap();
+        let trees = outcomes.map(|outcome| desk.disk.after(&outcome).dump());
+        trees.map(|tree| (tree.contains_key(&rel("d/c")), tree.contains_key(&rel("e/g")))).collect()
+    };
+    assert_eq!(both(Profile::Grouped), [(false, false), (true, false), (true, true)].into());
+    assert_eq!(both(Profile::Strict).len(), 4);
+}
