@@ -257,7 +257,7 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
         let wanted = Wanted::new(&states, steps, acknowledged);
         let lost = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| wanted.judge(disk, report, at);
         if cut % 3 == 0 {
-            crash_inside(&kept, plan, &lost, &mut count, &|| format!("{}, killed", at()));
+            crash_inside(&kept, plan, (&lost, acknowledged as u64), &mut count, &|| format!("{}, killed", at()));
         }
         for profile in [Profile::Strict, Profile::Ordered] {
             for (n, outcome) in outcomes(&disk, profile, plan, cut).into_iter().enumerate() {
@@ -267,7 +267,7 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
                 judge_unrecovered(&crashed, &expected, plan, &at);
                 recover_twice(&crashed.remount(), plan, &lost, &at);
                 if count.states % 29 == 0 {
-                    crash_inside(&crashed, plan, &lost, &mut count, &at);
+                    crash_inside(&crashed, plan, (&lost, acknowledged as u64), &mut count, &at);
                 }
             }
         }

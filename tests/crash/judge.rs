@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use treewal::{Durability, RecoveryReport};
 use treewal_vfs::sim::SimDisk;
@@ -12,7 +13,7 @@ use crate::rig::{Plan, Renames};
 /// What a tree holds, as far as it matters to anybody.
 pub(crate) type Dump = BTreeMap<RelPath, Seen>;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
     pub(crate) kind: Kind,
     pub(crate) mode: u32,
@@ -42,6 +43,13 @@ impl<'a> Expected<'a> {
     pub(crate) fn after(states: &'a [Dump], acknowledged: usize) -> Self {
         let last = states.len().min(acknowledged + 2);
         Self { states, allowed: &states[acknowledged..last] }
+    }
+
+    /// What recovery may come to, as a number: the same disk need not be judged by the same measure twice.
+    pub(crate) fn measure(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.allowed.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and counts out loud"
 )]
 
+mod catalogue;
 mod deferred;
 mod entries;
 mod judge;
