@@ -67,9 +67,12 @@ pub use inspect::{
 };
 pub use options::{CheckpointSync, Checkpoints, Durability, MountedFiles, OnDamage, Options};
 pub use retry::RetryPolicy;
-pub use snapshot::{Snapshot, SnapshotOptions, SnapshotSummary};
+pub use snapshot::{Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::{RecoveryReport, TransactionReport};
-pub use treewal_snapshot::{Change as GuardChange, ChangeKind as GuardChangeKind, Report as SnapshotReport, Sharing};
+pub use treewal_snapshot::{
+    Change as GuardChange, ChangeKind as GuardChangeKind, Mode as SnapshotMode, Progress, Report as SnapshotReport,
+    Sharing,
+};
 pub use treewal_vfs::Kind;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::exit::table_text;
+use crate::keeping::Keeping;
 
 /// Crash-safe changes to a tree of files: all of them happen, or none.
 ///
@@ -151,6 +152,12 @@ pub(crate) struct Run {
     /// Leave this path out of what is restored; may be given more than once
     #[arg(long, value_name = "PATH")]
     pub(crate) exclude: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keeping: Keeping,
+    /// Restore by exchanging each guarded path with a copy that is made ready before: at once, however many files there
+    /// are; the files are other ones then, also for who has them open. Needs --guard
+    #[arg(long)]
+    pub(crate) exchange: bool,
     /// List what the command changed
     #[arg(long)]
     pub(crate) diff: bool,
@@ -175,8 +182,10 @@ pub(crate) enum SnapshotAction {
         /// Leave this path out; a restore leaves it alone. May be given more than once
         #[arg(long, value_name = "PATH")]
         exclude: Vec<PathBuf>,
-        /// Keep second names of the files and copy no bytes: for trees in which no program writes to files in place
-        #[arg(long)]
+        #[command(flatten)]
+        keeping: Keeping,
+        /// The same as --sharing hard-link
+        #[arg(long, conflicts_with = "sharing")]
         hard_link: bool,
     },
     /// List the snapshots; changes nothing
@@ -190,11 +199,17 @@ pub(crate) enum SnapshotAction {
         #[arg(value_name = "PATH")]
         path: Option<PathBuf>,
     },
-    /// List what is different in the tree now; changes nothing
+    /// List what is different in the tree now, or in a later snapshot; changes nothing
+    ///
+    /// Between two snapshots no contents are read: files with checksums are compared by these, others by inode, size and
+    /// time. What only one of the two was taken of is no difference.
     Diff {
         /// The snapshot
         #[arg(value_name = "NAME")]
         name: String,
+        /// A later snapshot, instead of the tree as it is
+        #[arg(value_name = "LATER")]
+        later: Option<String>,
     },
     /// Bring the tree back to a snapshot, all or nothing; what has come since goes, the snapshot stays
     Restore {

@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod exit;
 mod failure;
+mod keeping;
 mod output;
 mod preview;
 mod start;

@@ -5,21 +5,30 @@ use std::io;
 
 use treewal_vfs::{Disk, File, Meta, write_all};
 
+use crate::Progress;
+
 /// What is read at a time, and all the memory that takes (twice, where two files are compared).
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// Copies what `from` holds, of which `meta` tells, into the empty file `to`, holes as holes. Gives the bytes written and
-/// the checksum. Not durable before a sync.
+/// the checksum, and tells `progress` of each block. Not durable before a sync.
 ///
 /// # Errors
 /// `UnexpectedEof` where `from` became shorter; those of the disk.
-pub(crate) fn copy(disk: &dyn Disk, from: &File, to: &File, meta: &Meta) -> io::Result<(u64, u32)> {
+pub(crate) fn copy(
+    disk: &dyn Disk,
+    from: &File,
+    to: &File,
+    meta: &Meta,
+    progress: &Progress,
+) -> io::Result<(u64, u32)> {
     let size = meta.size;
     let mut sum = Sum::default();
     let mut written = 0;
     let each = |offset, block: &[u8]| {
         sum.feed(offset, block);
         written += block.len() as u64;
+        progress.copied(block.len() as u64);
         write_all(disk, to, block, offset)
     };
     // A small file that takes as many bytes of the disk as it is long has no holes worth asking for; most files are such.
@@ -205,7 +214,7 @@ mod tests {
         let size = 3 << 20;
         let from = file(&disk, "from", &[(4096, b"one"), (1 << 20, b"two")], size);
         let to = file(&disk, "to", &[], 0);
-        let (written, sum) = copy(&disk, &from, &to, &disk.stat_file(&from).unwrap()).unwrap();
+        let (written, sum) = copy(&disk, &from, &to, &disk.stat_file(&from).unwrap(), &Progress::new()).unwrap();
         assert!(written < 64 << 10, "{written} bytes of a file that is nearly all hole");
         assert!(equal(&disk, &from, &to, size).unwrap());
         assert_eq!(checksum(&disk, &to, size).unwrap(), sum);

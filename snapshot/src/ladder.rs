@@ -342,7 +342,7 @@ impl<'a> Hand<'a> {
     }
 
     fn fill(&self, from: &File, to: &File, meta: &Meta) -> io::Result<Filled> {
-        let (bytes, checksum) = contents::copy(self.ladder.disk, from, to, meta)?;
+        let (bytes, checksum) = contents::copy(self.ladder.disk, from, to, meta, &self.ladder.options.progress)?;
         Ok(Filled { mode: Mode::Copy, checksum: Some(checksum), bytes })
     }
 }

@@ -69,6 +69,7 @@ mod judge;
 mod ladder;
 mod manifest;
 mod mirror;
+mod progress;
 mod restore;
 mod take;
 mod walk;
@@ -80,5 +81,6 @@ pub use ladder::{Report, Sharing};
 #[doc(hidden)]
 pub use manifest::fuzz;
 pub use manifest::{Backup, Entries, Entry, Guarded, Manifest, Mode, Role};
+pub use progress::Progress;
 pub use restore::{Check, Restored, Stored, exchange, restore};
 pub use take::{TakeOptions, take};

@@ -14,7 +14,7 @@ use crate::manifest::{Entry, MANIFEST, Role, Writer, from_entry};
 use crate::mirror::{MIRROR, Mirror};
 use crate::restore::WORK;
 use crate::walk::{Names, Step, Threads, open_parent, stat, walk};
-use crate::{Error, Result};
+use crate::{Error, Progress, Result};
 
 /// What to take, and how.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +38,8 @@ pub struct TakeOptions {
     /// How many threads may work on it, the calling one among them; `None`: as many as the machine runs at once. Never
     /// more than eight.
     pub threads: Option<NonZeroUsize>,
+    /// Told how far it is, for whoever holds a clone of it.
+    pub progress: Progress,
 }
 
 /// Takes a snapshot of `paths` beneath `tree` into the empty directory `into`, which must lie on the same file system.
@@ -90,6 +92,7 @@ fn write(
     options: &TakeOptions,
     deceived: &AtomicBool,
 ) -> Result<Report> {
+    options.progress.begin();
     let guarded = outermost(paths);
     let excluded: BTreeSet<&RelPath> = options.exclude.iter().collect();
     let skip = |path: &RelPath| excluded.iter().any(|excluded| path.starts_with(excluded));
@@ -150,6 +153,7 @@ fn write(
     mirror.map(Mirror::finish).transpose()?;
     let mount = disk.mount_id(tree).ok().flatten().map_or([0; 24], |mount| mount.0);
     report.entries = writer.finish(latest, mount)?;
+    options.progress.syncs();
     disk.sync_all(into).map_err(Error::own("sync", MANIFEST))?;
     Ok(report)
 }
@@ -265,6 +269,7 @@ impl Taker<'_> {
 
     /// Records what was found, and keeps the contents of a file that may have been kept under another name and was not.
     fn record(&mut self, hand: &mut Hand<'_>, step: &Step<'_>, found: Found) -> Result<()> {
+        hand.ladder().options.progress.entry();
         let Found { mut entry, mut bytes_copied } = found;
         let inode = (entry.meta.ino, entry.meta.born);
         let first = self.links.get(&inode).copied().filter(|_| !entry.is_dir());

@@ -36,6 +36,8 @@ pub(crate) struct About {
     pub(crate) paths: Vec<RelPath>,
     pub(crate) patterns: Vec<RelPath>,
     pub(crate) others: Others,
+    /// Whether it is rolled back by exchange.
+    pub(crate) exchange: bool,
 }
 
 /// A guard that holds the tree.
@@ -47,13 +49,15 @@ pub(crate) struct Held {
     claim: Claim,
     patterns: Vec<RelPath>,
     others: Others,
+    /// Whether it is rolled back by exchange.
+    pub(crate) exchange: bool,
 }
 
 impl Held {
     pub(crate) fn new(txn: u64, name: String, from: Dir, about: About) -> Self {
-        let About { paths, patterns, others } = about;
+        let About { paths, patterns, others, exchange } = about;
         let record = record(txn, &name, &paths);
-        Self { name, from, record, claim: claim(paths), patterns, others }
+        Self { name, from, record, claim: claim(paths), patterns, others, exchange }
     }
 
     pub(crate) fn txn(&self) -> u64 {

@@ -17,14 +17,22 @@ impl Engine {
     ///
     /// A process that goes on writing may have put something back in the meantime: then it is done again. Nothing is
     /// synced.
+    ///
+    /// By exchange the second look is at the guarded paths alone, and not at what is in them: nobody has any of that open.
     fn bring_back(&self, held: &Held) -> Result<()> {
         let (disk, root) = (&**self.disk(), self.root());
+        let mut exchanges = held.exchange;
         let mut tried = 0;
         loop {
             tried += 1;
             let manifest = self.manifest_of(held)?;
-            let restored = treewal_snapshot::restore(disk, root, &held.from, &manifest, Check::Attributes);
+            let restored = match exchanges {
+                true => treewal_snapshot::exchange(disk, root, &held.from, &manifest),
+                false => treewal_snapshot::restore(disk, root, &held.from, &manifest, Check::Attributes),
+            };
             match restored {
+                // The directory that a path was in is gone, say: nothing was done.
+                Err(treewal_snapshot::Error::NotExchangeable { .. }) => exchanges = false,
                 Ok(done) if done.restored + done.removed + done.metadata == 0 => return Ok(()),
                 Ok(_) if tried <= RESTORES_MAX => {}
                 Ok(_) => {

@@ -1,6 +1,7 @@
 //! Guards: any code may change the guarded paths, and a crash, a failure or a change of mind restores them.
 
 mod back;
+mod options;
 mod sync;
 
 use std::ffi::OsStr;
@@ -9,85 +10,14 @@ use std::sync::Arc;
 
 use treewal_journal::record::Record;
 use treewal_recovery::{home, patterns};
-use treewal_snapshot::{Change, Report as SnapshotReport, Sharing};
-use treewal_snapshot::{Manifest, TakeOptions};
+use treewal_snapshot::{Change, Manifest, Report as SnapshotReport, TakeOptions};
 use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
-use crate::engine::{About, Changed, Engine, Held, Hold, Others, guard_record};
-use crate::{Error, Result};
-
-/// How a guard is taken.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct GuardOptions {
-    /// How the snapshot shares bytes with the live files.
-    pub sharing: Sharing,
-    /// What becomes of commits of other threads that meet it.
-    pub others: Others,
-    patterns: Vec<PathBuf>,
-    excludes: Vec<PathBuf>,
-}
-
-impl GuardOptions {
-    /// The defaults: [`Sharing::Auto`], [`Others::Refuse`].
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How the snapshot shares bytes with the live files.
-    #[must_use]
-    pub fn sharing(mut self, sharing: Sharing) -> Self {
-        self.sharing = sharing;
-        self
-    }
-
-    /// What becomes of commits of other threads of this handle that meet the guarded paths.
-    #[must_use]
-    pub fn others(mut self, others: Others) -> Self {
-        self.others = others;
-        self
-    }
-
-    /// Guards every name that a pattern describes as well, also those that do not exist yet: in its last component, `*` is
-    /// any run of characters. For files that come and go together, as a database and what it puts beside it:
-    /// `matching("index.db*")`.
-    #[must_use]
-    pub fn matching(mut self, pattern: impl AsRef<Path>) -> Self {
-        self.patterns.push(pattern.as_ref().to_owned());
-        self
-    }
-
-    /// Leaves a path out, with all beneath it: it is not restored.
-    #[must_use]
-    pub fn exclude(mut self, path: impl AsRef<Path>) -> Self {
-        self.excludes.push(path.as_ref().to_owned());
-        self
-    }
-}
-
-/// What a guard is asked to be about.
-struct Asked {
-    paths: Vec<RelPath>,
-    patterns: Vec<RelPath>,
-    take: TakeOptions,
-    others: Others,
-}
-
-impl Asked {
-    fn of(paths: &[PathBuf], options: GuardOptions) -> Result<Self> {
-        let GuardOptions { sharing, others, patterns, excludes } = options;
-        let parse = |list: &[PathBuf]| list.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>();
-        let mut exclude = parse(&excludes)?;
-        exclude.push(RelPath::root().join(home::DIR_NAME));
-        Ok(Self {
-            paths: parse(paths)?,
-            patterns: parse(&patterns)?,
-            take: TakeOptions { sharing, exclude, ..TakeOptions::default() },
-            others,
-        })
-    }
-}
+use crate::engine::{About, Changed, Engine, Held, Hold, guard_record};
+use crate::snapshot::kept;
+use crate::{Error, Result, SnapshotEntry};
+use options::Asked;
+pub use options::GuardOptions;
 
 /// A guard on paths of a tree: made with [`Tree::guard`](crate::Tree::guard), ended with [`commit`](Self::commit),
 /// [`rollback`](Self::rollback) or by dropping it, which rolls back.
@@ -147,7 +77,7 @@ impl Engine {
                 found.into_iter().filter(|path| !take.exclude.iter().any(|excluded| path.starts_with(excluded))),
             );
         }
-        let about = About { paths, patterns, others };
+        let about = About { paths, patterns, others, exchange: take.exchange };
         let name = format!("{:016x}", random());
         let guards = &self.home().guards;
         let io = |verb| move |source| Error::from_os(verb, PathBuf::from(home::DIR_NAME).join("guards"), source);
@@ -303,6 +233,14 @@ impl Guard {
     #[must_use]
     pub fn snapshot(&self) -> &SnapshotReport {
         &self.report
+    }
+
+    /// Every guarded entry as it was, and how its contents are kept.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn kept(&self) -> Result<Vec<SnapshotEntry>> {
+        kept(&**self.engine.disk(), &self.manifest()?)
     }
 
     /// The number of the guarded transaction.

@@ -9,7 +9,9 @@
 //! A snapshot depends on nothing but its own directory: neither the journal nor another snapshot.
 
 mod diff;
+mod kept;
 mod name;
+mod options;
 mod restore;
 mod scope;
 mod view;
@@ -21,63 +23,20 @@ use std::time::SystemTime;
 
 use treewal_recovery::home::{Home, is_draft, make_snapshots, open_snapshots};
 use treewal_recovery::undo::is_confined;
-use treewal_snapshot::{Manifest, Mode, Sharing, Stored, TakeOptions};
+use treewal_snapshot::{Manifest, Mode, Stored, TakeOptions};
 use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
 
 use crate::engine::{Core, Engine};
 use crate::transaction::to_system_time;
 use crate::{Error, GuardChange, Result};
+pub use kept::SnapshotEntry;
+pub(crate) use kept::kept;
+pub use options::SnapshotOptions;
 
 /// The largest file that [`Snapshot::read`] brings into memory, in bytes: 4 GiB.
 const READ_BYTES_MAX: u64 = 4 << 30;
 /// The view for people, in the directory of a snapshot.
 const FILES: &str = "files";
-
-/// What a named snapshot is taken of, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SnapshotOptions {
-    sharing: Sharing,
-    paths: Vec<PathBuf>,
-    excludes: Vec<PathBuf>,
-}
-
-impl Default for SnapshotOptions {
-    fn default() -> Self {
-        Self { sharing: Sharing::Auto, paths: Vec::new(), excludes: Vec::new() }
-    }
-}
-
-impl SnapshotOptions {
-    /// The whole tree, shared with the live files where the file system can, else copied.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How the snapshot shares bytes with the live files. [`Sharing::HardLink`] costs no bytes anywhere, and is for
-    /// trees that nobody writes to in place: a file that is is lost to the snapshot, which notices. Such a snapshot has no
-    /// [`files`](Snapshot::files).
-    #[must_use]
-    pub fn sharing(mut self, sharing: Sharing) -> Self {
-        self.sharing = sharing;
-        self
-    }
-
-    /// Only this path, which need not exist, and others given in the same way.
-    #[must_use]
-    pub fn path(mut self, path: impl AsRef<Path>) -> Self {
-        self.paths.push(path.as_ref().to_owned());
-        self
-    }
-
-    /// Leaves a path out, with all beneath it; a restore leaves it alone.
-    #[must_use]
-    pub fn exclude(mut self, path: impl AsRef<Path>) -> Self {
-        self.excludes.push(path.as_ref().to_owned());
-        self
-    }
-}
 
 /// A named snapshot: taken with [`Tree::snapshot`](crate::Tree::snapshot), found with
 /// [`Tree::snapshots`](crate::Tree::snapshots).
@@ -100,7 +59,11 @@ pub struct SnapshotSummary {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Files whose bytes were copied: the rest is shared with the tree, until it changes there.
+    /// Of these files, those that share their extents with the tree, until they change there.
+    pub reflinked: u64,
+    /// Of these files, those that are second names of files in the tree.
+    pub hard_linked: u64,
+    /// Of these files, those whose bytes were copied.
     pub copied: u64,
     /// Bytes of these.
     pub bytes_copied: u64,
@@ -123,14 +86,16 @@ impl Snapshot {
         let manifest = self.manifest()?;
         let stored = self.stored(&manifest)?;
         let files = || stored.entries().iter().filter_map(|entry| Some((entry, entry.backup.as_ref()?)));
-        let copies = || files().filter(|(_, backup)| backup.mode == Mode::Copy);
+        let kept_by = |mode| files().filter(move |(_, backup)| backup.mode == mode);
         Ok(SnapshotSummary {
             taken: to_system_time(manifest.taken()).unwrap_or(SystemTime::UNIX_EPOCH),
             entries: stored.entries().len() as u64,
             files: files().count() as u64,
             bytes: files().map(|(entry, _)| entry.meta.size).sum(),
-            copied: copies().count() as u64,
-            bytes_copied: copies().map(|(entry, _)| entry.meta.size).sum(),
+            reflinked: kept_by(Mode::Reflink).count() as u64,
+            hard_linked: kept_by(Mode::HardLink).count() as u64,
+            copied: kept_by(Mode::Copy).count() as u64,
+            bytes_copied: kept_by(Mode::Copy).map(|(entry, _)| entry.meta.size).sum(),
             paths: manifest.guarded().iter().map(|guarded| guarded.path.to_path()).collect(),
         })
     }
@@ -145,6 +110,14 @@ impl Snapshot {
         let mut paths: Vec<RelPath> = stored.entries().iter().map(|entry| entry.path.clone()).collect();
         paths.sort_unstable();
         Ok(paths.iter().filter(|path| !path.is_root()).map(RelPath::to_path).collect())
+    }
+
+    /// Every entry that it was taken of, in order, and how its contents are kept.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn kept(&self) -> Result<Vec<SnapshotEntry>> {
+        kept(&*self.home.disk, &self.manifest()?)
     }
 
     /// The contents that a file had.
@@ -172,9 +145,24 @@ impl Snapshot {
         self.differences(&manifest, &self.stored(&manifest)?)
     }
 
+    /// What is different in a later snapshot, sorted by path: what was added, changed or removed from this one to that. What
+    /// only one of them was taken of is no difference. Reads no contents: files with checksums are compared by these, others
+    /// by inode, size and time.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary).
+    pub fn diff_to(&self, later: &Self) -> Result<Vec<GuardChange>> {
+        let (old, new) = (self.manifest()?, later.manifest()?);
+        let changes = treewal_snapshot::diff(&*self.home.disk, &old, &new).filter(|change| {
+            // The tree's own root directory is the caller's, and is none.
+            !change.as_ref().is_ok_and(|change| change.path.is_root())
+        });
+        changes.collect::<Result<_, _>>().map_err(Error::Snapshot)
+    }
+
     /// Where its files lie, relative to the tree, with the names, contents and times of then, to be read by any program,
-    /// and not to be written to. Owners, modes and the rest come back by a restore. Not there where the snapshot was taken
-    /// by hard link.
+    /// and not to be written to. Owners, modes and the rest come back by a restore. Not there where any of them is kept by
+    /// hard link.
     #[must_use]
     pub fn files(&self) -> PathBuf {
         shown(&self.name).join(FILES)
@@ -260,7 +248,7 @@ impl Engine {
     pub(crate) fn snapshot(&self, name: &str, options: &SnapshotOptions) -> Result<Snapshot> {
         let _span = tracing::debug_span!("snapshot", name).entered();
         name::check(name)?;
-        let (paths, exclude) = scope::paths(&options.paths, &options.excludes)?;
+        let (paths, take) = options.asked()?;
         let _hold = self.hold()?;
         let failed = |source| Error::from_os("create snapshot", shown(name), source);
         let parent = make_snapshots(self.home()).map_err(Error::from_recovery)?;
@@ -271,12 +259,7 @@ impl Engine {
         }
         let draft = draft();
         disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;
-        let made = self.fill_snapshot(
-            &parent,
-            &draft,
-            &paths,
-            &TakeOptions { sharing: options.sharing, exclude, ..TakeOptions::default() },
-        );
+        let made = self.fill_snapshot(&parent, &draft, &paths, &take);
         let named = made.and_then(|()| {
             let named = disk.rename(&parent, OsStr::new(&draft), &parent, OsStr::new(name), Rename::NoReplace);
             named.and_then(|()| disk.sync_dir(&parent)).map_err(failed)
@@ -297,8 +280,9 @@ impl Engine {
         let disk = &**self.disk();
         let io = |source| Error::from_os("fill snapshot", shown(draft), source);
         let into = disk.open_dir(parent, &RelPath::root().join(draft)).map_err(io)?;
-        treewal_snapshot::take(disk, self.root(), paths, &into, options).map_err(Error::Snapshot)?;
-        if options.sharing == Sharing::HardLink {
+        let report = treewal_snapshot::take(disk, self.root(), paths, &into, options).map_err(Error::Snapshot)?;
+        if report.hard_linked > 0 {
+            // A file of the view would be one of the tree.
             return Ok(());
         }
         let manifest = Manifest::load(disk, &into).map_err(Error::Snapshot)?;

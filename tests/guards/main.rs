@@ -6,6 +6,7 @@
 )]
 
 mod beside;
+mod choices;
 mod crash;
 #[path = "../shared/hooked.rs"]
 mod hooked;
@@ -14,6 +15,7 @@ mod patterns;
 mod restless;
 mod seen;
 mod syncs;
+mod walk;
 
 /// Ends a guard one way or the other.
 pub(crate) fn end(guard: treewal::Guard, commits: bool) -> treewal::Result<()> {

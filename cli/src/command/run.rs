@@ -11,7 +11,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use treewal::{Guard, GuardOptions, Tree};
+use treewal::{Guard, GuardOptions, Progress, Tree};
 
 use super::Context;
 use crate::args::Run;
@@ -19,6 +19,7 @@ use crate::changes::{Line, summary};
 use crate::child::{Signals, start, wait};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::keeping::Cost;
 use crate::output::Report;
 
 #[derive(Debug, Serialize)]
@@ -28,6 +29,8 @@ struct Ran {
     status: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     interrupted_by: Option<i32>,
+    /// What the snapshot took.
+    snapshot: Cost,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<Vec<Line>>,
 }
@@ -41,12 +44,10 @@ impl Report for Ran {
 pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
     context.output.talk("taking a snapshot of the guarded paths");
-    let guard = guarded(&tree, args)?;
-    let cost = guard.snapshot();
-    context.output.talk(&format!(
-        "guarded {} entries: {} files shared, {} copied ({} bytes)",
-        cost.entries, cost.reflinked, cost.copied, cost.bytes_copied
-    ));
+    let progress = Progress::new();
+    let guard = context.output.watched(&progress, || guarded(&tree, args, &progress))?;
+    let cost = Cost::from(guard.snapshot());
+    context.output.talk(&format!("guarded {cost}"));
     let (status, signals) = match ended(args, context) {
         Ok(ended) => ended,
         Err(error) => {
@@ -65,13 +66,15 @@ pub(super) fn run(args: &Run, context: &Context) -> Result<Exit, Failure> {
     let outcome = settle(guard, keeps)?;
     let exit = interrupted_by.map_or(status, Exit::of_signal);
     context.output.talk(&format!("{outcome}: the command ended with status {}", status.code()));
-    let report = Ran { transaction, status: status.code(), interrupted_by, changes: changes.filter(|_| shows) };
+    let status = status.code();
+    let report = Ran { transaction, status, interrupted_by, snapshot: cost, changes: changes.filter(|_| shows) };
     Ok(context.told(exit, outcome, &report))
 }
 
 /// All of the tree, unless the arguments say what.
-fn guarded(tree: &Tree, args: &Run) -> Result<Guard, Failure> {
-    let options = args.matching.iter().fold(GuardOptions::new(), GuardOptions::matching);
+fn guarded(tree: &Tree, args: &Run, progress: &Progress) -> Result<Guard, Failure> {
+    let options = args.keeping.guard(progress).exchange(args.exchange);
+    let options = args.matching.iter().fold(options, GuardOptions::matching);
     let options = args.exclude.iter().fold(options, GuardOptions::exclude);
     if args.guard.is_empty() && args.matching.is_empty() {
         return Ok(tree.guard_with(options, ["."])?);

@@ -5,30 +5,37 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use treewal::{Receipt, Sharing, Snapshot, SnapshotOptions, SnapshotSummary};
+use treewal::{
+    GuardChange, Kind, Progress, Receipt, Sharing, Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary,
+};
 
 use super::Context;
 use crate::args::SnapshotAction;
 use crate::changes::Line;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::keeping::word;
 use crate::output::{BAD, DIM, JsonPath, Report, shown};
 
 pub(super) fn run(action: &SnapshotAction, context: &Context) -> Result<Exit, Failure> {
     match action {
-        SnapshotAction::Create { name, path, exclude, hard_link } => {
-            let mut options = SnapshotOptions::new();
+        SnapshotAction::Create { name, path, exclude, keeping, hard_link } => {
+            let progress = Progress::new();
+            let mut options = keeping.snapshot(&progress);
             options = path.iter().fold(options, SnapshotOptions::path);
             options = exclude.iter().fold(options, SnapshotOptions::exclude);
             if *hard_link {
                 options = options.sharing(Sharing::HardLink);
             }
-            create(name, &options, context)
+            create(name, &options, &progress, context)
         }
         SnapshotAction::List => list(context),
         SnapshotAction::Show { name, path: None } => show(&find(name, context)?, context),
         SnapshotAction::Show { name, path: Some(path) } => print(&find(name, context)?, path, context),
-        SnapshotAction::Diff { name } => diff(&find(name, context)?, context),
+        SnapshotAction::Diff { name, later: None } => diff(find(name, context)?.diff()?, context),
+        SnapshotAction::Diff { name, later: Some(later) } => {
+            diff(find(name, context)?.diff_to(&find(later, context)?)?, context)
+        }
         SnapshotAction::Restore { name, path, keep } => restore(name, path, keep.as_deref(), context),
         SnapshotAction::Remove { name } => remove(name, context),
     }
@@ -56,6 +63,9 @@ struct Numbers {
     entries: u64,
     files: u64,
     bytes: u64,
+    reflinked: u64,
+    hard_linked: u64,
+    copied: u64,
     bytes_copied: u64,
     paths: Vec<JsonPath>,
     /// Where the files lie, for any program to read.
@@ -64,10 +74,13 @@ struct Numbers {
 
 impl Numbers {
     fn of(snapshot: &Snapshot, summary: SnapshotSummary) -> Self {
-        let SnapshotSummary { taken, entries, files, bytes, bytes_copied, paths, .. } = summary;
+        let SnapshotSummary {
+            taken, entries, files, bytes, reflinked, hard_linked, copied, bytes_copied, paths, ..
+        } = summary;
         let taken = taken.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let paths = paths.into_iter().map(|path| JsonPath(if path == Path::new("") { ".".into() } else { path }));
-        Self { taken, entries, files, bytes, bytes_copied, paths: paths.collect(), lies: JsonPath(snapshot.files()) }
+        let (paths, lies) = (paths.collect(), JsonPath(snapshot.files()));
+        Self { taken, entries, files, bytes, reflinked, hard_linked, copied, bytes_copied, paths, lies }
     }
 }
 
@@ -113,6 +126,32 @@ struct Shown {
     #[serde(flatten)]
     listed: Listed,
     contents: Vec<JsonPath>,
+    /// The same with what each is, and how it is kept.
+    kept: Vec<Kept>,
+}
+
+#[derive(Debug, Serialize)]
+struct Kept {
+    path: JsonPath,
+    kind: &'static str,
+    bytes: u64,
+    /// How the contents are kept; none for what has no contents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'static str>,
+}
+
+impl From<SnapshotEntry> for Kept {
+    fn from(entry: SnapshotEntry) -> Self {
+        let kind = match entry.kind {
+            Kind::File => "file",
+            Kind::Dir => "directory",
+            Kind::Symlink => "symlink",
+            Kind::Fifo => "fifo",
+            Kind::Socket => "socket",
+            Kind::CharDevice | Kind::BlockDevice => "device",
+        };
+        Self { path: JsonPath(entry.path), kind, bytes: entry.bytes, by: word(entry.mode) }
+    }
 }
 
 impl Report for Shown {
@@ -187,14 +226,15 @@ fn find(name: &str, context: &Context) -> Result<Snapshot, Failure> {
     found.next().ok_or_else(|| Failure::new(Exit::REFUSED, format!("there is no snapshot {name:?}")).help(help))
 }
 
-fn create(name: &str, options: &SnapshotOptions, context: &Context) -> Result<Exit, Failure> {
+fn create(name: &str, options: &SnapshotOptions, progress: &Progress, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
     context.output.talk(&format!("taking the snapshot {name}"));
-    let snapshot = tree.snapshot_with(options, name)?;
+    let snapshot = context.output.watched(progress, || tree.snapshot_with(options, name))?;
     let listed = Listed::of(&snapshot);
-    if let Held::Whole(Numbers { entries, files, bytes, bytes_copied, .. }) = &listed.held {
-        let text = format!("kept {entries} entries: {files} files of {bytes} bytes, {bytes_copied} of them copied");
-        context.output.talk(&text);
+    if let Held::Whole(numbers) = &listed.held {
+        let Numbers { entries, files, bytes, reflinked, hard_linked, copied, .. } = numbers;
+        let how = format!("{reflinked} reflinked, {hard_linked} hard-linked, {copied} copied");
+        context.output.talk(&format!("kept {entries} entries; of {files} files with {bytes} bytes {how}"));
     }
     Ok(context.told(Exit::DONE, "created", &Quiet(listed)))
 }
@@ -218,7 +258,8 @@ fn list(context: &Context) -> Result<Exit, Failure> {
 
 fn show(snapshot: &Snapshot, context: &Context) -> Result<Exit, Failure> {
     let contents = snapshot.entries()?.into_iter().map(JsonPath).collect();
-    context.show(Exit::DONE, "unchanged", &Shown { listed: Listed::of(snapshot), contents })
+    let kept = snapshot.kept()?.into_iter().map(Kept::from).collect();
+    context.show(Exit::DONE, "unchanged", &Shown { listed: Listed::of(snapshot), contents, kept })
 }
 
 fn print(snapshot: &Snapshot, path: &Path, context: &Context) -> Result<Exit, Failure> {
@@ -234,8 +275,8 @@ fn print(snapshot: &Snapshot, path: &Path, context: &Context) -> Result<Exit, Fa
     context.show(Exit::DONE, "unchanged", &Contents { path: JsonPath(path.to_owned()), body })
 }
 
-fn diff(snapshot: &Snapshot, context: &Context) -> Result<Exit, Failure> {
-    let changes = snapshot.diff()?.into_iter().map(Line::from).collect();
+fn diff(changes: Vec<GuardChange>, context: &Context) -> Result<Exit, Failure> {
+    let changes = changes.into_iter().map(Line::from).collect();
     context.show(Exit::DONE, "unchanged", &Changes { transaction: None, changes })
 }
 
@@ -244,7 +285,9 @@ fn restore(name: &str, paths: &[PathBuf], keep: Option<&str>, context: &Context)
     let tree = context.open()?;
     let snapshot = tree.find_snapshot(name)?;
     if let Some(keep) = keep {
-        tree.snapshot(keep)?;
+        let progress = Progress::new();
+        let options = SnapshotOptions::new().progress(&progress);
+        context.output.watched(&progress, || tree.snapshot_with(&options, keep))?;
         context.output.talk(&format!("kept the tree as it was as {keep}"));
     }
     let Receipt { id, changes, .. } =

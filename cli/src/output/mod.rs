@@ -2,6 +2,7 @@
 
 mod json;
 mod path;
+mod progress;
 mod stream;
 mod style;
 

@@ -15,6 +15,7 @@ mod expect;
 mod follow;
 mod hostile;
 mod input;
+mod keeping;
 mod log;
 mod look;
 mod run;
