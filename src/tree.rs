@@ -83,8 +83,8 @@ impl Tree {
     /// copy. [`Guard::snapshot`] tells which.
     ///
     /// # Errors
-    /// [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk. Nothing has
-    /// changed then.
+    /// [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree, or another guard has some of the paths;
+    /// any error of the disk. Nothing has changed then.
     pub fn guard<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Guard> {
         self.guard_with(GuardOptions::default(), paths)
     }
@@ -105,7 +105,8 @@ impl Tree {
     ///
     /// It holds all of a transaction or nothing of it, and is durable when this returns. It costs an entry for each file
     /// where the file system shares extents, and its bytes where it must be copied; see
-    /// [`SnapshotOptions::sharing`]. Nothing else is committed meanwhile.
+    /// [`SnapshotOptions::sharing`]. Nothing else is committed meanwhile, and nothing
+    /// that a guard goes on with can be in it.
     ///
     /// ```no_run
     /// # fn main() -> treewal::Result<()> {

@@ -84,7 +84,7 @@ impl<'a> Flight<'a> {
     /// From here on no transaction of this handle touches the claimed paths, and no other handle touches any. What moves
     /// entries stands alone between two checkpoints instead: no record could make again what it moves.
     pub(super) fn check(&mut self) -> Result<()> {
-        let hold = if self.barrier { self.engine.hold()? } else { self.engine.join(&self.claim)? };
+        let hold = if self.barrier { self.engine.hold_for(&self.claim)? } else { self.engine.join(&self.claim)? };
         let hold = self.hold.insert(hold);
         // Before the looks: recovery takes what is newer for work that they did not see.
         self.at = self.engine.disk().now();

@@ -27,11 +27,6 @@ impl Claim {
         self.changes.iter().chain(&self.relies).any(test)
     }
 
-    /// Whether everything that another changes is changed by this, as part of something or itself.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
-        other.changes.iter().all(|path| self.changes.iter().any(|ours| path.starts_with(ours)))
-    }
-
     /// Whether one of the two changes what the other changes or relies on, or something above or beneath that.
     ///
     /// Above, because to remove or replace a directory is to change all that is in it.

@@ -40,7 +40,7 @@ mod tests {
         let listed = || std::fs::read_dir(dir.path().join(".treewal/stage")).unwrap().count();
         assert_eq!(listed(), 2);
         Arc::get_mut(&mut engine.core).unwrap().opened_by += 1;
-        assert!(matches!(engine.hold().map(drop), Err(Error::Store { .. })));
+        assert!(matches!(engine.hold_beside_guards().map(drop), Err(Error::Store { .. })));
         assert!(matches!(engine.stage().map(drop), Err(Error::Store { .. })));
         assert!(matches!(engine.checkpoint(), Err(Error::Store { .. })));
         drop(engine);

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
-use treewal_recovery::patterns::matches;
 use treewal_vfs::{Dir, RelPath};
 
-use super::{Claim, Core, State};
+use super::{Claim, Core, Scope, State};
 use crate::{Error, Result};
 
-/// What becomes of a commit of another thread of the same handle that meets a guard. Others go on beside it.
+/// What becomes of a commit, a guard or a snapshot of another thread of the same handle that meets a guard. Others go on
+/// beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Others {
@@ -21,23 +21,16 @@ pub enum Others {
     Wait,
 }
 
-/// Whether a path is one that a pattern describes, or lies above or beneath one.
-fn touches(pattern: &RelPath, path: &RelPath) -> bool {
-    let Some((parent, name)) = pattern.split() else { return false };
-    match path.components().nth(parent.depth()) {
-        Some(component) => path.starts_with(&parent) && matches(name, component),
-        None => parent.starts_with(path),
-    }
-}
-
 /// What a guard is about.
 #[derive(Debug)]
 pub(crate) struct About {
     pub(crate) paths: Vec<RelPath>,
-    pub(crate) patterns: Vec<RelPath>,
+    pub(crate) scope: Scope,
     pub(crate) others: Others,
     /// Whether it is rolled back by exchange.
     pub(crate) exchange: bool,
+    /// The guard that it is inside of.
+    pub(crate) outer: Option<u64>,
 }
 
 /// A guard that holds the tree.
@@ -45,19 +38,19 @@ pub(crate) struct About {
 pub(crate) struct Held {
     pub(crate) name: String,
     pub(crate) from: Dir,
-    record: GuardRecord,
-    claim: Claim,
-    patterns: Vec<RelPath>,
-    others: Others,
+    /// The guard that it is inside of.
+    pub(crate) outer: Option<u64>,
     /// Whether it is rolled back by exchange.
     pub(crate) exchange: bool,
+    record: GuardRecord,
+    scope: Scope,
+    others: Others,
 }
 
 impl Held {
     pub(crate) fn new(txn: u64, name: String, from: Dir, about: About) -> Self {
-        let About { paths, patterns, others, exchange } = about;
-        let record = record(txn, &name, &paths);
-        Self { name, from, record, claim: claim(paths), patterns, others, exchange }
+        let About { paths, scope, others, exchange, outer } = about;
+        Self { record: record(txn, &name, &paths), name, from, outer, exchange, scope, others }
     }
 
     pub(crate) fn txn(&self) -> u64 {
@@ -66,25 +59,23 @@ impl Held {
 
     /// Whether a commit touches what is guarded, or what would be if it were there.
     pub(super) fn meets(&self, claim: &Claim) -> bool {
-        self.claim.meets(claim) || self.patterns.iter().any(|pattern| claim.any(|path| touches(pattern, path)))
+        self.scope.meets(claim)
+    }
+
+    /// Whether something that another guard or a snapshot is about is guarded by this one.
+    pub(super) fn overlaps(&self, scope: &Scope) -> bool {
+        self.scope.overlaps(scope)
     }
 
     /// Whether everything that another guard is about is guarded by this one.
-    pub(crate) fn covers(&self, paths: &[RelPath], patterns: &[RelPath]) -> bool {
-        let parents = patterns.iter().filter(|pattern| !self.patterns.contains(pattern)).filter_map(RelPath::parent);
-        self.claim.covers(&claim(paths.to_vec())) && self.claim.covers(&claim(parents.collect()))
+    pub(crate) fn covers(&self, scope: &Scope) -> bool {
+        self.scope.covers(scope)
     }
 
     /// What the journal says of it while it goes on.
     pub(super) fn record(&self) -> Record {
         Record::Guard(self.record.clone())
     }
-}
-
-/// The paths of a guard as a claim.
-fn claim(mut paths: Vec<RelPath>) -> Claim {
-    paths.sort();
-    Claim::new(paths, Vec::new())
 }
 
 pub(crate) fn record(txn: u64, name: &str, paths: &[RelPath]) -> GuardRecord {

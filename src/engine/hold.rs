@@ -13,7 +13,7 @@ use treewal_journal::record::{Begin, Record};
 use treewal_journal::{Log, Lsn};
 use treewal_recovery::{Batch, append};
 
-use super::{Claim, Core, Held, State};
+use super::{Claim, Core, Held, Scope, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
@@ -41,30 +41,43 @@ pub(crate) enum Changed<'a> {
 }
 
 impl Core {
-    /// Takes the tree for this one piece of work: nothing else is under way until the hold is dropped.
+    /// Takes the tree for a commit that stands alone: nothing else is under way until the hold is dropped, and no guard is
+    /// that it meets.
+    pub(crate) fn hold_for(&self, claim: &Claim) -> Result<Hold<'_>> {
+        self.hold_unless(|guard| guard.meets(claim))
+    }
+
+    /// The same for a guard or a snapshot.
+    pub(crate) fn hold_over(&self, scope: &Scope) -> Result<Hold<'_>> {
+        self.hold_unless(|guard| guard.overlaps(scope))
+    }
+
+    /// Takes the tree for this one piece of work, where no guard is in the way: waits for those that are, or says so.
     ///
     /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
     /// no work ever meets an unfinished transaction, whoever left it.
-    pub(crate) fn hold(&self) -> Result<Hold<'_>> {
+    fn hold_unless(&self, is_in_the_way: impl Fn(&Held) -> bool) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
         loop {
-            while let Some(guard) = state.guards.first().cloned() {
-                self.wait_for_guard(&mut state, &guard)?;
-            }
-            self.wait_alone(&mut state);
-            if state.guards.is_empty() {
-                break;
+            let guard = state.guards.iter().find(|guard| is_in_the_way(guard)).cloned();
+            match guard {
+                Some(guard) => self.wait_for_guard(&mut state, &guard)?,
+                None if state.is_busy() => self.wait_alone(&mut state),
+                None => break,
             }
         }
-        self.enter(&mut state, self.options.lock_wait)?;
-        state.alone = true;
-        Ok(Hold { engine: self, seat: None, owes: false })
+        self.enter_alone(state)
     }
 
     /// Takes the tree for a piece of work that has nothing to fear from the guards of this handle, nor they from it.
     pub(crate) fn hold_beside_guards(&self) -> Result<Hold<'_>> {
         let mut state = self.state.lock();
         self.wait_alone(&mut state);
+        self.enter_alone(state)
+    }
+
+    /// With nothing under way. A guard has the lock of the tree already.
+    fn enter_alone(&self, mut state: MutexGuard<'_, State>) -> Result<Hold<'_>> {
         if state.guards.is_empty() {
             self.enter(&mut state, self.options.lock_wait)?;
         } else {
@@ -147,8 +160,16 @@ impl Core {
     pub(crate) fn resume(&self, txn: u64) -> Option<(Hold<'_>, Vec<Arc<Held>>)> {
         let mut state = self.state.lock();
         self.wait_alone(&mut state);
-        let place = state.guards.iter().position(|guard| guard.txn() == txn)?;
-        let ending = state.guards.split_off(place);
+        let mut ending: Vec<Arc<Held>> = Vec::new();
+        // What is inside another guard comes after it.
+        for guard in &state.guards {
+            let inside = guard.outer.is_some_and(|outer| ending.iter().any(|ending| ending.txn() == outer));
+            if guard.txn() == txn || inside {
+                ending.push(Arc::clone(guard));
+            }
+        }
+        ending.first()?;
+        state.guards.retain(|guard| !ending.iter().any(|ending| Arc::ptr_eq(ending, guard)));
         state.alone = true;
         Some((Hold { engine: self, seat: None, owes: true }, ending))
     }
@@ -186,14 +207,11 @@ impl Hold<'_> {
         self.engine.state.lock().guards.push(guard);
     }
 
-    /// Whether this is the innermost guard.
+    /// Whether this guard goes on, and none inside it.
     pub(crate) fn is_innermost(&self, txn: u64) -> bool {
-        self.engine.state.lock().guards.last().is_some_and(|guard| guard.txn() == txn)
-    }
-
-    /// Whether a guard goes on.
-    pub(crate) fn is_guarded(&self) -> bool {
-        !self.engine.state.lock().guards.is_empty()
+        let state = self.engine.state.lock();
+        let goes_on = state.guards.iter().any(|guard| guard.txn() == txn);
+        goes_on && !state.guards.iter().any(|guard| guard.outer == Some(txn))
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {

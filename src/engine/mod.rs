@@ -7,6 +7,7 @@ mod guards;
 mod hand_over;
 mod helper;
 mod hold;
+mod scope;
 mod stage;
 mod sync;
 mod touched;
@@ -27,6 +28,7 @@ pub use guards::Others;
 pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
 pub(crate) use hold::{Changed, Hold};
+pub(crate) use scope::Scope;
 pub(crate) use stage::{Stage, slot_name};
 use touched::Touched;
 
@@ -81,7 +83,7 @@ pub(crate) struct State {
     shared: bool,
     /// Transactions that recovery could neither finish nor undo yet.
     pending: Vec<u64>,
-    /// The guards that hold the tree, each inside the one before it.
+    /// The guards that hold the tree, in the order in which they began: one that is inside another comes after it.
     guards: Vec<Arc<Held>>,
     /// A hold is alone at work.
     alone: bool,

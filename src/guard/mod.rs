@@ -23,8 +23,8 @@ pub use options::GuardOptions;
 /// [`rollback`](Self::rollback) or by dropping it, which rolls back.
 ///
 /// While it lives, it holds the tree: no other process commits, and anything may change the guarded paths in place, be it a
-/// library, an embedded database or another program. Threads that share the handle go on beside it with transactions that
-/// do not touch the guarded paths, nor anything above or beneath them, and that move nothing; [`GuardOptions::others`] says
+/// library, an embedded database or another program. Threads that share the handle go on beside it with transactions, guards
+/// and named snapshots that do not touch the guarded paths, nor anything above or beneath them; [`GuardOptions::others`] says
 /// what becomes of the rest. A process that dies leaves the paths to the next open, which restores them.
 ///
 /// Who writes to the paths must have ended before the guard does. Where somebody goes on writing, a rollback that cannot
@@ -34,7 +34,6 @@ pub struct Guard {
     engine: Arc<Engine>,
     held: Arc<Held>,
     report: SnapshotReport,
-    is_inner: bool,
     open: bool,
 }
 
@@ -46,19 +45,19 @@ impl Engine {
     pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
-        let mut hold = self.hold()?;
+        let mut hold = self.hold_over(&asked.scope())?;
         if hold.is_unsettled() {
             // What was committed before must be in the tree for good: recovery restores the guard's snapshot of it.
             hold.checkpoint()?;
         }
-        self.guard_held(hold, asked, false)
+        self.guard_held(hold, asked, None)
     }
 
     /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
     fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
-        if !outer.covers(&asked.paths, &asked.patterns) {
+        if !outer.covers(&asked.scope()) {
             let text = "a guard inside another can have no paths that the outer one has not";
             return Err(Error::Input(text.to_owned()));
         }
@@ -66,10 +65,11 @@ impl Engine {
         if !hold.is_innermost(outer.txn()) {
             return Err(Error::Input("a guard can have one guard inside it at a time".to_owned()));
         }
-        self.guard_held(hold, asked, true)
+        self.guard_held(hold, asked, Some(outer.txn()))
     }
 
-    fn guard_held(self: &Arc<Self>, mut hold: Hold<'_>, asked: Asked, is_inner: bool) -> Result<Guard> {
+    fn guard_held(self: &Arc<Self>, mut hold: Hold<'_>, asked: Asked, outer: Option<u64>) -> Result<Guard> {
+        let scope = asked.scope();
         let Asked { mut paths, patterns, take, others } = asked;
         for pattern in &patterns {
             let found = patterns::found(&**self.disk(), self.root(), pattern).map_err(Error::from_recovery)?;
@@ -77,17 +77,17 @@ impl Engine {
                 found.into_iter().filter(|path| !take.exclude.iter().any(|excluded| path.starts_with(excluded))),
             );
         }
-        let about = About { paths, patterns, others, exchange: take.exchange };
+        let about = About { paths, scope, others, exchange: take.exchange, outer };
         let name = format!("{:016x}", random());
         let guards = &self.home().guards;
         let io = |verb| move |source| Error::from_os(verb, PathBuf::from(home::DIR_NAME).join("guards"), source);
         self.disk().create_dir(guards, OsStr::new(&name), 0o700).map_err(io("make"))?;
         let from = self.disk().open_dir(guards, &RelPath::root().join(&name)).map_err(io("open"))?;
-        match self.take(&mut hold, &about, &take, &from, &name) {
+        match self.take(&mut hold, (&about.paths, &patterns), &take, &from, &name) {
             Ok((txn, report)) => {
                 let held = Arc::new(Held::new(txn, name, from, about));
                 hold.keep_for_guard(Arc::clone(&held));
-                Ok(Guard { engine: Arc::clone(self), held, report, is_inner, open: true })
+                Ok(Guard { engine: Arc::clone(self), held, report, open: true })
             }
             Err(error) => {
                 // An undecided record may be there after all: then its snapshot must be, too.
@@ -102,14 +102,14 @@ impl Engine {
     fn take(
         &self,
         hold: &mut Hold<'_>,
-        about: &About,
+        (paths, patterns): (&[RelPath], &[RelPath]),
         take: &TakeOptions,
         into: &Dir,
         name: &str,
     ) -> Result<(u64, SnapshotReport)> {
-        let (disk, paths) = (&**self.disk(), &about.paths);
+        let disk = &**self.disk();
         let report = treewal_snapshot::take(disk, self.root(), paths, into, take).map_err(Error::Snapshot)?;
-        patterns::write(disk, into, &about.patterns).map_err(Error::from_recovery)?;
+        patterns::write(disk, into, patterns).map_err(Error::from_recovery)?;
         let txn = hold.next_txn()?;
         let lsn = hold.append(&[Record::Guard(guard_record(txn, name, paths))])?;
         hold.sync(lsn)?;
@@ -145,7 +145,7 @@ impl Guard {
         let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
         let inner = ending.get(1..).unwrap_or_default();
         let committed = self.engine.bring_all_back(inner).and_then(|mut ends| {
-            if !self.is_inner {
+            if self.held.outer.is_none() {
                 self.engine.sync_guarded(&self.held, &self.report)?;
             }
             ends.push(Record::Commit { txn: self.held.txn(), intents: 0, at: Time::now() });
@@ -170,7 +170,7 @@ impl Guard {
     fn restore(&self) -> Result<()> {
         let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
         let restored = self.engine.bring_all_back(&ending).and_then(|ends| {
-            if !hold.is_guarded() {
+            if self.held.outer.is_none() {
                 return hold.settle(ends);
             }
             // The outer guard is undone after a crash, whatever reached the disk of this.

@@ -8,7 +8,7 @@ use treewal_snapshot::{Progress, Sharing, TakeOptions};
 use treewal_vfs::RelPath;
 
 use crate::Result;
-use crate::engine::Others;
+use crate::engine::{Others, Scope};
 
 /// How a guard is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,6 +123,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// What it is about.
+    pub(super) fn scope(&self) -> Scope {
+        Scope::new(&self.paths, &self.patterns, &self.take.exclude)
+    }
+
     pub(super) fn of(paths: &[PathBuf], options: GuardOptions) -> Result<Self> {
         let GuardOptions { sharing, others, digest, exchange, threads, progress, managed, patterns, excludes } =
             options;

@@ -12,14 +12,20 @@ use crate::transaction::Base;
 use crate::{Error, Result};
 
 impl Snapshot {
-    /// Every difference, sorted by path. The tree's own root directory is the caller's, and is none.
-    pub(super) fn differences(&self, manifest: &Manifest, stored: &Stored<'_>) -> Result<Vec<Change>> {
+    /// Every difference at a path that is `wanted`, sorted by path. The tree's own root directory is the caller's, and is
+    /// none.
+    pub(super) fn differences(
+        &self,
+        manifest: &Manifest,
+        stored: &Stored<'_>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Vec<Change>> {
         let disk = &*self.home.disk;
         let mut changes = compare(disk, &self.home.root, manifest).map_err(Error::Snapshot)?;
         let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
         let torn = look.torn_groups()?;
         let mut certain = Vec::with_capacity(changes.len());
-        for change in changes.drain(..).filter(|change| !change.path.is_root()) {
+        for change in changes.drain(..).filter(|change| !change.path.is_root() && wanted(&change.path)) {
             let entry = stored.entry(&change.path);
             let kind = match (change.kind, entry) {
                 (ChangeKind::Modified | ChangeKind::Metadata, Some(entry))

@@ -26,7 +26,7 @@ use treewal_recovery::undo::is_confined;
 use treewal_snapshot::{Manifest, Mode, Stored, TakeOptions};
 use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
 
-use crate::engine::{Core, Engine};
+use crate::engine::{Core, Engine, Scope};
 use crate::transaction::to_system_time;
 use crate::{Error, GuardChange, Result};
 pub use kept::SnapshotEntry;
@@ -142,7 +142,7 @@ impl Snapshot {
     /// As [`summary`](Self::summary).
     pub fn diff(&self) -> Result<Vec<GuardChange>> {
         let manifest = self.manifest()?;
-        self.differences(&manifest, &self.stored(&manifest)?)
+        self.differences(&manifest, &self.stored(&manifest)?, &|_| true)
     }
 
     /// What is different in a later snapshot, sorted by path: what was added, changed or removed from this one to that. What
@@ -230,7 +230,8 @@ impl Core {
     pub(crate) fn remove_snapshot(&self, name: &str) -> Result<()> {
         name::check(name)?;
         let failed = |source| Error::from_os("remove snapshot", shown(name), source);
-        let _hold = self.hold()?;
+        // What it holds is nothing that a guard is about.
+        let _hold = self.hold_beside_guards()?;
         let parent = open_snapshots(self.home()).map_err(Error::from_recovery)?;
         let parent = parent.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let (disk, draft) = (&**self.disk(), draft());
@@ -249,7 +250,7 @@ impl Engine {
         let _span = tracing::debug_span!("snapshot", name).entered();
         name::check(name)?;
         let (paths, take) = options.asked()?;
-        let _hold = self.hold()?;
+        let _hold = self.hold_over(&Scope::new(&paths, &[], &take.exclude))?;
         let failed = |source| Error::from_os("create snapshot", shown(name), source);
         let parent = make_snapshots(self.home()).map_err(Error::from_recovery)?;
         let disk = &**self.disk();

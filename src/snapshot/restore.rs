@@ -14,16 +14,17 @@ use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
 use treewal_vfs::{Kind, RelPath};
 
 use super::Snapshot;
-use crate::engine::{Core, Engine};
+use crate::engine::{Core, Engine, Scope};
 use crate::{Error, Receipt, Result, Transaction};
 
 /// How often a restore begins anew because somebody committed meanwhile.
 const TRIES_MAX: u32 = 8;
 
 impl Core {
-    /// The end of the log, with nothing under way: who finds it there later knows that nothing was committed since.
-    fn quiet(&self) -> Result<Lsn> {
-        Ok(self.hold()?.log()?.last())
+    /// The end of the log, with nothing under way and no guard on these paths: who finds it there later knows that nothing
+    /// was committed since.
+    fn quiet(&self, scope: &Scope) -> Result<Lsn> {
+        Ok(self.hold_over(scope)?.log()?.last())
     }
 }
 
@@ -44,15 +45,17 @@ impl Engine {
         let manifest = snapshot.manifest()?;
         let stored = snapshot.stored(&manifest)?;
         covered(&manifest, only.as_deref().unwrap_or_default())?;
+        let guarded: Vec<RelPath> = manifest.guarded().iter().map(|guarded| guarded.path.clone()).collect();
+        let about = only.as_ref().unwrap_or(&guarded);
+        let scope = Scope::new(about, &[], &[]);
         let mut tried = 1;
         loop {
-            let since = self.quiet()?;
-            let changes = snapshot.differences(&manifest, &stored)?;
+            let since = self.quiet(&scope)?;
             let wanted = |path: &RelPath| only.as_ref().is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
-            let changes: Vec<Change> = changes.into_iter().filter(|change| wanted(&change.path)).collect();
+            let changes = snapshot.differences(&manifest, &stored, &wanted)?;
             let mut tx = Transaction::new(std::sync::Arc::clone(self));
             Restore { tx: &mut tx, manifest: &manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
-            tx.expect_since(since, manifest.guarded().iter().map(|guarded| guarded.path.clone()));
+            tx.expect_since(since, about.iter().cloned());
             match tx.commit() {
                 Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
                 ended => return ended,
