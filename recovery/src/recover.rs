@@ -24,7 +24,7 @@ use treewal_vfs::{RelPath, remove_tree};
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{DIR_NAME, Home, is_copied, sweep, sweep_snapshots, write_identity};
+use crate::home::{Home, is_copied, is_own_name, sweep, sweep_snapshots, write_identity};
 use crate::plan::{Area, Place};
 use crate::quarantine::Case;
 use crate::redo::{Contents, Part, Superseded, compose, redo};
@@ -393,7 +393,7 @@ fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
 /// Whether the records of a transaction name paths of the tree, and a stage: nothing of one that does not is trusted.
 fn is_sound(txn: u64, told: &Told) -> bool {
     let Some(part) = part(txn, told) else { return true };
-    let is_own = |path: &RelPath| path.components().next() == Some(OsStr::new(DIR_NAME));
+    let is_own = |path: &RelPath| path.components().next().is_some_and(is_own_name);
     is_one_name(part.stage) && compose(&[part]).is_ok_and(|wishes| !wishes.iter().any(|wish| is_own(&wish.path)))
 }
 

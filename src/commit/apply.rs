@@ -72,6 +72,11 @@ impl Applied {
         Self { steps, looks, late, identities, displaced, rewrites, openings, taken }
     }
 
+    /// Directories to open before the steps, beside those whose bits the transaction sets.
+    pub(super) fn open_first(&mut self, openings: Vec<(RelPath, Change<u32>)>) {
+        self.openings.extend(openings);
+    }
+
     /// Takes all steps, up to the first that fails.
     ///
     /// What others put into a directory before it goes is only seen for good when it is gone from where they find it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Intent, Record};
+use treewal_journal::record::{Begin, Change, Intent, Record};
 use treewal_recovery::Batch;
 use treewal_recovery::plan::Ground;
 use treewal_vfs::{RelPath, Time};
@@ -31,6 +31,8 @@ pub(super) struct Flight<'a> {
     durable: bool,
     ground: Ground<'a>,
     hold: Option<Hold<'a>>,
+    /// Bits of empty directories that are opened before they go.
+    openings: Vec<(RelPath, Change<u32>)>,
     /// When it began to look, by the clock of the disk.
     at: Time,
 }
@@ -68,6 +70,7 @@ impl<'a> Flight<'a> {
             durable: false,
             ground,
             hold: None,
+            openings: Vec::new(),
             at: Time::default(),
         };
         match flight.batch.extend(&flight.intents) {
@@ -91,7 +94,8 @@ impl<'a> Flight<'a> {
         check::since(&self.expectations.since, hold.log()?.last())?;
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;
-        permits::names(&mut self.ground, self.claim.changes(), all(&self.intents))?;
+        let emptied = &self.expectations.emptied;
+        self.openings = permits::names(&mut self.ground, self.claim.changes(), all(&self.intents), emptied)?;
         if !self.barrier {
             check::single_names(&mut self.ground, all(&self.intents))?;
         } else if hold.is_unsettled() {
@@ -134,6 +138,7 @@ impl<'a> Flight<'a> {
         let _span = tracing::debug_span!("apply").entered();
         let mut hold = self.hold.take().ok_or(Error::Poisoned)?;
         let mut applied = Applied::plan(&self.stage, self.claim.changes(), all(&self.intents));
+        applied.open_first(std::mem::take(&mut self.openings));
         if let Err(error) = applied.take(&mut self.ground, &self.expectations.emptied) {
             return Err(put_back(&mut hold, &mut self.ground, &applied, txn, error));
         }

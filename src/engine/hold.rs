@@ -57,6 +57,8 @@ impl Core {
     /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
     /// no work ever meets an unfinished transaction, whoever left it.
     fn hold_unless(&self, is_in_the_way: impl Fn(&Held) -> bool) -> Result<Hold<'_>> {
+        // Before the lock of the state, which the other process may have held as it was forked.
+        self.prove_own_process()?;
         let mut state = self.state.lock();
         loop {
             let guard = state.guards.iter().find(|guard| is_in_the_way(guard)).cloned();
@@ -71,6 +73,8 @@ impl Core {
 
     /// Takes the tree for a piece of work that has nothing to fear from the guards of this handle, nor they from it.
     pub(crate) fn hold_beside_guards(&self) -> Result<Hold<'_>> {
+        // Before the lock of the state, which the other process may have held as it was forked.
+        self.prove_own_process()?;
         let mut state = self.state.lock();
         self.wait_alone(&mut state);
         self.enter_alone(state)
@@ -100,6 +104,8 @@ impl Core {
 
     /// Takes the tree together with others whose claims do not meet this one.
     pub(crate) fn join(&self, claim: &Arc<Claim>) -> Result<Hold<'_>> {
+        // Before the lock of the state, which the other process may have held as it was forked.
+        self.prove_own_process()?;
         let mut state = self.state.lock();
         loop {
             if let Some(guard) = state.guards.iter().find(|guard| guard.meets(claim)).cloned() {

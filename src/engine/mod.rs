@@ -15,6 +15,7 @@ mod touched;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -47,7 +48,7 @@ pub(crate) struct Core {
     options: Options,
     tree: TreeId,
     /// The process that did; see [`Core::is_forked`].
-    opened_by: u32,
+    opened_by: AtomicU32,
     lock: TreeLock,
     /// Taken for moments, but by a checkpoint, and while the tree's lock is waited for.
     state: Mutex<State>,
@@ -167,7 +168,7 @@ impl Core {
             home,
             options,
             tree,
-            opened_by: std::process::id(),
+            opened_by: AtomicU32::new(std::process::id()),
             lock,
             state: Mutex::new(state),
             changed: Condvar::new(),

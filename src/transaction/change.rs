@@ -102,12 +102,16 @@ impl Transaction {
     /// Removes a file, or a symlink itself.
     ///
     /// # Errors
-    /// As `std::fs::remove_file`.
+    /// As `std::fs::remove_file`; with a slash behind its name, a file is no directory.
     pub fn remove_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let names_dir = names_dir(path.as_ref());
         let path = Self::path(path)?;
         let (node, dir, name) = self.existing("remove", &path)?;
         if self.overlay.kind(node) == Kind::Dir {
             return Err(Error::kinded("remove", &path, io::ErrorKind::IsADirectory));
+        }
+        if names_dir {
+            return Err(Error::kinded("remove", &path, io::ErrorKind::NotADirectory));
         }
         self.overlay.put(&self.base, "remove", (dir, &name), None)?;
         Ok(())
@@ -188,4 +192,10 @@ impl Transaction {
     pub(super) fn overlay_and_base(&mut self) -> (&mut Overlay, &super::Base) {
         (&mut self.overlay, &self.base)
     }
+}
+
+/// Whether a path can only be that of a directory, as it ends with a slash, or with one and a dot.
+fn names_dir(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.ends_with(b"/") || bytes.ends_with(b"/.")
 }

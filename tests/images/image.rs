@@ -55,6 +55,17 @@ impl Image {
         &self.mounted.as_ref().unwrap().0
     }
 
+    /// The block device that it is on.
+    pub(crate) fn device(&self) -> &str {
+        &self.mounted.as_ref().unwrap().1
+    }
+
+    /// Unmounts it, and mounts it again.
+    pub(crate) fn again(&mut self) {
+        self.unmount();
+        self.mount("first").unwrap();
+    }
+
     fn mount(&mut self, name: &str) -> Result<(), String> {
         let at = self.home.path().join(name);
         std::fs::create_dir_all(&at).unwrap();

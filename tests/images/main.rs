@@ -16,4 +16,5 @@ mod full;
 mod hooked;
 mod image;
 mod large;
+mod read_only;
 mod work;

@@ -11,6 +11,7 @@ mod emptied;
 mod failed;
 mod links;
 mod merge;
+mod names;
 mod publish;
 mod retry;
 mod streams;

@@ -26,7 +26,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
 
-const TESTS: [&str; 11] = [
+const TESTS: [&str; 12] = [
     "transactions",
     "publishing",
     "refusals",
@@ -36,6 +36,7 @@ const TESTS: [&str; 11] = [
     "closed::closed_by_others",
     "closed::committed_before_root_came",
     "closed::many_closed_directories",
+    "opened::closed_and_empty",
     "opened::opened_first",
     "opened::refused_untouched",
 ];

@@ -65,6 +65,68 @@ fn opened_first() {
     assert!(met[0] > 3 && met[1] > 3, "{met:?}");
 }
 
+/// The standard library removes an empty directory whatever its own bits are, so a transaction does, too.
+#[test]
+fn closed_and_empty() {
+    let Some(top) = tree() else { return };
+    let body = |tx: &mut Transaction| {
+        tx.remove_dir("own/d")?;
+        tx.write("own/g", "beside")
+    };
+    let prepared = |name: &str| {
+        let dir = fresh(&top, name);
+        fs::create_dir(dir.join("own/d")).unwrap();
+        close(&dir.join("own/d"), 0o500);
+        dir
+    };
+    let state = |dir: &Path| {
+        let d = dir.join("own/d");
+        (d.exists().then(|| mode(&d)), dir.join("own/g").exists())
+    };
+    let (old, new) = ((Some(0o500), false), (None, true));
+    for at in 1..=3 {
+        let dir = prepared(&format!("empty-fails-{at}"));
+        let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), Fault::None).only(Verb::Rename));
+        let tree = Options::new().open_on(Arc::clone(&disk) as Arc<dyn Disk>, &dir).unwrap();
+        disk.arm(Fault::Error { at, errno: errno::EIO });
+        let done = tree.transaction(body);
+        match at {
+            1 | 2 => assert_eq!((done.unwrap_err().outcome(), state(&dir)), (Outcome::RolledBack, old), "{at}"),
+            _ => assert_eq!((done.is_ok(), state(&dir)), (true, new), "{at}"),
+        }
+    }
+    let mut met = [0, 0];
+    for at in 1.. {
+        let dir = prepared(&format!("empty-killed-{at}"));
+        let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), Fault::None));
+        let tree = Options::new().open_on(Arc::clone(&disk) as Arc<dyn Disk>, &dir).unwrap();
+        disk.arm(Fault::Off { at });
+        let done = tree.transaction(body);
+        drop(tree);
+        let tree = Tree::open(&dir).unwrap();
+        assert_eq!(tree.recovery().pending().count(), 0, "{at}: {}", tree.recovery());
+        let found = state(&dir);
+        assert!(found == new || found == old && done.is_err(), "{at}: {found:?}, {done:?}");
+        met[usize::from(found == new)] += 1;
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(met[0] > 3 && met[1] > 3, "{met:?}");
+    // One that is not empty is not opened, and neither is what the transaction would have to take out of it.
+    let dir = prepared("not-empty");
+    fs::set_permissions(dir.join("own/d"), bits(0o700)).unwrap();
+    fs::write(dir.join("own/d/f"), "f").unwrap();
+    close(&dir.join("own/d"), 0o500);
+    let tree = Tree::open(&dir).unwrap();
+    let emptied = tree.transaction(|tx| {
+        tx.remove_file("own/d/f")?;
+        tx.remove_dir("own/d")
+    });
+    assert_eq!(emptied.unwrap_err().outcome(), Outcome::Unchanged);
+    assert_eq!(state(&dir), old);
+}
+
 /// What the bits of a directory forbid is told before anything is promised, with the name of the directory.
 #[test]
 fn refused_untouched() {

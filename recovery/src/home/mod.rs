@@ -17,6 +17,7 @@
 
 mod identity;
 mod lock;
+mod name;
 mod sign;
 mod snapshots;
 mod stage;
@@ -29,6 +30,7 @@ use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
 pub use identity::{is_copied, read_identity, write_identity};
 pub use lock::{Taken, TreeLock};
+pub use name::is_own_name;
 pub use sign::{Holder, Left};
 pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};
 pub use stage::{OwnStage, adopted_name, sweep};

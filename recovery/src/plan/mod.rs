@@ -16,6 +16,7 @@
 //! Every step can be undone by its mirror image, and none destroys anything.
 
 mod ground;
+mod inodes;
 mod model;
 mod opened;
 mod place;
@@ -23,6 +24,7 @@ mod plain;
 
 pub use ground::Ground;
 pub(crate) use ground::shown;
+pub use inodes::Inodes;
 pub use model::{Entity, Model};
 pub use place::{Area, Place};
 

@@ -7,7 +7,7 @@ use treewal_vfs::{Identity, Kind, Time};
 
 use super::survey::{Seen, is_untouched, look};
 use super::{Contents, Redo, Superseded, Wish};
-use crate::plan::{Area, Entity, Place, shown};
+use crate::plan::{Area, Entity, Inodes, Place, shown};
 use crate::{Error, Result};
 
 pub(super) const FILLED: &str = "somebody put something into the directory that was to be removed";
@@ -49,8 +49,11 @@ impl Redo<'_> {
     /// Looks into the directories that others stand in the place of, or nothing, now that all steps are taken: whatever is
     /// newer than the commit in one of them goes to quarantine with it.
     pub(super) fn look_behind(&mut self) -> Result<()> {
-        for (txn, path, identity, since) in std::mem::take(&mut self.displaced) {
-            let entity = self.identities.iter().position(|other| other.same_inode(&identity)).map(Entity);
+        let displaced = std::mem::take(&mut self.displaced);
+        // They can be as many as there are directories.
+        let inodes = if displaced.is_empty() { Inodes::default() } else { Inodes::of(&self.identities) };
+        for (txn, path, identity, since) in displaced {
+            let entity = inodes.position(&identity).map(Entity);
             let place = match entity.and_then(|entity| self.model.place_of(entity)) {
                 Some(place) => Some(place.clone()),
                 None => self.stages.top(&identity).map(|(place, _)| place),
