@@ -26,6 +26,7 @@ pub mod redo;
 mod report;
 pub mod rewrite;
 mod since;
+mod sound;
 pub mod undo;
 
 pub use batch::{Batch, append};

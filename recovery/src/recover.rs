@@ -24,11 +24,12 @@ use treewal_vfs::{RelPath, remove_tree};
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{Home, is_copied, is_own_name, sweep, sweep_snapshots, write_identity};
+use crate::home::{Home, is_copied, sweep, sweep_snapshots, write_identity};
 use crate::plan::{Area, Place};
 use crate::quarantine::Case;
-use crate::redo::{Contents, Part, Superseded, compose, redo};
+use crate::redo::{Contents, Part, Superseded, redo};
 use crate::report::{RecoveryReport, TransactionReport};
+use crate::sound::{is_one_name, is_sound, part};
 use crate::undo::{is_permanent, undo};
 use crate::{Error, Result};
 
@@ -365,13 +366,6 @@ pub fn sweep_leftovers(home: &Home) -> Result<(u64, u64)> {
     Ok((stages, snapshots + sweep_snapshots(home)?))
 }
 
-fn part(txn: u64, told: &Told) -> Option<Part<'_>> {
-    match &told.work {
-        Work::Staged(begin, intents) => Some(Part { txn, at: told.at, stage: &begin.stage, intents }),
-        Work::Guarded(_) => None,
-    }
-}
-
 /// All contents that the records of a staged transaction hold, as things that could not be placed: record by record, since
 /// a transaction that cannot be composed is given up like any other.
 fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
@@ -388,18 +382,6 @@ fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
         Superseded::given_up(txn, intent.path.to_path().unwrap_or_else(|_| shown()), contents)
     };
     intents.iter().map(given_up).collect()
-}
-
-/// Whether the records of a transaction name paths of the tree, and a stage: nothing of one that does not is trusted.
-fn is_sound(txn: u64, told: &Told) -> bool {
-    let Some(part) = part(txn, told) else { return true };
-    let is_own = |path: &RelPath| path.components().next().is_some_and(is_own_name);
-    is_one_name(part.stage) && compose(&[part]).is_ok_and(|wishes| !wishes.iter().any(|wish| is_own(&wish.path)))
-}
-
-/// Whether a name from the journal is a single component: it is untrusted.
-fn is_one_name(name: &str) -> bool {
-    RelPath::new(name).is_ok_and(|path| path.depth() == 1)
 }
 
 /// An error with its causes, on one line.

@@ -101,8 +101,6 @@ fn may_change(ground: &mut Ground<'_>, place: &Place, is_itself: bool, path: &Re
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use std::ffi::OsStr;
     use std::time::{Duration, Instant};
 
