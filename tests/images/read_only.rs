@@ -11,7 +11,7 @@ use treewal_vfs::{RealDisk, Verb};
 
 use crate::hooked::Hooked;
 use crate::image::{Image, skipped};
-use crate::work::{Files, change, files, options, prepare, recovered, states, step};
+use crate::work::{Files, change, options, prepare, recovered, states, step};
 
 /// Stops the file system on a device, mounted at a path.
 type Stop = fn(&str, &Path) -> Result<(), String>;
