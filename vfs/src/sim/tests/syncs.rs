@@ -143,7 +143,10 @@ fn a_sync_of_one_directory_says_of_another_what_the_profile_says() {
     let left = |profile: Profile| -> std::collections::BTreeSet<bool> {
         let outcomes = desk.disk.outcomes(profile).exhaustive(10).unwrap();
         let trees = outcomes.map(|outcome| desk.disk.after(&outcome).dump());
-        trees.inspect(|tree| assert!(tree.contains_key(&rel("e/f")))).map(|tree| tree.contains_key(&rel("d/c"))).collect()
+        trees
+            .inspect(|tree| assert!(tree.contains_key(&rel("e/f"))))
+            .map(|tree| tree.contains_key(&rel("d/c")))
+            .collect()
     };
     assert_eq!(left(Profile::Ordered), [true].into());
     assert_eq!(left(Profile::Grouped), [false, true].into());
