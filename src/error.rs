@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use treewal_vfs::{BadPath, RelPath, errno};
 
+use crate::engine::Own;
+
 /// The result of everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,21 +26,32 @@ pub enum Outcome {
 
 /// Who holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Holder {
-    /// Process id, where the lock file says so.
+    /// Process id, where the lock file says so or, of a reader, the system.
     pub pid: Option<u32>,
-    /// When the holder began, as seconds since 1970 by its clock.
+    /// When the holder opened the tree, as seconds since 1970 by its clock; of a reader, when its process began.
     pub since: Option<u64>,
     /// Whether the holder is this very process.
     pub this_process: bool,
+    /// Whether it is the very thread that asked, with a guard or a reader that has not ended: nothing was waited for.
+    pub this_thread: bool,
+    /// Whether it only reads. There may be other readers beside it.
+    pub reads: bool,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pid {
-            _ if self.this_process => f.write_str("this process"),
-            Some(pid) => write!(f, "process {pid}"),
-            None => f.write_str("another process"),
+        match (self.pid, self.reads) {
+            (_, true) if self.this_thread => f.write_str("this thread, which reads it: drop the reader first"),
+            _ if self.this_thread => f.write_str("this thread, which guards it: end the guard first"),
+            (_, reads) if self.this_process => {
+                f.write_str(if reads { "this process, which reads it" } else { "this process" })
+            }
+            (Some(pid), true) => write!(f, "process {pid}, which reads it"),
+            (Some(pid), false) => write!(f, "process {pid}"),
+            (None, true) => f.write_str("a reader"),
+            (None, false) => f.write_str("another process"),
         }
     }
 }
@@ -78,6 +91,15 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// The tree is on a network file system: other machines may have it mounted, where treewal's lock may keep nobody out.
+    /// [`Options::allow_network`](crate::Options::allow_network) opens it all the same.
+    #[error("{path:?} is on a network file system ({file_system}), where nothing can be promised")]
+    NetworkFileSystem {
+        /// The tree.
+        path: PathBuf,
+        /// The name of the file system.
+        file_system: String,
+    },
     /// The path is treewal's own directory.
     #[error("{path:?} belongs to treewal itself")]
     Reserved {
@@ -101,7 +123,7 @@ pub enum Error {
         /// What is there instead.
         detail: String,
     },
-    /// Another process, or a guard, holds the tree.
+    /// Another process, a guard, or a reader holds the tree.
     #[error("the tree is locked by {holder}")]
     Locked {
         /// Who.
@@ -183,14 +205,16 @@ impl Error {
         }
     }
 
-    /// An error of taking the lock; `me` is who asked.
-    pub(crate) fn from_lock(error: treewal_recovery::Error, me: treewal_recovery::home::Holder) -> Self {
+    /// An error of taking the lock; `me` is who asked, with what its thread has of the tree already.
+    pub(crate) fn from_lock(error: treewal_recovery::Error, me: treewal_recovery::home::Holder, own: Own) -> Self {
         match error {
-            treewal_recovery::Error::Locked { holder } => Self::Locked {
+            treewal_recovery::Error::Locked { holder, reads } => Self::Locked {
                 holder: Holder {
                     pid: (holder.pid != 0).then_some(holder.pid),
                     since: (holder.since != 0).then_some(holder.since),
-                    this_process: holder.pid == me.pid,
+                    this_process: holder.pid == me.pid || own.is_any(),
+                    this_thread: own.is_any(),
+                    reads: if own.is_any() { own.reads && !own.guards } else { reads },
                 },
             },
             other => Self::from_recovery(other),
@@ -209,6 +233,7 @@ impl Error {
             Self::InvalidPath { .. } | Self::Input(_) | Self::ThroughSymlink { .. } => io::ErrorKind::InvalidInput,
             Self::OtherFileSystem { .. } => io::ErrorKind::CrossesDevices,
             Self::Reserved { .. } | Self::Store { .. } => io::ErrorKind::PermissionDenied,
+            Self::NetworkFileSystem { .. } => io::ErrorKind::Unsupported,
             Self::Conflict { .. } => io::ErrorKind::StaleNetworkFileHandle,
             Self::Locked { .. } => io::ErrorKind::ResourceBusy,
             Self::RolledBack { source, .. } | Self::Undecided { source } | Self::Change { source, .. } => source.kind(),
@@ -227,6 +252,7 @@ impl Error {
             | Self::InvalidPath { path, .. }
             | Self::ThroughSymlink { path }
             | Self::OtherFileSystem { path }
+            | Self::NetworkFileSystem { path, .. }
             | Self::Reserved { path }
             | Self::Store { path, .. }
             | Self::Conflict { path, .. }
@@ -240,7 +266,8 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Conflict { .. } | Self::Locked { .. } => true,
+            Self::Conflict { .. } => true,
+            Self::Locked { holder } => !holder.this_thread,
             Self::RolledBack { source, .. } | Self::Change { source, .. } => source.is_retryable(),
             _ => false,
         }

@@ -49,6 +49,7 @@ mod guard;
 mod inspect;
 mod options;
 mod path;
+mod reader;
 mod retry;
 mod snapshot;
 mod transaction;
@@ -66,6 +67,7 @@ pub use inspect::{
     snapshots, status, verify,
 };
 pub use options::{CheckpointSync, Checkpoints, Durability, MountedFiles, OnDamage, Options};
+pub use reader::Reader;
 pub use retry::RetryPolicy;
 pub use snapshot::{Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};

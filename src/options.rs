@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use treewal_vfs::{Disk, RealDisk};
 
-use crate::{Result, Tree};
+use crate::{Reader, Result, Tree};
 
 /// When a commit returns, and what a power loss may leave after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,6 +110,7 @@ pub struct Options {
     pub(crate) checkpoint_age: Option<Duration>,
     pub(crate) checkpoint_sync: CheckpointSync,
     pub(crate) mounted_files: MountedFiles,
+    pub(crate) allow_network: bool,
 }
 
 impl Default for Options {
@@ -126,6 +127,7 @@ impl Default for Options {
             checkpoint_age: None,
             checkpoint_sync: CheckpointSync::default(),
             mounted_files: MountedFiles::default(),
+            allow_network: false,
         }
     }
 }
@@ -220,6 +222,15 @@ impl Options {
         self
     }
 
+    /// Whether to open a tree on a network file system, which is refused otherwise
+    /// ([`Error::NetworkFileSystem`](crate::Error::NetworkFileSystem)). Then it is for the caller to see to it that one
+    /// machine at a time uses the tree, and that the server keeps what it acknowledges; see `docs/guarantees.md`.
+    #[must_use]
+    pub fn allow_network(mut self, allow: bool) -> Self {
+        self.allow_network = allow;
+        self
+    }
+
     /// Opens the tree at `path`, an existing directory, and recovers it.
     ///
     /// # Errors
@@ -234,5 +245,21 @@ impl Options {
     /// As [`Tree::open`].
     pub fn open_on(&self, disk: Arc<dyn Disk>, path: impl AsRef<Path>) -> Result<Tree> {
         Tree::open_with(self.clone(), disk, path.as_ref())
+    }
+
+    /// Opens the tree at `path` to read it, without changing anything; see [`Tree::open_read_only`].
+    ///
+    /// # Errors
+    /// As [`Tree::open_read_only`].
+    pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<Reader> {
+        self.open_read_only_on(Arc::new(RealDisk), path)
+    }
+
+    /// The same on a disk of one's own.
+    ///
+    /// # Errors
+    /// As [`Tree::open_read_only`].
+    pub fn open_read_only_on(&self, disk: Arc<dyn Disk>, path: impl AsRef<Path>) -> Result<Reader> {
+        Reader::open(self, disk, path.as_ref())
     }
 }

@@ -101,7 +101,7 @@ impl Tree {
 /// Whether nothing happened, and only because somebody else was at work.
 fn is_somebody_elses(error: &Error) -> bool {
     match error {
-        Error::Conflict { .. } | Error::Locked { .. } => error.outcome() == Outcome::Unchanged,
+        Error::Conflict { .. } | Error::Locked { .. } => error.outcome() == Outcome::Unchanged && error.is_retryable(),
         Error::RolledBack { source, .. } | Error::Change { source, .. } => is_somebody_elses(source),
         _ => false,
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treewal_recovery::RecoveryReport;
 use treewal_vfs::Disk;
@@ -10,7 +11,7 @@ use treewal_vfs::Disk;
 use crate::engine::Engine;
 use crate::guard::{Guard, GuardOptions, to_paths};
 use crate::snapshot::{self, Snapshot, SnapshotOptions};
-use crate::{ChangeSet, Options, Receipt, Result, Transaction};
+use crate::{ChangeSet, Options, Reader, Receipt, Result, Transaction};
 
 /// A tree of files, opened for transactions. Clones share one handle; its last clone settles what is left when it goes.
 #[derive(Clone)]
@@ -35,6 +36,21 @@ impl Tree {
         Ok(Self { engine: Arc::new(Engine::open(options, disk, path)?) })
     }
 
+    /// Opens the tree at `path` to read it, and changes nothing: on a read-only mount, without the right to write, or on a
+    /// copy that is to stay as it is. Nobody writes while the [`Reader`] lives.
+    ///
+    /// Nothing is recovered. So it is refused where a transaction is not settled: recovery might have to finish it, or to
+    /// undo it, before the tree is whole. A tree that was closed in order has none; one that is open for writing elsewhere
+    /// has none after a [`checkpoint`](Self::checkpoint).
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store) where there is something to recover, the journal is damaged, or treewal was
+    /// never used on the tree; [`Error::Locked`](crate::Error::Locked) where somebody writes for longer than may be waited
+    /// for; any error of the disk.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Reader> {
+        Options::new().open_read_only(path)
+    }
+
     /// What opening found and did.
     #[must_use]
     pub fn recovery(&self) -> &RecoveryReport {
@@ -44,6 +60,29 @@ impl Tree {
     /// Begins a staged transaction. Touches nothing yet.
     pub fn begin(&self) -> Transaction {
         Transaction::new(Arc::clone(&self.engine))
+    }
+
+    /// Reads the tree while nobody changes it; see [`Reader`]. Waits for who writes at most as long as
+    /// [`Options::lock_wait`] says.
+    ///
+    /// Readers and writers stand in one queue: a reader that comes while somebody waits to write waits behind that one.
+    /// Where somebody was killed at work, the tree is recovered first. Costs a few calls and no sync, but the first time of a
+    /// handle that was alone so far.
+    ///
+    /// # Errors
+    /// [`Error::Locked`](crate::Error::Locked) where somebody writes for too long, with the number of the process;
+    /// [`Error::Pending`](crate::Error::Pending) where there is a transaction that recovery can neither finish nor undo yet;
+    /// any error of the disk.
+    pub fn read(&self) -> Result<Reader> {
+        self.read_within(self.engine.options().lock_wait)
+    }
+
+    /// As [`read`](Self::read), waiting at most `wait`. Zero asks once.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_within(&self, wait: Duration) -> Result<Reader> {
+        Reader::of(&self.engine, wait)
     }
 
     /// Runs `body` in a transaction: commits if it returns `Ok`, rolls back if it returns `Err` or panics.

@@ -44,6 +44,9 @@ pub(crate) struct Global {
     /// How long to wait for a tree that somebody else holds
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, global = true)]
     pub(crate) wait: Duration,
+    /// Work also on a network file system, where nothing can be promised and one machine at a time may use the tree
+    #[arg(long, global = true)]
+    pub(crate) allow_network: bool,
 }
 
 #[derive(Debug, Subcommand)]

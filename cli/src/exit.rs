@@ -44,7 +44,10 @@ impl Exit {
             Error::Conflict { .. } => Self::CONFLICT,
             Error::Locked { .. } => Self::BUSY,
             Error::InvalidPath { .. } | Error::Reserved { .. } | Error::Input(_) => Self::BAD_INPUT,
-            Error::ThroughSymlink { .. } | Error::OtherFileSystem { .. } | Error::Store { .. } => Self::REFUSED,
+            Error::ThroughSymlink { .. }
+            | Error::OtherFileSystem { .. }
+            | Error::NetworkFileSystem { .. }
+            | Error::Store { .. } => Self::REFUSED,
             Error::Undecided { .. } | Error::Poisoned | Error::Pending { .. } => Self::UNDECIDED,
             Error::Change { source, .. } => Self::of_error(source),
             // Somebody changed a path between the check and its turn: as good as if the check had found it.

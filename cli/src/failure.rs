@@ -97,6 +97,9 @@ fn next(error: &Error) -> Option<&'static str> {
             Some("run `treewal recover`: it finishes the transaction or undoes it, wholly")
         }
         Error::Locked { .. } => Some("run `treewal status` to see who holds it, or wait longer with --wait SECONDS"),
+        Error::NetworkFileSystem { .. } => {
+            Some("use a disk of this machine; or --allow-network, where no other machine uses the tree meanwhile")
+        }
         Error::Conflict { .. } => Some("look at what is there now, and start again from that"),
         Error::InvalidPath { .. } | Error::Reserved { .. } => {
             Some("name a path in the tree, relative to it; another tree is chosen with -C DIR")

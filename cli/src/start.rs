@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{ColorChoice, CommandFactory as _, Parser as _};
 
-use crate::args::Cli;
+use crate::args::{Cli, Global};
 use crate::child::{LAUNCH, become_command};
 use crate::command::{self, Context};
 use crate::demo::{PART, play};
@@ -42,7 +42,8 @@ fn command(words: &[OsString]) -> Exit {
         color: choice(cli.global.color),
         again: again(&cli.global.dir),
     };
-    let context = Context { dir: cli.global.dir.clone(), wait: cli.global.wait, output };
+    let Global { dir, wait, allow_network, .. } = &cli.global;
+    let context = Context { dir: dir.clone(), wait: *wait, allow_network: *allow_network, output };
     command::run(&cli, &context).unwrap_or_else(|failure| {
         context.output.failure(&failure);
         failure.exit

@@ -35,6 +35,8 @@ pub enum Error {
     Locked {
         /// Who.
         holder: Holder,
+        /// Whether it is a reader, of which there may be more.
+        reads: bool,
     },
     /// A step found something else than what it was to move: somebody changed it in the meantime.
     #[error("{path:?} changed while it was being replaced")]

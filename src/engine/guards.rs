@@ -1,6 +1,7 @@
 //! Guards as the engine knows them: what they hold of the tree, and what becomes of those who meet them.
 
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use parking_lot::MutexGuard;
 use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
@@ -17,7 +18,7 @@ pub enum Others {
     /// It fails with [`Error::Locked`].
     #[default]
     Refuse,
-    /// It waits until the guard has ended. Never for a thread that is to end the guard itself.
+    /// It waits until the guard has ended. The thread that took the guard would wait for itself, and is refused.
     Wait,
 }
 
@@ -45,12 +46,16 @@ pub(crate) struct Held {
     record: GuardRecord,
     scope: Scope,
     others: Others,
+    /// Who took it, and is not to wait for it.
+    thread: ThreadId,
 }
 
 impl Held {
     pub(crate) fn new(txn: u64, name: String, from: Dir, about: About) -> Self {
         let About { paths, scope, others, exchange, outer } = about;
-        Self { record: record(txn, &name, &paths), name, from, outer, exchange, scope, others }
+        let record = record(txn, &name, &paths);
+        let thread = std::thread::current().id();
+        Self { record, name, from, outer, exchange, scope, others, thread }
     }
 
     pub(crate) fn txn(&self) -> u64 {
@@ -85,8 +90,9 @@ pub(crate) fn record(txn: u64, name: &str, paths: &[RelPath]) -> GuardRecord {
 impl Core {
     /// Waits for the end of a guard that is in the way, or says that it is.
     pub(super) fn wait_for_guard(&self, state: &mut MutexGuard<'_, State>, guard: &Arc<Held>) -> Result<()> {
-        if guard.others == Others::Refuse {
-            let holder = crate::Holder { this_process: true, ..crate::Holder::default() };
+        let this_thread = guard.thread == std::thread::current().id();
+        if guard.others == Others::Refuse || this_thread {
+            let holder = crate::Holder { this_process: true, this_thread, ..crate::Holder::default() };
             return Err(Error::Locked { holder });
         }
         self.changed.wait(state);

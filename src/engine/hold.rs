@@ -13,6 +13,7 @@ use treewal_journal::record::{Begin, Record};
 use treewal_journal::{Log, Lsn};
 use treewal_recovery::{Batch, append};
 
+use super::mine::Own;
 use super::{Claim, Core, Held, Scope, State};
 use crate::{Error, Result};
 
@@ -93,6 +94,7 @@ impl Core {
 
     /// Waits until nothing is under way. Guards are none of it.
     pub(super) fn wait_alone(&self, state: &mut MutexGuard<'_, State>) {
+        let _span = tracing::debug_span!("turn_wait").entered();
         state.waiting_alone += 1;
         while state.is_busy() {
             self.changed.wait(state);
@@ -106,6 +108,7 @@ impl Core {
     pub(crate) fn join(&self, claim: &Arc<Claim>) -> Result<Hold<'_>> {
         // Before the lock of the state, which the other process may have held as it was forked.
         self.prove_own_process()?;
+        let span = tracing::debug_span!("turn_wait").entered();
         let mut state = self.state.lock();
         loop {
             if let Some(guard) = state.guards.iter().find(|guard| guard.meets(claim)).cloned() {
@@ -116,6 +119,7 @@ impl Core {
                 break;
             }
         }
+        drop(span);
         if state.is_busy() || !state.guards.is_empty() {
             state.may_go_on()?;
         } else {
@@ -135,15 +139,24 @@ impl Core {
     /// Takes the lock of the tree, when none of this handle's work is under way.
     pub(super) fn enter(&self, state: &mut MutexGuard<'_, State>, wait: Duration) -> Result<()> {
         self.prove_own_process()?;
+        let span = tracing::debug_span!("lock_wait").entered();
+        let own = self.own();
+        let wait = if own.is_any() { Duration::ZERO } else { wait };
         let taken = self.lock.take(&self.home, wait);
         // Where the taking failed half way, the lock file may already say that this handle had it last.
         state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
-        let taken = taken.map_err(|error| Error::from_lock(error, self.lock.me()))?;
+        let taken = taken.map_err(|error| self.locked(error, own))?;
+        drop(span);
         let entered = self.catch_up(state, taken).and_then(|()| state.may_go_on());
         if entered.is_err() {
             self.give_back(state);
         }
         entered
+    }
+
+    /// An error of taking the lock, for a thread that has this of the tree already.
+    pub(super) fn locked(&self, error: treewal_recovery::Error, own: Own) -> Error {
+        Error::from_lock(error, self.lock.me(), own)
     }
 
     /// Gives the lock of the tree back, unless something is under way for which it must be kept.

@@ -7,7 +7,9 @@ mod guards;
 mod hand_over;
 mod helper;
 mod hold;
+mod mine;
 mod scope;
+mod share;
 mod stage;
 mod sync;
 mod touched;
@@ -16,7 +18,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
@@ -29,6 +31,7 @@ pub use guards::Others;
 pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
 pub(crate) use hold::{Changed, Hold};
+pub(crate) use mine::{Mine, Own};
 pub(crate) use scope::Scope;
 pub(crate) use stage::{Stage, slot_name};
 use touched::Touched;
@@ -140,11 +143,27 @@ fn warn_of_power_loss(disk: &dyn Disk, root: &Dir, path: &Path) {
     }
 }
 
+/// A lock that another machine does not see keeps nobody there out: two would write at once.
+pub(crate) fn refuse_network(disk: &dyn Disk, root: &Dir, path: &Path, options: &Options) -> Result<()> {
+    match disk.network(root) {
+        Ok(Some(name)) if !options.allow_network => {
+            Err(Error::NetworkFileSystem { path: path.to_owned(), file_system: name })
+        }
+        Ok(Some(name)) => {
+            tracing::warn!(path = %path.display(), name, "nothing is promised on a network file system");
+            Ok(())
+        }
+        // What the system does not tell is not known, which is no error.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
 impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
     fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         warn_of_power_loss(&*disk, &root, path);
+        refuse_network(&*disk, &root, path, &options)?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
             pid: std::process::id(),
@@ -152,7 +171,14 @@ impl Core {
             token: u128::from(random()) << 64 | u128::from(random()),
         };
         let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
-        lock.take(&home, options.lock_wait).map_err(|error| Error::from_lock(error, me))?;
+        {
+            let _span = tracing::debug_span!("lock_wait").entered();
+            // What a thread has taken, it cannot wait for. A tree without an identity was taken by nobody.
+            let known = read_identity(&home).ok().flatten();
+            let own = known.map(|tree| mine::own(tree, lock.inode())).unwrap_or_default();
+            let wait = if own.is_any() { Duration::ZERO } else { options.lock_wait };
+            lock.take(&home, wait).map_err(|error| Error::from_lock(error, me, own))?;
+        }
         let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
         let opened = opened.map(|(tree, Recovered { log, report })| (tree, State::new(log, &report), report));
         // Others may have the tree open already.
@@ -244,6 +270,7 @@ impl Core {
 }
 
 fn recovered(home: &Home, options: &Options, tree: TreeId) -> Result<Recovered> {
+    let _span = tracing::debug_span!("recovery").entered();
     if options.on_damage == OnDamage::Refuse {
         let (scan, _) = treewal_recovery::recover::read_history(home, Some(tree)).map_err(Error::from_recovery)?;
         if let treewal_journal::Tail::Corrupt { .. } = scan.tail {

@@ -13,7 +13,7 @@ use treewal_recovery::{home, patterns};
 use treewal_snapshot::{Change, Manifest, Report as SnapshotReport, TakeOptions};
 use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
-use crate::engine::{About, Changed, Engine, Held, Hold, guard_record};
+use crate::engine::{About, Changed, Engine, Held, Hold, Mine, guard_record};
 use crate::snapshot::kept;
 use crate::{Error, Result, SnapshotEntry};
 use options::Asked;
@@ -35,6 +35,7 @@ pub struct Guard {
     held: Arc<Held>,
     report: SnapshotReport,
     open: bool,
+    _mine: Mine,
 }
 
 impl Engine {
@@ -87,7 +88,8 @@ impl Engine {
             Ok((txn, report)) => {
                 let held = Arc::new(Held::new(txn, name, from, about));
                 hold.keep_for_guard(Arc::clone(&held));
-                Ok(Guard { engine: Arc::clone(self), held, report, open: true })
+                let mine = self.note_mine(false);
+                Ok(Guard { engine: Arc::clone(self), held, report, open: true, _mine: mine })
             }
             Err(error) => {
                 // An undecided record may be there after all: then its snapshot must be, too.
@@ -140,6 +142,7 @@ impl Guard {
     /// # Errors
     /// [`Error::Undecided`] where the disk fails: the next open restores the paths, or finds them committed.
     pub fn commit(mut self) -> Result<()> {
+        let _span = tracing::debug_span!("guard_commit", txn = self.held.txn()).entered();
         self.engine.prove_own_process()?;
         self.open = false;
         let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
@@ -168,6 +171,7 @@ impl Guard {
     }
 
     fn restore(&self) -> Result<()> {
+        let _span = tracing::debug_span!("guard_rollback", txn = self.held.txn()).entered();
         let (mut hold, ending) = self.engine.resume(self.held.txn()).ok_or_else(ended)?;
         let restored = self.engine.bring_all_back(&ending).and_then(|ends| {
             if self.held.outer.is_none() {

@@ -23,6 +23,8 @@ pub struct Status {
     pub state: &'static str,
     /// Process that holds the tree right now.
     pub holder: Option<u32>,
+    /// Processes that read it right now and keep others from writing, as far as the system tells.
+    pub readers: Vec<u32>,
     /// How the journal ends: `clean`, `torn` or `corrupt`.
     pub tail: &'static str,
     /// Number of the last record.
@@ -63,6 +65,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
     let mut status = Status {
         state: "unused",
         holder: None,
+        readers: Vec::new(),
         tail: "clean",
         last_lsn: 0,
         journal_bytes: 0,
@@ -90,6 +93,9 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
     status.snapshots = list(&home)?.iter().map(|snapshot| snapshot.name().to_owned()).collect();
     status.quarantine = names(&home, &home.quarantine)?;
     status.holder = TreeLock::held_by(&home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
+    if status.holder.is_none() {
+        status.readers = TreeLock::readers(&home).map_err(Error::from_recovery)?;
+    }
     status.state = match (&scan.tail, status.holder) {
         (Tail::Corrupt { .. }, None) => "damaged",
         (_, Some(_)) => "busy",

@@ -5,15 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use treewal_vfs::{Kind, Meta, Time, read_all};
+use treewal_vfs::{Kind, Meta, RelPath, Time, read_all};
 
 use super::overlay::{Attributes, Found, NewBody, NewNode, NodeId, Origin};
 use super::times::to_system_time;
-use super::{Content, Transaction};
+use super::{Base, Content, Transaction};
 use crate::{Error, Result};
 
 /// The largest file that [`Transaction::read`] brings into memory, in bytes: 4 GiB.
-const READ_BYTES_MAX: u64 = 4 << 30;
+pub(crate) const READ_BYTES_MAX: u64 = 4 << 30;
 
 /// What a transaction says of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,28 @@ impl DirEntry {
     }
 }
 
+impl Base {
+    /// The entries of a directory as they stand there, without treewal's own.
+    pub(crate) fn entries(&self, verb: &'static str, path: &RelPath) -> Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in self.list(verb, path)? {
+            if path.is_root() && entry.name == treewal_recovery::home::DIR_NAME {
+                continue;
+            }
+            let kind = match entry.kind {
+                Some(kind) => kind,
+                // Gone since it was listed: then it is not listed.
+                None => match self.stat(verb, &path.join(&entry.name))? {
+                    Some(meta) => meta.kind,
+                    None => continue,
+                },
+            };
+            entries.push(DirEntry { name: entry.name, kind });
+        }
+        Ok(entries)
+    }
+}
+
 impl Transaction {
     /// The contents of a file.
     ///
@@ -162,12 +184,7 @@ impl Transaction {
     /// # Errors
     /// As [`read`](Self::read), and `InvalidData` where the bytes are not UTF-8.
     pub fn read_to_string(&self, path: impl AsRef<Path>) -> Result<String> {
-        let bytes = self.read(path.as_ref())?;
-        String::from_utf8(bytes).map_err(|error| Error::Io {
-            verb: "read",
-            path: path.as_ref().to_owned(),
-            source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
-        })
+        as_text(path.as_ref(), self.read(path.as_ref())?)
     }
 
     /// The target of a symlink.
@@ -255,20 +272,8 @@ impl Transaction {
             Found::Node(id) => (self.overlay.base(*id), Some(&self.overlay.node(*id).children)),
         };
         if let Some(base) = base {
-            for entry in self.base.list("list", base)? {
-                let ours = path.is_root() && entry.name == treewal_recovery::home::DIR_NAME;
-                if !ours && changed.is_none_or(|changed| !changed.contains_key(&entry.name)) {
-                    let kind = match entry.kind {
-                        Some(kind) => kind,
-                        // Gone since it was listed: then it is not listed.
-                        None => match self.base.stat("list", &base.join(&entry.name))? {
-                            Some(meta) => meta.kind,
-                            None => continue,
-                        },
-                    };
-                    entries.push(DirEntry { name: entry.name, kind });
-                }
-            }
+            entries = self.base.entries("list", base)?;
+            entries.retain(|entry| changed.is_none_or(|changed| !changed.contains_key(&entry.name)));
         }
         for (name, slot) in changed.into_iter().flatten() {
             if let Some(node) = slot.now {
@@ -280,7 +285,16 @@ impl Transaction {
     }
 }
 
-fn of_disk(meta: &Meta) -> Metadata {
+/// Contents as text.
+pub(crate) fn as_text(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).map_err(|error| Error::Io {
+        verb: "read",
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+    })
+}
+
+pub(crate) fn of_disk(meta: &Meta) -> Metadata {
     Metadata {
         kind: meta.kind,
         len: meta.size,

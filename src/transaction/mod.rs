@@ -34,6 +34,7 @@ pub(crate) use emptied::Emptied;
 pub use expect::Expect;
 pub use file::StagedFile;
 pub use look::{DirEntry, Metadata};
+pub(crate) use look::{READ_BYTES_MAX, as_text, of_disk};
 pub(crate) use overlay::{Attributes, NewBody, NewNode};
 use overlay::{NodeId, Overlay};
 pub use publish::Publish;

@@ -69,6 +69,15 @@ pub enum Lock {
     Exclusive,
 }
 
+/// A process that holds a lock; see [`Disk::lockers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Locker {
+    /// Its number.
+    pub pid: u32,
+    /// When it began, in seconds since 1970; `None` where that is not known.
+    pub began: Option<u64>,
+}
+
 /// The name of a directory in itself, for the verbs that describe an entry or set attributes: `.`. The root of a tree has no
 /// other.
 pub const ITSELF: &str = ".";
@@ -191,6 +200,13 @@ pub trait Disk: Debug + Send + Sync {
     fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
         let _ = dir;
         Ok(PowerLoss::Unknown)
+    }
+
+    /// The name of the file system that `dir` is on, where that is one of a network or the like: other machines may have it
+    /// mounted too, and a lock may keep nobody there out. `None` where it is this machine's own, as far as the system tells.
+    fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
+        let _ = dir;
+        Ok(None)
     }
 
     /// Bytes that were written and that no disk of this machine has yet, whoever wrote them and wherever: at most so many
@@ -326,4 +342,11 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Gives the lock up.
     fn unlock(&self, file: &File) -> io::Result<()>;
+
+    /// Which processes hold a lock on the file, this one among them, as far as the system tells: for people, never to
+    /// decide anything by.
+    fn lockers(&self, file: &File) -> io::Result<Vec<Locker>> {
+        let _ = file;
+        Ok(Vec::new())
+    }
 }

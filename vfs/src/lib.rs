@@ -41,7 +41,7 @@ mod verb;
 
 pub use bytes::{read_all, write_all, write_all_vectored};
 pub use copy::{Copied, copy_contents};
-pub use disk::{Disk, ITSELF, Lock, MountId, Open, PowerLoss, Rename};
+pub use disk::{Disk, ITSELF, Lock, Locker, MountId, Open, PowerLoss, Rename};
 pub use fault::{Fault, FaultDisk};
 pub use handle::{Dir, File};
 pub use mapping::Mapping;

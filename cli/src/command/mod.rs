@@ -27,12 +27,13 @@ use crate::output::{Output, Report};
 pub(crate) struct Context {
     pub(crate) dir: PathBuf,
     pub(crate) wait: Duration,
+    pub(crate) allow_network: bool,
     pub(crate) output: Output,
 }
 
 impl Context {
     pub(crate) fn options(&self) -> Options {
-        Options::new().lock_wait(self.wait)
+        Options::new().lock_wait(self.wait).allow_network(self.allow_network)
     }
 
     /// Opens the tree, and tells what opening it had to mend.

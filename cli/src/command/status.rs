@@ -41,6 +41,9 @@ impl Report for Shown<'_> {
         if let Some(pid) = status.holder {
             writeln!(out, "held by     process {pid}")?;
         }
+        for pid in &status.readers {
+            writeln!(out, "read by     process {pid}")?;
+        }
         writeln!(
             out,
             "journal     ends {}, last record {}, {} bytes",

@@ -18,7 +18,8 @@
 //!
 //! A handle that gives the lock up and wants it again at once would always be faster than one that waits, which looks only
 //! from time to time. So whoever wants the lock stands in a *queue* first, another lock, of which there is one place at the
-//! head: it is kept until the lock is had. Who comes back finds the place taken while somebody waits there.
+//! head: it is kept until the lock is had. Who comes back finds the place taken while somebody waits there. Readers, who
+//! [share](super::ReadLock) the lock, stand in the same queue: none joins those who read while somebody waits to write.
 
 use std::ffi::OsStr;
 use std::time::{Duration, Instant};
@@ -26,17 +27,18 @@ use std::time::{Duration, Instant};
 use treewal_vfs::{File, Identity, Lock, Open, Time, read_all, write_all};
 
 use super::Home;
+use super::shared::{Place, ReadLock};
 use super::sign::{BYTES, Holder, Left, Sign};
 use crate::{Error, Result};
 
-const NAME: &str = "lock";
-const QUEUE: &str = "queue";
+pub(super) const NAME: &str = "lock";
+pub(super) const QUEUE: &str = "queue";
 /// A block, of every file system that needs it.
 const ROOM_BYTES: usize = 4096;
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// The same at the head of the queue, where one looks at a time, and nobody else can go on.
-const LONGEST_PAUSE_AT_HEAD: Duration = Duration::from_millis(1);
+pub(super) const LONGEST_PAUSE_AT_HEAD: Duration = Duration::from_millis(1);
 
 /// The lock file of a tree, opened by one handle.
 #[derive(Debug)]
@@ -83,13 +85,13 @@ impl TreeLock {
     /// disk.
     pub fn take(&self, home: &Home, wait: Duration) -> Result<Taken> {
         let begun = Instant::now();
-        if !try_until(home, &self.queue, begun, wait, LONGEST_PAUSE)? {
-            return Err(Error::Locked { holder: self.holder(home)? });
+        if !try_until(home, &self.queue, Lock::Exclusive, begun, wait, LONGEST_PAUSE)? {
+            return Err(in_the_way(home, &self.file)?);
         }
-        let locked = try_until(home, &self.file, begun, wait, LONGEST_PAUSE_AT_HEAD);
+        let locked = try_until(home, &self.file, Lock::Exclusive, begun, wait, LONGEST_PAUSE_AT_HEAD);
         let left = home.disk.unlock(&self.queue).map_err(Error::io("unlock", ".treewal/queue"));
         if !locked? {
-            return Err(Error::Locked { holder: self.holder(home)? });
+            return Err(in_the_way(home, &self.file)?);
         }
         let taken = left.and_then(|()| self.sign(home));
         if taken.is_err() {
@@ -104,7 +106,7 @@ impl TreeLock {
         self.prove_named(home)?;
         let now = Time::now();
         let held = Sign { holder: self.me, left: None }.encode(now);
-        let said = self.said(home)?;
+        let said = said(home, &self.file)?;
         if said == held {
             return Ok(Taken::Undisturbed);
         }
@@ -116,32 +118,24 @@ impl TreeLock {
         })
     }
 
-    /// What the file says. One read: what is cut short is no word of anybody.
-    fn said(&self, home: &Home) -> Result<Vec<u8>> {
-        let mut bytes = vec![0; BYTES + 1];
-        loop {
-            match home.disk.read_at(&self.file, &mut bytes, 0) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                read => {
-                    bytes.truncate(read.map_err(Error::io("read", ".treewal/lock"))?);
-                    return Ok(said_in(&bytes).to_vec());
-                }
-            }
-        }
+    fn prove_named(&self, home: &Home) -> Result<()> {
+        prove_named(home, &self.mine)
     }
 
-    /// A lock file that was removed, or replaced, while this handle had it open is no lock: others make another and hold
-    /// that.
-    fn prove_named(&self, home: &Home) -> Result<()> {
-        let io = |verb| Error::io(verb, ".treewal/lock");
-        match home.disk.stat(&home.dot, OsStr::new(NAME)) {
-            Ok(named) if named.identity().same_inode(&self.mine) => Ok(()),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("look at")(error)),
-            _ => Err(Error::Store {
-                path: ".treewal/lock".into(),
-                reason: "somebody removed it while the tree was open; open the tree again".to_owned(),
-            }),
-        }
+    /// Takes the lock to read; see [`ReadLock`].
+    ///
+    /// # Errors
+    /// As [`ReadLock::take`], and [`Error::Store`] where the file is another one than this handle has open.
+    pub fn share(&self, home: &Home, wait: Duration, place: Place) -> Result<ReadLock> {
+        let shared = ReadLock::take(home, wait, place)?;
+        self.prove_named(home)?;
+        Ok(shared)
+    }
+
+    /// The number of the lock file's inode: it tells this tree from a copy of it.
+    #[must_use]
+    pub fn inode(&self) -> u64 {
+        self.mine.ino
     }
 
     /// Gives the lock up; with word of how the tree is left, where that is in order.
@@ -156,15 +150,6 @@ impl TreeLock {
             }
         }
         home.disk.unlock(&self.file).map_err(Error::io("unlock", ".treewal/lock"))
-    }
-
-    /// Who took the lock last.
-    ///
-    /// # Errors
-    /// Any error of the disk.
-    pub fn holder(&self, home: &Home) -> Result<Holder> {
-        let bytes = read_all(&*home.disk, &self.file, 4096).map_err(Error::io("read", ".treewal/lock"))?;
-        Ok(Sign::decode(said_in(&bytes), Time::now()).holder)
     }
 
     /// Who holds the lock right now; `None` where nobody does. Takes it for a moment to find out, and changes nothing.
@@ -182,6 +167,18 @@ impl TreeLock {
         }
         let bytes = read_all(&*home.disk, &file, 4096).map_err(io("read"))?;
         Ok(Some(Sign::decode(said_in(&bytes), Time::now()).holder))
+    }
+
+    /// The processes that read the tree under the lock right now, as far as the system tells. For people.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn readers(home: &Home) -> Result<Vec<u32>> {
+        match home.disk.open(&home.dot, OsStr::new(NAME), Open::Read) {
+            Ok(file) => Ok(home.disk.lockers(&file).unwrap_or_default().iter().map(|locker| locker.pid).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(Error::io("open", ".treewal/lock")(error)),
+        }
     }
 
     /// Who this handle is.
@@ -210,10 +207,63 @@ fn said_in(bytes: &[u8]) -> &[u8] {
     &bytes[..len]
 }
 
+/// What the file says. One read: what is cut short is no word of anybody.
+pub(super) fn said(home: &Home, file: &File) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; BYTES + 1];
+    loop {
+        match home.disk.read_at(file, &mut bytes, 0) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => {
+                bytes.truncate(read.map_err(Error::io("read", ".treewal/lock"))?);
+                return Ok(said_in(&bytes).to_vec());
+            }
+        }
+    }
+}
+
+/// A lock file that was removed, or replaced, while somebody had it open is no lock: others make another and hold that.
+pub(super) fn prove_named(home: &Home, open: &Identity) -> Result<()> {
+    let io = |verb| Error::io(verb, ".treewal/lock");
+    match home.disk.stat(&home.dot, OsStr::new(NAME)) {
+        Ok(named) if named.identity().same_inode(open) => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("look at")(error)),
+        _ => Err(Error::Store {
+            path: ".treewal/lock".into(),
+            reason: "somebody removed it while the tree was open; open the tree again".to_owned(),
+        }),
+    }
+}
+
+/// Who keeps the lock file, which the caller has open and holds no lock of: who signed it or, where readers share it, one of
+/// those whom the system names.
+pub(super) fn in_the_way(home: &Home, file: &File) -> Result<Error> {
+    let io = |verb| Error::io(verb, ".treewal/lock");
+    if !home.disk.try_lock(file, Lock::Shared).map_err(io("lock"))? {
+        let bytes = read_all(&*home.disk, file, 4096).map_err(io("read"))?;
+        return Ok(Error::Locked { holder: Sign::decode(said_in(&bytes), Time::now()).holder, reads: false });
+    }
+    home.disk.unlock(file).map_err(io("unlock"))?;
+    // For people: where the system does not tell, there is a reader without a name.
+    let found = home.disk.lockers(file).unwrap_or_default();
+    let holder = found.first().map_or_else(Holder::default, |locker| Holder {
+        pid: locker.pid,
+        since: locker.began.unwrap_or_default(),
+        token: 0,
+    });
+    Ok(Error::Locked { holder, reads: true })
+}
+
 /// Tries to lock a file, at least once and until `wait` is over; says whether it did.
-fn try_until(home: &Home, file: &File, begun: Instant, wait: Duration, longest: Duration) -> Result<bool> {
+pub(super) fn try_until(
+    home: &Home,
+    file: &File,
+    lock: Lock,
+    begun: Instant,
+    wait: Duration,
+    longest: Duration,
+) -> Result<bool> {
     let mut pause = FIRST_PAUSE;
-    while !home.disk.try_lock(file, Lock::Exclusive).map_err(Error::io("lock", ".treewal/lock"))? {
+    while !home.disk.try_lock(file, lock).map_err(Error::io("lock", ".treewal/lock"))? {
         let left = wait.saturating_sub(begun.elapsed());
         if left.is_zero() {
             return Ok(false);

@@ -5,7 +5,7 @@
 //! | `tree` | the identity of the tree: format version and a random number; and which directory it was written into |
 //! | `.gitignore` | keeps all of this out of repositories |
 //! | `lock` | the lock that makes one process at a time the writer; says who had it last, and how the tree was left |
-//! | `queue` | a lock that who wants the other one takes first, so that nobody is passed over |
+//! | `queue` | a lock that who wants the other one takes first, to write or to read, so that nobody is passed over |
 //! | `journal/` | the log |
 //! | `stage/<handle>/` | new and displaced versions of one open handle; `<handle>.lock` is held while the handle lives |
 //! | `guards/<id>/` | the snapshot of an active guard |
@@ -18,6 +18,7 @@
 mod identity;
 mod lock;
 mod name;
+mod shared;
 mod sign;
 mod snapshots;
 mod stage;
@@ -31,6 +32,7 @@ use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 pub use identity::{is_copied, read_identity, write_identity};
 pub use lock::{Taken, TreeLock};
 pub use name::is_own_name;
+pub use shared::{Place, ReadLock};
 pub use sign::{Holder, Left};
 pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};
 pub use stage::{OwnStage, adopted_name, sweep};

@@ -11,11 +11,14 @@
 
 mod attributes;
 mod contents;
+mod kernel;
 mod list;
 mod lock;
+mod lockers;
 mod map;
 mod name;
 mod names;
+mod network;
 mod open;
 mod power;
 mod proc;
@@ -33,7 +36,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::handle::Handle;
-use crate::{Dir, Disk, Entry, File, Lock, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time};
+use crate::{Dir, Disk, Entry, File, Lock, Locker, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time};
 
 pub(crate) use process::kill_self;
 
@@ -126,6 +129,10 @@ impl Disk for RealDisk {
 
     fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
         power::power_loss(fd(&dir.0)?)
+    }
+
+    fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
+        network::network(fd(&dir.0)?)
     }
 
     fn unwritten(&self) -> Option<u64> {
@@ -234,5 +241,9 @@ impl Disk for RealDisk {
 
     fn unlock(&self, file: &File) -> io::Result<()> {
         lock::unlock(fd(&file.0)?)
+    }
+
+    fn lockers(&self, file: &File) -> io::Result<Vec<Locker>> {
+        lockers::lockers(fd(&file.0)?)
     }
 }

@@ -82,6 +82,14 @@ impl Disk for RecordingDisk {
         self.inner.power_loss(dir)
     }
 
+    fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
+        self.inner.network(dir)
+    }
+
+    fn lockers(&self, file: &File) -> io::Result<Vec<crate::Locker>> {
+        self.inner.lockers(file)
+    }
+
     fn now(&self) -> crate::Time {
         self.inner.now()
     }

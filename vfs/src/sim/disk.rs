@@ -88,6 +88,16 @@ impl SimDisk {
         self.state.lock().settings.exchange = can;
     }
 
+    /// Sets the clock, in seconds since 1970: forwards or back. Times that are there already stay.
+    pub fn set_clock(&self, secs: u64) {
+        self.state.lock().now_us = secs.saturating_mul(1_000_000);
+    }
+
+    /// Which network file system this one says it is; none at first.
+    pub fn set_network(&self, name: Option<&'static str>) {
+        self.state.lock().settings.network = name;
+    }
+
     // --- crashing --------------------------------------------------------------------------------------------------
 
     /// How many calls so far changed something, made it durable or tried to.
@@ -169,6 +179,14 @@ impl SimDisk {
     pub fn after(&self, outcome: &Outcome) -> Self {
         let state = self.state.lock();
         Self::holding(state.reborn(state.image_after(outcome), false))
+    }
+
+    /// The same without a boot: the disk was pulled out and put back in, and what was on its way to it is lost as after a power
+    /// loss, while the machine went on.
+    #[must_use]
+    pub fn after_reattaching(&self, outcome: &Outcome) -> Self {
+        let state = self.state.lock();
+        Self::holding(state.reborn(state.image_after(outcome), true))
     }
 
     /// A new disk that holds everything that this one does, as after an unmount and a mount: the number of the device

@@ -21,6 +21,7 @@ pub(super) struct Settings {
     pub(super) tick_us: u64,
     pub(super) reflink: bool,
     pub(super) exchange: bool,
+    pub(super) network: Option<&'static str>,
 }
 
 impl Default for Settings {
@@ -32,6 +33,7 @@ impl Default for Settings {
             tick_us: 1,
             reflink: true,
             exchange: true,
+            network: None,
         }
     }
 }

@@ -115,6 +115,10 @@ impl Disk for SimDisk {
         self.state.lock().now()
     }
 
+    fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
+        self.look(dir, |state, _| Ok(state.settings.network.map(ToOwned::to_owned)))
+    }
+
     fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
         self.look(dir, |state, _| {
             let mut id = [0; 24];
