@@ -16,6 +16,7 @@ fn process() {
     let told = |name: &str| std::env::var(name).unwrap();
     let (tree, with) = (told(TREE), told(WITH));
     match job.as_str() {
+        "soak" => crate::soak::work(Path::new(&tree), &with),
         "turns" => crate::turns::child(Path::new(&tree), &with),
         "work" => crate::worker::work(Path::new(&tree), &with),
         other => panic!("no such job: {other}"),
@@ -59,6 +60,11 @@ impl Process {
             }
         }
         None
+    }
+
+    /// Whether it has ended without anybody's doing.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub(crate) fn kill(&mut self) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use treewal::Tree;
 
 use crate::contents::generation;
-use crate::worker::{GUARDED, OWN, SHARED, own, record};
+use crate::worker::{GUARDED, OWN, PUBLISHED, SHARED, own, record};
 
 /// How many segments, begun or made ready, a journal at rest has at most, with a spare file.
 const SEGMENTS_MAX: usize = 3;
@@ -71,7 +71,7 @@ impl Told {
 pub(crate) fn judge(dir: &Path, ids: std::ops::Range<u64>) -> Result<usize, String> {
     let told: BTreeMap<u64, Told> = ids.clone().map(|id| (id, Told::read(dir, id))).collect();
     for id in ids {
-        for (kind, names) in [("own", &OWN[..]), ("guarded", &GUARDED[..])] {
+        for (kind, names) in [("own", &OWN[..]), ("guarded", &GUARDED[..]), ("published", &PUBLISHED[..])] {
             let mut found = names.iter().map(|name| {
                 let bytes =
                     fs::read(dir.join(own(id)).join(name)).map_err(|error| format!("{name} of {id}: {error}"))?;

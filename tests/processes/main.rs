@@ -4,6 +4,8 @@
 //!   takes the tree next, without opening it anew, must find all that was acknowledged, and nothing half.
 //! * `races`: two or three processes commit for themselves and to files that they share, and are killed at random moments,
 //!   while readers look.
+//! * `soak`: eight processes do everything that can be done, and are killed in any number, on one tree for as long as is asked
+//!   for with `TREEWAL_SOAK_SECONDS`; it must come to rest with all that was acknowledged and nothing left over.
 //!
 //! A few seconds each. `TREEWAL_PROCESSES_DEPTH` asks for so many times as much. `TREEWAL_KILL_DIR` names a directory to work
 //! in; without it, it is memory where there is some: a kill loses nothing that the kernel was told.
@@ -21,6 +23,7 @@ mod contents;
 mod judge;
 mod races;
 mod readers;
+mod soak;
 mod turns;
 mod worker;
 

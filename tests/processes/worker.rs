@@ -21,6 +21,9 @@ pub(crate) const OWN: [&str; 4] = ["seq", "a", "deep/b", "large"];
 /// What is changed in place under a guard.
 pub(crate) const GUARDED: [&str; 2] = ["guarded/x", "guarded/y"];
 
+/// What is published as a directory, in the place of the one before.
+pub(crate) const PUBLISHED: [&str; 2] = ["published/x", "published/large"];
+
 /// The directory of a process.
 pub(crate) fn own(id: u64) -> String {
     format!("p{id}")
@@ -45,23 +48,23 @@ pub(crate) fn options(beside: bool) -> Options {
 pub(crate) fn prepare(dir: &Path, ids: std::ops::Range<u64>) {
     fs::create_dir_all(record(dir, 0).parent().unwrap()).unwrap();
     for id in ids {
-        for sub in ["deep", "guarded"] {
+        for sub in ["deep", "guarded", "published"] {
             fs::create_dir_all(dir.join(own(id)).join(sub)).unwrap();
         }
-        for name in OWN.iter().chain(&GUARDED) {
+        for name in OWN.iter().chain(&GUARDED).chain(&PUBLISHED) {
             fs::write(dir.join(own(id)).join(name), contents(name, 0)).unwrap();
         }
     }
-    fs::create_dir(dir.join("shared")).unwrap();
+    fs::create_dir_all(dir.join("shared")).unwrap();
     for n in 0..SHARED {
         fs::write(dir.join(format!("shared/count{n}")), "0").unwrap();
         fs::write(dir.join(format!("shared/log{n}")), "").unwrap();
     }
 }
 
-struct Worker<'a> {
-    id: u64,
-    dir: &'a Path,
+pub(crate) struct Worker<'a> {
+    pub(crate) id: u64,
+    pub(crate) dir: &'a Path,
     record: File,
     /// The number of what is tried next.
     next: u64,
@@ -70,24 +73,31 @@ struct Worker<'a> {
 /// `with` is the number of the process, and whether its checkpoints are made beside commits.
 pub(crate) fn work(dir: &Path, with: &str) {
     let (id, beside) = with.split_once(' ').unwrap();
-    let id = id.parse().unwrap();
-    let path = record(dir, id);
-    let tried = fs::read_to_string(&path).unwrap_or_default();
-    let next = tried.lines().filter_map(|line| line.split(' ').next_back()?.parse().ok()).max().unwrap_or(0) + 1;
-    let record = File::options().create(true).append(true).open(path).unwrap();
+    let mut worker = Worker::new(dir, id.parse().unwrap());
     let tree = options(beside == "true").open(dir).unwrap();
     assert!(!tree.recovery().found_damage() && tree.recovery().pending().count() == 0, "{}", tree.recovery());
-    let mut worker = Worker { id, dir, record, next };
     say("open");
     while !stop(dir).exists() {
         worker.act(&tree);
     }
 }
 
-impl Worker<'_> {
-    fn act(&mut self, tree: &Tree) {
-        let number = self.next;
+impl<'a> Worker<'a> {
+    /// Goes on where the one of this number before it was killed.
+    pub(crate) fn new(dir: &'a Path, id: u64) -> Self {
+        let path = record(dir, id);
+        let tried = fs::read_to_string(&path).unwrap_or_default();
+        let next = tried.lines().filter_map(|line| line.split(' ').next_back()?.parse().ok()).max().unwrap_or(0) + 1;
+        Self { id, dir, record: File::options().create(true).append(true).open(path).unwrap(), next }
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
         self.next += 1;
+        self.next - 1
+    }
+
+    pub(crate) fn act(&mut self, tree: &Tree) {
+        let number = self.number();
         match random() % 16 {
             0 => self.guarded(tree, number),
             1 => self.note("moved", number, |worker| worker.moves(tree)),
@@ -112,7 +122,7 @@ impl Worker<'_> {
     }
 
     /// Writes down what is tried, and how that ends.
-    fn note(&mut self, what: &str, number: u64, body: impl FnOnce(&mut Self) -> treewal::Result<()>) {
+    pub(crate) fn note(&mut self, what: &str, number: u64, body: impl FnOnce(&mut Self) -> treewal::Result<()>) {
         self.write(&format!("try {what} {number}"));
         match body(self) {
             Ok(()) => self.write(&format!("ack {what} {number}")),
@@ -122,11 +132,11 @@ impl Worker<'_> {
         }
     }
 
-    fn write(&mut self, line: &str) {
+    pub(crate) fn write(&mut self, line: &str) {
         self.record.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 
-    fn transact(
+    pub(crate) fn transact(
         &self,
         tree: &Tree,
         body: impl Fn(&mut Transaction, &str) -> treewal::Result<()>,
