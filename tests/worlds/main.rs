@@ -8,5 +8,10 @@
 )]
 
 mod child;
+mod clocks;
+mod copies;
 mod locks;
+mod mount;
+mod read_only;
+mod removed;
 mod whole;

@@ -1,0 +1,53 @@
+//! Looking at a directory from outside, and mounts.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is below a directory: path, mode and contents of each entry.
+pub(crate) fn walk(dir: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
+    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(at) = dirs.pop() {
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let contents = if meta.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+            if meta.is_dir() {
+                dirs.push(path.clone());
+            }
+            found.push((path, meta.mode(), contents));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A file system in memory that goes with the test, however it ends.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    /// `None`, said by name, where this machine does not let us.
+    pub(crate) fn memory(at: &Path, options: &str, test: &str) -> Option<Self> {
+        let why = match Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output() {
+            Ok(output) if output.status.success() => return Some(Self(at.to_owned())),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // To where nobody catches it: what is left out is told also where the test passes.
+        io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
+        None
+    }
+
+    pub(crate) fn again(&self, options: &str) {
+        let status = Command::new("mount").args(["-o", options]).arg(&self.0).status().unwrap();
+        assert!(status.success(), "mount -o {options} {:?}", self.0);
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
