@@ -159,7 +159,7 @@ impl Recovery<'_> {
                 Verdict::GiveUp => {
                     self.give_up(*number, told, label, "too many tries failed, or the journal lacks a part of it")?;
                 }
-                Verdict::Redo if !is_sound(*number, told) => {
+                Verdict::Redo if part(*number, told).is_some_and(|part| !is_sound(part)) => {
                     self.give_up(*number, told, "redo-impossible", "a record names something outside the tree")?;
                 }
                 Verdict::Redo | Verdict::Undo => owed.push((*number, told)),
@@ -292,7 +292,9 @@ impl Recovery<'_> {
                 for path in &guard.paths {
                     case.say(&format!("{:?}", RelPath::from_bytes(&path.0).unwrap_or_default()));
                 }
-                case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref(), "snapshot")?;
+                if is_one_name(&guard.snapshot) {
+                    case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref(), "snapshot")?;
+                }
             }
             Work::Staged(begin, intents) => {
                 // Large contents, and what was moved and got no further, stand in the stage, which goes as a whole.

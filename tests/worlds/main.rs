@@ -10,6 +10,7 @@
 mod child;
 mod clocks;
 mod copies;
+mod forged;
 mod locks;
 mod mount;
 mod read_only;
