@@ -48,6 +48,7 @@ impl<'a> Flight<'a> {
         expectations: &'a Expectations,
         durability: Durability,
     ) -> Result<Self> {
+        let _span = tracing::debug_span!("prepare", changes = difference.len()).entered();
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
             Material::make(&stage, base, difference, (durability, engine.options().mounted_files))?;
@@ -121,6 +122,7 @@ impl<'a> Flight<'a> {
     /// synced all the same where no redo could do without: before entries move, and before a durable commit's work is
     /// replaced.
     pub(super) fn sync(&mut self, (_, lsn): (u64, Lsn)) -> Result<()> {
+        let _span = tracing::debug_span!("promise", lsn = lsn.0).entered();
         let hold = self.hold.as_mut().ok_or(Error::Poisoned)?;
         if self.durability == Durability::Deferred && !self.barrier {
             hold.flush()?;

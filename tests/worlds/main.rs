@@ -15,4 +15,5 @@ mod locks;
 mod mount;
 mod read_only;
 mod removed;
+mod spans;
 mod whole;
