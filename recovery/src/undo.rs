@@ -3,11 +3,14 @@
 use std::io;
 
 use treewal_journal::record::Guard;
-use treewal_snapshot::Manifest;
-use treewal_vfs::{Dir, RelPath};
+use treewal_snapshot::{Check, Manifest, Restored};
+use treewal_vfs::{Dir, Disk, RelPath};
 
 use crate::home::{DIR_NAME, Home};
 use crate::{Error, Result, patterns};
+
+/// How often a restore is made again because somebody goes on writing.
+const RESTORES_MAX: u32 = 3;
 
 /// The directory of a guard's snapshot.
 ///
@@ -29,7 +32,8 @@ pub fn snapshot_dir(home: &Home, name: &str) -> Result<Dir> {
 /// Any error of the disk or of the snapshot.
 pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
     let from = snapshot_dir(home, &guard.snapshot)?;
-    let manifest = patterns::with_matches(&*home.disk, &home.root, &from, Manifest::load(&*home.disk, &from)?)?;
+    let (disk, tree) = (&*home.disk, &home.root);
+    let manifest = patterns::with_matches(disk, tree, &from, Manifest::load(disk, &from)?)?;
     if !is_confined(&manifest) {
         return Err(Error::Store {
             path: format!(".treewal/guards/{}", guard.snapshot).into(),
@@ -37,9 +41,81 @@ pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
         });
     }
     // Where the mount is the one of then, the kernel saw every write; after a power loss it is another.
-    let check = manifest.check(&*home.disk, &home.root);
-    let restored = treewal_snapshot::restore(&*home.disk, &home.root, &from, &manifest, check)?;
-    Ok(restored.restored + restored.removed + restored.metadata)
+    let check = manifest.check(disk, tree);
+    let mut changed = 0;
+    if check == Check::Attributes {
+        // The process was killed, and what it had started may go on writing. Where the guard was to be rolled back by
+        // exchange, that cuts it off here, too. It is compared all the same: somebody may have written in between.
+        match treewal_snapshot::exchange(disk, tree, &from, &manifest) {
+            Err(treewal_snapshot::Error::NotExchangeable { .. }) => {}
+            exchanged => changed += count(&exchanged?),
+        }
+    }
+    Ok(changed + bring_back(disk, tree, &from, check, false)?)
+}
+
+/// Brings guarded paths to what they were, and looks whether they stay so; gives the number of changes.
+///
+/// A process that goes on writing may have put something back in the meantime: then it is done again, a few times. With
+/// [`Check::Contents`] there is none, and one look is enough. Where `exchanges`, it is done by exchange where that can be, and
+/// the second look is at the guarded paths alone, not at what is in them: nobody has any of that open. Nothing is synced.
+///
+/// # Errors
+/// [`treewal_snapshot::Error::Changed`] names a path that does not come to rest; any error of the disk or of the snapshot.
+pub fn bring_back(disk: &dyn Disk, tree: &Dir, from: &Dir, check: Check, exchanges: bool) -> Result<u64> {
+    let (mut exchanges, mut tried, mut changed) = (exchanges, 0, 0);
+    loop {
+        tried += 1;
+        let manifest = patterns::with_matches(disk, tree, from, Manifest::load(disk, from)?)?;
+        let restored = match exchanges {
+            true => treewal_snapshot::exchange(disk, tree, from, &manifest),
+            false => treewal_snapshot::restore(disk, tree, from, &manifest, check),
+        };
+        match restored {
+            // The directory that a path was in is gone, say: nothing was done.
+            Err(treewal_snapshot::Error::NotExchangeable { .. }) => exchanges = false,
+            Err(error) if tried <= RESTORES_MAX && is_restless(&error) => {}
+            Err(error) => return Err(error.into()),
+            Ok(done) => {
+                changed += count(&done);
+                if count(&done) == 0 || check == Check::Contents {
+                    return Ok(changed);
+                }
+                if tried > RESTORES_MAX {
+                    let path = restless(disk, tree, &manifest);
+                    return Err(treewal_snapshot::Error::Changed { path }.into());
+                }
+            }
+        }
+    }
+}
+
+fn count(done: &Restored) -> u64 {
+    done.restored + done.removed + done.metadata
+}
+
+/// A path that is not as it was, to be named.
+fn restless(disk: &dyn Disk, tree: &Dir, manifest: &Manifest) -> RelPath {
+    let mut changes = treewal_snapshot::changes(disk, tree, manifest);
+    let first = changes.find_map(|change| match change {
+        Ok(change) => Some(change.path).filter(|path| !path.is_root()),
+        // What comes and goes while it is looked at is restless, too.
+        Err(treewal_snapshot::Error::Changed { path }) => Some(path),
+        Err(_) => None,
+    });
+    first.unwrap_or_default()
+}
+
+/// Whether an error of a restore may be the doing of somebody who writes meanwhile.
+fn is_restless(error: &treewal_snapshot::Error) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, IsADirectory, NotADirectory, NotFound};
+    match error {
+        treewal_snapshot::Error::Changed { .. } => true,
+        treewal_snapshot::Error::Io { source, .. } => {
+            matches!(source.kind(), AlreadyExists | DirectoryNotEmpty | IsADirectory | NotADirectory | NotFound)
+        }
+        _ => false,
+    }
 }
 
 /// Whether a manifest keeps off treewal's own directory, as every one does that a guard wrote.

@@ -24,6 +24,7 @@ mod git;
 mod holder;
 mod in_place;
 mod install;
+mod living;
 mod rig;
 mod walk;
 

@@ -232,7 +232,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     must(Command::new("cp").arg("-a").arg(from).arg(to), Path::new("/"));
 }
 
-fn works(command: &[&str]) -> bool {
+pub(crate) fn works(command: &[&str]) -> bool {
     let status = Command::new(command[0])
         .args(&command[1..])
         .stdin(Stdio::null())
@@ -242,7 +242,7 @@ fn works(command: &[&str]) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-fn place() -> PathBuf {
+pub(crate) fn place() -> PathBuf {
     let named = std::env::var_os("TREEWAL_FOREIGN_DIR").map(PathBuf::from);
     let memory = PathBuf::from("/dev/shm");
     let fits = |dir: &Path| tempfile::tempdir_in(dir).is_ok();
@@ -250,6 +250,6 @@ fn place() -> PathBuf {
 }
 
 /// To where nobody catches it: what is left out is told also where the test passes.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
