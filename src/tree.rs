@@ -194,8 +194,8 @@ impl Tree {
     ///
     /// # Errors
     /// [`Error::Conflict`](crate::Error::Conflict) where somebody commits each time it is tried; [`Error::Snapshot`](crate::Error::Snapshot)
-    /// where contents are lost, with their paths; `Unsupported` where a fifo, a socket or a
-    /// device would have to be made; else as [`Transaction::commit`].
+    /// where contents are lost, with their paths; `PermissionDenied` where a device would have to be made by one who is not
+    /// root; else as [`Transaction::commit`].
     pub fn restore(&self, snapshot: &Snapshot) -> Result<Receipt> {
         self.engine.restore(snapshot, None)
     }

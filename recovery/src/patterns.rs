@@ -13,6 +13,13 @@ use treewal_vfs::{Dir, Disk, Open, RelPath, codec, read_all, write_all};
 
 use crate::{Error, Result};
 
+/// What the file begins with: a byte that begins nothing in the encoding of a list, so that a file of the first version, which
+/// was nothing but the list, is known.
+const MAGIC: [u8; 4] = *b"\xfftwp";
+/// Of the file as it is written here.
+const VERSION: u32 = 2;
+/// Magic, version, checksum.
+const HEADER_BYTES: usize = 12;
 const NAME: &str = "patterns";
 const SHOWN: &str = ".treewal/guards/patterns";
 const BYTES_MAX: u64 = 1 << 20;
@@ -60,8 +67,7 @@ pub fn write(disk: &dyn Disk, into: &Dir, patterns: &[RelPath]) -> Result<()> {
     if patterns.is_empty() {
         return Ok(());
     }
-    let list: Vec<Vec<u8>> = patterns.iter().map(RelPath::to_bytes).collect();
-    let bytes = codec::encode(&list).map_err(|error| damaged(&error))?;
+    let bytes = encode(patterns)?;
     let file = disk.open(into, OsStr::new(NAME), Open::CreateNew { mode: 0o600 }).map_err(Error::io("make", SHOWN))?;
     write_all(disk, &file, &bytes, 0).map_err(Error::io("write", SHOWN))?;
     disk.sync_file(&file).and_then(|()| disk.sync_dir(into)).map_err(Error::io("sync", SHOWN))
@@ -86,17 +92,94 @@ fn read(disk: &dyn Disk, from: &Dir) -> Result<Vec<RelPath>> {
         file => file.map_err(Error::io("open", SHOWN))?,
     };
     let bytes = read_all(disk, &file, BYTES_MAX).map_err(Error::io("read", SHOWN))?;
-    let list: Vec<Vec<u8>> = codec::decode(&bytes).map_err(|error| damaged(&error))?;
-    list.iter().map(|path| RelPath::from_bytes(path).map_err(|error| damaged(&error))).collect()
+    decode(&bytes)
 }
 
-fn damaged(error: &dyn std::error::Error) -> Error {
+/// The bytes of the file: magic, version, the checksum of all but itself, and the list.
+fn encode(patterns: &[RelPath]) -> Result<Vec<u8>> {
+    let list: Vec<Vec<u8>> = patterns.iter().map(RelPath::to_bytes).collect();
+    let list = codec::encode(&list).map_err(|error| damaged(&error.to_string()))?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(checksum(&bytes, &list).to_le_bytes());
+    bytes.extend(list);
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8]) -> Result<Vec<RelPath>> {
+    let list = match bytes.first() {
+        Some(first) if *first == MAGIC[0] => checked(bytes)?,
+        _ => bytes,
+    };
+    let list: Vec<Vec<u8>> = codec::decode(list).map_err(|error| damaged(&error.to_string()))?;
+    list.iter().map(|path| RelPath::from_bytes(path).map_err(|error| damaged(&error.to_string()))).collect()
+}
+
+/// The list behind the header.
+fn checked(bytes: &[u8]) -> Result<&[u8]> {
+    let Some((header, list)) = bytes.split_at_checked(HEADER_BYTES) else { return Err(damaged("it is cut short")) };
+    let (head, sum) = header.split_at(8);
+    let (magic, version) = head.split_at(4);
+    if magic != MAGIC {
+        return Err(damaged("it does not begin as it should"));
+    }
+    let version = version.try_into().map_or(0, u32::from_le_bytes);
+    if version > VERSION {
+        let reason = format!("it has version {version}, and this treewal reads up to {VERSION}");
+        return Err(Error::Store { path: SHOWN.into(), reason });
+    }
+    if version < VERSION || sum != checksum(head, list).to_le_bytes() {
+        return Err(damaged("its checksum does not match"));
+    }
+    Ok(list)
+}
+
+fn checksum(head: &[u8], list: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(head);
+    crc.update(list);
+    crc.finalize()
+}
+
+fn damaged(error: &str) -> Error {
     Error::Store { path: SHOWN.into(), reason: format!("it is not what was written: {error}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list() -> Vec<RelPath> {
+        ["d/index.db*", "*"].iter().map(|text| RelPath::new(text).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_file_is_as_it_is_told() {
+        let bytes = encode(&list()).unwrap();
+        assert_eq!(bytes[..8], *b"\xfftwp\x02\x00\x00\x00");
+        assert_eq!(bytes[12..], *b"\x02\x0bd/index.db*\x01*");
+        assert_eq!(bytes[8..12], crc32fast::hash(&[&bytes[..8], &bytes[12..]].concat()).to_le_bytes());
+        assert_eq!(decode(&bytes).unwrap(), list());
+        // The first version.
+        assert_eq!(decode(&bytes[12..]).unwrap(), list());
+    }
+
+    #[test]
+    fn damage_is_no_pattern() {
+        let bytes = encode(&list()).unwrap();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(decode(&flipped).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(decode(&bytes[..at]).is_err(), "cut at {at}");
+        }
+        assert!(decode(&[&bytes[..], b"x"].concat()).is_err());
+        let mut newer = bytes.clone();
+        newer[4] = 3;
+        assert!(decode(&newer).unwrap_err().to_string().contains("version 3"));
+    }
 
     #[test]
     fn a_star_is_any_run_of_characters() {

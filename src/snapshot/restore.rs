@@ -6,7 +6,6 @@
 //! or shares its extents; readers find each path old or new; and it goes on beside other transactions until its commit.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 use std::path::PathBuf;
 
 use treewal_journal::Lsn;
@@ -109,7 +108,7 @@ impl Restore<'_> {
                 continue;
             };
             match (kind, entry.meta.kind) {
-                (ChangeKind::Metadata, Kind::Symlink) | (ChangeKind::Modified, Kind::Symlink | Kind::File) => {
+                (ChangeKind::Metadata, Kind::Symlink) | (ChangeKind::Modified, _) if !entry.is_dir() => {
                     self.tx.remove_file(entry.path.to_path())?;
                     self.make(entry, &mut keepers)?;
                 }
@@ -168,14 +167,22 @@ impl Restore<'_> {
                 let source = self.stored.contents(entry).map_err(Error::Snapshot)?;
                 self.tx.put_back(&entry.path, self.disk, &source)?;
             }
-            // A transaction knows no other kinds.
-            _ => return Err(Error::kinded("make", &entry.path, io::ErrorKind::Unsupported)),
+            _ => self.tx.put_back_node(entry)?,
         }
         if has_names(self.stored, entry) {
             keepers.insert(first, entry.path.clone());
         }
-        self.tx.look_like(entry, !entry.is_dir())
+        match is_node(entry.meta.kind) {
+            // It is made with all its attributes.
+            true => Ok(()),
+            false => self.tx.look_like(entry, !entry.is_dir()),
+        }
     }
+}
+
+/// Whether it is a fifo, a socket or a device.
+fn is_node(kind: Kind) -> bool {
+    !matches!(kind, Kind::File | Kind::Dir | Kind::Symlink)
 }
 
 /// Whether the snapshot knows other names of the same file.

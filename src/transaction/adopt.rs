@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use treewal_recovery::home::{DIR_NAME, adopted_name};
 use treewal_recovery::make::{Filling, Look, finish, make, open_bits};
+use treewal_snapshot::Entry;
 use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, Open, RelPath, Rename, copy_contents, errno, remove_tree};
 
 use super::Base;
@@ -44,8 +45,29 @@ impl Adopted {
         Ok(Self { stage, source: source.to_owned(), at, from, meta, name, moved: false, added: Vec::new() })
     }
 
+    /// Makes a fifo, a socket or a device in the stage, with all that a snapshot knows of it. Being a slot like any other, it
+    /// goes with the stage where its owner dies.
+    pub(super) fn make(stage: Arc<Stage>, entry: &Entry) -> Result<Self> {
+        let slot = stage.slot();
+        let (name, dir) = (slot_name(slot), stage.dir().clone());
+        match make_node(stage.disk(), &dir, &name, entry) {
+            Ok(meta) => {
+                let (source, from) = (entry.path.to_path(), name.clone());
+                Ok(Self { stage, source, at: dir, from, meta, name, moved: false, added: Vec::new() })
+            }
+            Err(error) => {
+                stage.discard(slot);
+                Err(Error::io("restore", &entry.path)(error))
+            }
+        }
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.meta.kind
+    }
+
+    pub(super) fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// Its path from the root of the tree, while it is in the stage.
@@ -150,6 +172,15 @@ impl Adopted {
             tracing::debug!(%error, "an entry of the stage could not be removed");
         }
     }
+}
+
+fn make_node(disk: &dyn Disk, dir: &Dir, name: &OsStr, entry: &Entry) -> io::Result<Meta> {
+    let then = &entry.meta;
+    let look = Look { mode: Some(then.mode), owner: Some((then.uid, then.gid)), xattrs: &entry.xattrs, stamped: false };
+    disk.make_node(dir, name, then)?;
+    finish(disk, dir, name, disk.stat(dir, name)?, look)?;
+    disk.set_times(dir, name, then.accessed, then.modified)?;
+    disk.stat(dir, name)
 }
 
 /// Gives an entry of the old directory to the new one.

@@ -5,6 +5,7 @@ use treewal_snapshot::Entry;
 use treewal_vfs::{Disk, File, Kind, RelPath};
 
 use super::Transaction;
+use super::adopt::Adopted;
 use super::overlay::Origin;
 use crate::{Error, Result};
 
@@ -23,6 +24,21 @@ impl Transaction {
             }
             tx.fill_from_file(node, source, path).map(drop)
         })
+    }
+
+    /// A fifo, a socket or a device at a free path. No record says how to make one, so it stands complete in the stage and
+    /// moves in, like what is published.
+    pub(crate) fn put_back_node(&mut self, entry: &Entry) -> Result<()> {
+        let verb = "restore";
+        let (dir, name) = self.parent(verb, &entry.path)?;
+        let adopted = Adopted::make(self.stage()?, entry)?;
+        let node = self.overlay.add(Origin::Disk { base: adopted.path(), meta: *adopted.meta() });
+        let placed = self.overlay.put(&self.base, verb, (dir, &name), Some(node));
+        match placed {
+            Ok(()) => self.adopted.push(adopted),
+            Err(_) => adopted.give_back(),
+        }
+        placed
     }
 
     /// Sets every attribute that differs: owner, mode, extended attributes, and the time of modification where `times` says

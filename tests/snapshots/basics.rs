@@ -240,21 +240,47 @@ fn by_hard_link_it_costs_no_bytes_and_notices_who_writes_in_place() {
 }
 
 #[test]
-fn a_kind_that_a_transaction_cannot_make_is_refused_by_name_before_anything_happens() {
+fn fifos_sockets_and_devices_come_back() {
     let (dir, tree) = world();
-    let made = std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap();
-    assert!(made.success());
+    let at = |path: &str| dir.path().join(path);
+    let run = |words: &str| {
+        let mut words = words.split(' ');
+        let done = std::process::Command::new(words.next().unwrap()).args(words).current_dir(dir.path()).status();
+        done.unwrap().success()
+    };
+    assert!(run("mkfifo -m 640 pipe notes/pipe") && run("ln pipe notes/pipe-too"));
+    drop(std::os::unix::net::UnixListener::bind(at("socket")).unwrap());
+    let with_devices = run("mknod device c 1 3");
+    if !with_devices {
+        use std::io::Write as _;
+        std::io::stderr().write_all(b"skipped: fifos_sockets_and_devices_come_back: devices: not permitted\n").unwrap();
+    }
+    run("touch -d 2001-02-03T04:05:06.789 pipe");
+    let before = walk(dir.path());
     let snapshot = tree.snapshot("one").unwrap();
-    fs::write(dir.path().join("top"), "new").unwrap();
-    // It is there: nothing has to be made.
+    fs::remove_dir_all(at("notes")).unwrap();
+    fs::remove_file(at("pipe")).unwrap();
+    fs::write(at("pipe"), "a file now").unwrap();
+    fs::remove_file(at("socket")).unwrap();
+    fs::write(at("top"), "new").unwrap();
+    if with_devices {
+        fs::remove_file(at("device")).unwrap();
+        assert!(run("mknod device c 1 5"));
+    }
     tree.restore(&snapshot).unwrap();
-    fs::remove_file(dir.path().join("pipe")).unwrap();
-    fs::write(dir.path().join("top"), "new").unwrap();
-    let error = tree.restore(&snapshot).unwrap_err();
-    assert_eq!((error.kind(), error.path()), (std::io::ErrorKind::Unsupported, Some(Path::new("pipe"))));
-    assert_eq!(fs::read(dir.path().join("top")).unwrap(), b"new");
-    tree.restore_paths(&snapshot, ["top"]).unwrap();
-    assert_eq!(fs::read(dir.path().join("top")).unwrap(), b"old top");
+    assert!(walk(dir.path()) == before, "{}", tree.restore(&snapshot).unwrap().changes);
+    assert!(snapshot.diff().unwrap().is_empty(), "{:?}", snapshot.diff().unwrap());
+    let inode = |path: &str| fs::metadata(at(path)).unwrap().ino();
+    assert_eq!(inode("pipe"), inode("notes/pipe-too"));
+    if with_devices {
+        assert_eq!(fs::metadata(at("device")).unwrap().rdev(), 0x103);
+    }
+    fs::remove_file(at("socket")).unwrap();
+    tree.restore_paths(&snapshot, ["socket"]).unwrap();
+    assert!(at("socket").exists());
+    drop(tree);
+    assert!(Tree::open(dir.path()).unwrap().recovery().is_clean());
+    assert_eq!(fs::read_dir(dir.path().join(".treewal/quarantine")).unwrap().count(), 0);
 }
 
 #[test]

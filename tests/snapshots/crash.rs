@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use treewal::{Options, Sharing, SnapshotOptions, Tree};
-use treewal_vfs::Disk;
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
+use treewal_vfs::{Disk, Kind, Meta};
 
 use crate::seen::{Seen, differences, leftovers, look};
 
@@ -157,6 +157,38 @@ fn a_restore_happens_wholly_or_not_at_all() {
         });
         assert!(states > 200, "{states}");
     }
+}
+
+#[test]
+fn a_restore_that_makes_a_fifo_happens_wholly_or_not_at_all() {
+    let disk = old();
+    let root = disk.open_root("/".as_ref()).unwrap();
+    let meta = Meta { kind: Kind::Fifo, mode: 0o640, ..disk.stat_dir(&root).unwrap() };
+    disk.make_node(&root, "pipe".as_ref(), &meta).unwrap();
+    let disk = settled(&disk);
+    let then = look(&disk, "/");
+    let tree = open(&disk).unwrap();
+    tree.snapshot("one").unwrap();
+    tree.transaction(|tx| {
+        tx.remove_file("pipe")?;
+        tx.write("a", "new a")?;
+        tx.write("pipe", "a file now")
+    })
+    .unwrap();
+    drop(tree);
+    let base = settled(&disk);
+    let now = look(&base, "/");
+    let work = |tree: &Tree| tree.restore(&tree.find_snapshot("one")?).map(drop);
+    let states = every_crash(&base, work, |tree, disk, done, at| {
+        let restored = differences(&look(disk, "/"), &then);
+        assert!(!done || restored.is_empty(), "{at}:\n{restored}");
+        if !restored.is_empty() {
+            same(disk, &now, at);
+        }
+        tree.restore(&tree.find_snapshot("one").unwrap()).unwrap();
+        same(disk, &then, at);
+    });
+    assert!(states > 100, "{states}");
 }
 
 #[test]
