@@ -1,11 +1,10 @@
 //! What changed under the guarded paths since the snapshot, told by attributes alone.
 
 use std::cmp::Ordering;
-use std::iter::FusedIterator;
 
 use treewal_vfs::{Dir, Disk, Kind, Meta};
 
-use super::{Change, ChangeKind, Firsts, told};
+use super::{Change, ChangeKind, Changes, Firsts, Source, told};
 use crate::judge::{Verdict, has_attributes, is_doubtful, is_settled, judge};
 use crate::manifest::{Entry, Manifest, Raw, Records, Role, compare_paths, rel};
 use crate::walk::{Names, Run, open_parent, split};
@@ -20,7 +19,7 @@ use crate::{Error, Result};
 #[must_use]
 pub fn changes<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) -> Changes<'a> {
     let starts = manifest.guarded().iter().map(|guarded| guarded.path.clone());
-    Changes {
+    Changes::of(Live {
         disk,
         tree,
         manifest,
@@ -30,8 +29,7 @@ pub fn changes<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) ->
         names: Names::new(disk, tree, starts, manifest.excluded(), false),
         run: None,
         now: Next::Unread,
-        over: false,
-    }
+    })
 }
 
 /// All of [`changes`] at once.
@@ -42,8 +40,8 @@ pub fn compare(disk: &dyn Disk, tree: &Dir, manifest: &Manifest) -> Result<Vec<C
     changes(disk, tree, manifest).collect()
 }
 
-/// See [`changes`].
-pub struct Changes<'a> {
+/// A manifest, and the tree as it is.
+struct Live<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
     manifest: &'a Manifest,
@@ -54,7 +52,6 @@ pub struct Changes<'a> {
     /// Names of one directory, and how many of them were looked at.
     run: Option<(Run, usize)>,
     now: Next<(Vec<u8>, Meta)>,
-    over: bool,
 }
 
 /// What comes next on one side.
@@ -80,7 +77,7 @@ impl<T> Next<T> {
 /// Names that are listed at a time.
 const NAMES: usize = 256;
 
-impl Changes<'_> {
+impl Live<'_> {
     fn then(&mut self) -> Result<Option<Raw>> {
         while let Some(mut raw) = self.records.next()? {
             self.firsts.complete(&mut raw);
@@ -110,8 +107,10 @@ impl Changes<'_> {
             }
         }
     }
+}
 
-    fn step(&mut self) -> Result<Option<Change>> {
+impl Source for Live<'_> {
+    fn next(&mut self) -> Result<Option<Change>> {
         loop {
             if matches!(self.then, Next::Unread) {
                 self.then = Next::of(self.then()?);
@@ -140,27 +139,6 @@ impl Changes<'_> {
                 return Ok(Some(Change { path: rel(&path), kind }));
             }
         }
-    }
-}
-
-impl Iterator for Changes<'_> {
-    type Item = Result<Change>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let change = self.step();
-        self.over = !matches!(change, Ok(Some(_)));
-        change.transpose()
-    }
-}
-
-impl FusedIterator for Changes<'_> {}
-
-impl std::fmt::Debug for Changes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Changes").field("over", &self.over).finish_non_exhaustive()
     }
 }
 

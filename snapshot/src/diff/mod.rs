@@ -5,13 +5,15 @@ mod live;
 mod pure;
 
 use std::collections::HashMap;
+use std::iter::FusedIterator;
 
 use treewal_vfs::{Kind, Meta, RelPath};
 
+use crate::Result;
 use crate::manifest::{Backup, Mode, Raw};
 
-pub use live::{Changes, changes, compare};
-pub use pure::{Diff, diff};
+pub use live::{changes, compare};
+pub use pure::diff;
 
 /// How an entry differs from what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +37,44 @@ pub struct Change {
     pub path: RelPath,
     /// What.
     pub kind: ChangeKind,
+}
+
+/// Differences, one after the other, sorted by path: what [`changes`] and [`diff`] give. An error is the last item.
+pub struct Changes<'a> {
+    /// `None` where there is nothing more.
+    source: Option<Box<dyn Source + Send + 'a>>,
+}
+
+/// Where differences come from.
+trait Source {
+    /// The next one; `None` after the last. Not called again after that, nor after an error.
+    fn next(&mut self) -> Result<Option<Change>>;
+}
+
+impl<'a> Changes<'a> {
+    fn of(source: impl Source + Send + 'a) -> Self {
+        Self { source: Some(Box::new(source)) }
+    }
+}
+
+impl Iterator for Changes<'_> {
+    type Item = Result<Change>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let change = self.source.as_mut()?.next();
+        if !matches!(change, Ok(Some(_))) {
+            self.source = None;
+        }
+        change.transpose()
+    }
+}
+
+impl FusedIterator for Changes<'_> {}
+
+impl std::fmt::Debug for Changes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changes").field("over", &self.source.is_none()).finish_non_exhaustive()
+    }
 }
 
 /// Of `what` about an entry of the same kind: its contents, and its attributes.

@@ -1,11 +1,10 @@
 //! What differs between two snapshots. Looks at their manifests alone.
 
 use std::cmp::Ordering;
-use std::iter::FusedIterator;
 
 use treewal_vfs::{Disk, Kind, Meta};
 
-use super::{Change, ChangeKind, Firsts, told};
+use super::{Change, ChangeKind, Changes, Firsts, Source, told};
 use crate::Result;
 use crate::manifest::{Backup, Entry, Manifest, Raw, Records, Role, compare_paths, rel};
 
@@ -18,15 +17,14 @@ use crate::manifest::{Backup, Entry, Manifest, Raw, Records, Role, compare_paths
 ///
 /// Reading either manifest can fail at any item; that one is then the last.
 #[must_use]
-pub fn diff<'a>(disk: &'a dyn Disk, old: &'a Manifest, new: &'a Manifest) -> Diff<'a> {
-    Diff { old: Side::new(disk, old), new: Side::new(disk, new), over: false }
+pub fn diff<'a>(disk: &'a dyn Disk, old: &'a Manifest, new: &'a Manifest) -> Changes<'a> {
+    Changes::of(Sides { old: Side::new(disk, old), new: Side::new(disk, new) })
 }
 
-/// See [`diff`].
-pub struct Diff<'a> {
+/// Two manifests.
+struct Sides<'a> {
     old: Side<'a>,
     new: Side<'a>,
-    over: bool,
 }
 
 struct Side<'a> {
@@ -66,8 +64,8 @@ impl<'a> Side<'a> {
     }
 }
 
-impl Diff<'_> {
-    fn step(&mut self) -> Result<Option<Change>> {
+impl Source for Sides<'_> {
+    fn next(&mut self) -> Result<Option<Change>> {
         loop {
             self.old.ready()?;
             self.new.ready()?;
@@ -91,27 +89,6 @@ impl Diff<'_> {
                 return Ok(change);
             }
         }
-    }
-}
-
-impl Iterator for Diff<'_> {
-    type Item = Result<Change>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let change = self.step();
-        self.over = !matches!(change, Ok(Some(_)));
-        change.transpose()
-    }
-}
-
-impl FusedIterator for Diff<'_> {}
-
-impl std::fmt::Debug for Diff<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Diff").field("over", &self.over).finish_non_exhaustive()
     }
 }
 
