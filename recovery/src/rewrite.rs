@@ -203,7 +203,8 @@ fn read_some<'b>(disk: &dyn Disk, contents: &Contents<'_>, buf: &'b mut [u8], at
 
 #[cfg(test)]
 mod tests {
-    use treewal_vfs::sim::SimDisk;
+    use treewal_vfs::read_all;
+    use treewal_vfs::sim::{Profile, SimDisk};
 
     use super::*;
 
@@ -229,6 +230,25 @@ mod tests {
         ];
         for (n, (bytes, expected)) in (0..).zip(cases) {
             assert_eq!(form(bytes, n), expected, "{}", bytes.escape_ascii());
+        }
+    }
+    /// Nobody else syncs the file: it may be on another file system than the tree.
+    #[test]
+    fn a_rewritten_file_is_durable_with_its_attributes() {
+        for new in [&b"short"[..], &[7; 3000]] {
+            let disk = SimDisk::new();
+            let root = disk.open_root("/".as_ref()).unwrap();
+            let name = OsStr::new("f");
+            let file = disk.open(&root, name, Open::CreateNew { mode: 0o600 }).unwrap();
+            write_all(&disk, &file, &[1; 1500], 0).unwrap();
+            disk.sync_all(&root).unwrap();
+            let attributes = Attributes { mode: Some(0o640), ..Attributes::default() };
+            rewrite(&disk, (&root, name), &Contents::Bytes(new), &attributes).unwrap();
+            let lost = disk.after(&disk.outcomes(Profile::Strict).nothing());
+            let root = lost.open_root("/".as_ref()).unwrap();
+            let file = lost.open(&root, name, Open::Read).unwrap();
+            assert!(read_all(&lost, &file, 1 << 20).unwrap() == new);
+            assert_eq!(lost.stat(&root, name).unwrap().mode, 0o640);
         }
     }
 }
