@@ -7,4 +7,6 @@
 
 mod bed;
 mod cut;
+#[path = "../shared/hooked.rs"]
+mod hooked;
 mod whole;

@@ -2,10 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use treewal::{Error, MountedFiles, Outcome, Transaction};
+use treewal_vfs::{RealDisk, Verb};
 
 use crate::bed::{BENEATH, BOTH, Bed, NEW, OLD, change, options};
+use crate::hooked::Hooked;
 
 #[test]
 fn a_mounted_file_is_rewritten_in_place_and_nothing_else_is() {
@@ -102,4 +106,25 @@ fn a_change_by_somebody_else_is_a_conflict() {
     assert!(matches!(error, Error::Conflict { .. }), "{error:?}");
     assert_eq!(fs::read(bed.source()).unwrap(), b"theirs");
     assert_ne!(fs::read(bed.source()).unwrap(), OLD.as_bytes());
+}
+
+/// Between the check and the rewriting, while the renames are under way.
+#[test]
+fn a_change_in_the_last_moment_is_not_overwritten() {
+    let Some(bed) = Bed::new(crate::bed::From::Here, "a_change_in_the_last_moment_is_not_overwritten") else { return };
+    let (is_armed, source) = (Arc::new(AtomicBool::new(false)), bed.source());
+    let hook = {
+        let is_armed = Arc::clone(&is_armed);
+        move |verb: Verb| {
+            if verb == Verb::Rename && is_armed.swap(false, Ordering::SeqCst) {
+                fs::write(&source, "theirs").unwrap();
+            }
+        }
+    };
+    let tree = options().open_on(Arc::new(Hooked { inner: RealDisk, after: hook }), bed.tree()).unwrap();
+    is_armed.store(true, Ordering::SeqCst);
+    let error = tree.transaction(change).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::RolledBack, "{error:?}");
+    assert_eq!(fs::read(bed.source()).unwrap(), b"theirs");
+    assert_eq!(fs::read(bed.tree().join("a")).unwrap(), b"old a");
 }
