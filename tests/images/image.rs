@@ -35,7 +35,16 @@ fn run(command: &mut Command) -> Result<String, String> {
 impl Image {
     /// A new file system, mounted; `None`, said by name, where this machine does not let us.
     pub(crate) fn new(kind: &str, bytes: u64, with: &[&str], test: &str) -> Option<Self> {
-        let home = tempfile::tempdir().unwrap();
+        Self::new_in(tempfile::tempdir().unwrap(), kind, bytes, with, test)
+    }
+
+    /// The same, the image in memory where there is some: a kill loses nothing that the kernel was told.
+    pub(crate) fn in_memory(kind: &str, bytes: u64, test: &str) -> Option<Self> {
+        let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self::new_in(home, kind, bytes, &[], test)
+    }
+
+    fn new_in(home: TempDir, kind: &str, bytes: u64, with: &[&str], test: &str) -> Option<Self> {
         let file = home.path().join("image");
         File::create(&file).unwrap().set_len(bytes).unwrap();
         let mut image = Self { home, mounted: None };

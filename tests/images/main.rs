@@ -12,6 +12,7 @@
 mod copied;
 mod elsewhere;
 mod full;
+mod guards;
 #[path = "../shared/hooked.rs"]
 mod hooked;
 mod image;

@@ -1,7 +1,8 @@
 //! Kills: a real process, this test binary run once more, is ended by SIGKILL at every call that changes the disk, in
 //! the middle of a commit, of a guard, and of the recovery after them. What must hold is said in `judge.rs`.
 //!
-//! * `disk`: at every mutating or syncing call of the disk trait, by a wrapper that kills just before the call;
+//! * `disk`: at every mutating or syncing call of the disk trait, by a wrapper that kills just before the call; guards and
+//!   snapshots also on images of xfs and btrfs;
 //! * `nested`: the same inside the recovery that follows;
 //! * `kernel`: at every mutating system call that the kernel sees, by the tracer `strace`, treewal's own and those of
 //!   the code that a guard watches alike.
@@ -18,6 +19,9 @@
 )]
 
 mod child;
+#[expect(dead_code, reason = "shared with tests that move images about")]
+#[path = "../images/image.rs"]
+mod image;
 mod judge;
 mod kernel;
 mod rig;
@@ -64,6 +68,23 @@ fn nested_several_recoveries_in_a_row() {
 }
 
 #[test]
+fn disk_calls_of_guards_and_snapshots_on_xfs_and_btrfs() {
+    let every = nested_every();
+    for (kind, bytes) in image::KINDS.into_iter().filter(|(kind, _)| *kind != "ext4") {
+        let test = "disk_calls_of_guards_and_snapshots_on_xfs_and_btrfs";
+        let Some(image) = image::Image::in_memory(kind, bytes, test) else { continue };
+        let about = |workload: &&Workload| ["guard", "snapshot"].iter().any(|word| workload.name.contains(word));
+        run_some(kind, about, Some(image.at()), |workload, tally| {
+            let target = Target::new(workload);
+            let calls = target.calls();
+            let chosen = (1..=calls).filter(|n| n % every == calls % every);
+            each(chosen, tally, workload, |n| target.kill_and_judge(n));
+            format!("every {every}. of {calls} calls")
+        });
+    }
+}
+
+#[test]
 fn kernel_every_mutating_system_call() {
     let Some(strace) = kernel::Strace::find() else {
         say("skipped: kernel_every_mutating_system_call: strace is not installed, or may not trace here");
@@ -95,17 +116,29 @@ fn kernel_every_mutating_system_call() {
 
 /// Runs every workload, prints what was tried, and fails with everything that went wrong.
 fn run(what: &str, body: impl Fn(&'static Workload, &Tally) -> String) {
+    run_some(what, |_| true, None, body);
+}
+
+/// The same with some of them, in a directory of their own.
+fn run_some(
+    what: &str,
+    about: impl Fn(&&'static Workload) -> bool,
+    within: Option<&std::path::Path>,
+    body: impl Fn(&'static Workload, &Tally) -> String,
+) {
     let _one_at_a_time = rig::turn();
+    rig::work_in(within.map(ToOwned::to_owned));
     let begun = std::time::Instant::now();
     let total = Tally::default();
-    for workload in &WORKLOADS {
+    for workload in WORKLOADS.iter().filter(about) {
         let tally = Tally::default();
         let size = body(workload, &tally);
         println!("{what}: {}: {size}; {tally}", workload.name);
         total.add(&tally);
     }
     println!("{what}: all: {total}; {:.1} s", begun.elapsed().as_secs_f64());
-    total.assert_none_failed();
+    rig::work_in(None);
+    total.assert_none_failed(if within.is_none() { 100 } else { 30 });
 }
 
 /// To where nobody catches it: what is left out is told also where the test passes.

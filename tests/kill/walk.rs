@@ -77,8 +77,12 @@ pub(crate) fn leftovers(tree: &Path) -> (Vec<PathBuf>, usize) {
     let names = |dir: PathBuf| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut left: Vec<PathBuf> =
         ["stage", "guards", "quarantine"].iter().flat_map(|sub| names(own.join(sub))).collect();
-    let known =
-        ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine"].map(|name| own.join(name));
+    // Named snapshots may stand there; one that was being taken or removed may not.
+    let known = ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine", "snapshots"]
+        .map(|name| own.join(name));
+    if own.join("snapshots").exists() {
+        left.extend(names(own.join("snapshots")).filter(|path| path.file_name().unwrap().as_bytes().starts_with(b".")));
+    }
     left.extend(names(own.clone()).filter(|path| !known.contains(path)));
     (left, names(own.join("journal")).count())
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use treewal::{FileTimes, Publish, Tree};
+use treewal::{FileTimes, GuardOptions, Publish, Tree};
 use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 use crate::child;
@@ -38,7 +38,7 @@ pub(crate) type Step = fn(&Tree, &Path);
 
 const GUARDED: [&str; 5] = ["a", "b", "d", "large", "fresh"];
 
-pub(crate) static WORKLOADS: [Workload; 18] = [
+pub(crate) static WORKLOADS: [Workload; 20] = [
     Workload {
         name: "first opening, first commit",
         steps: &[small],
@@ -131,6 +131,20 @@ pub(crate) static WORKLOADS: [Workload; 18] = [
         steps: &[guard_rollback],
         first_open: false,
         staged: false,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "guard, rollback by exchange",
+        steps: &[guard_exchange],
+        first_open: false,
+        staged: false,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "named snapshot: taken, restored, removed",
+        steps: &[snapshot_taken, small, snapshot_restored, snapshot_removed],
+        first_open: false,
+        staged: true,
         renames: Renames::All,
     },
     Workload {
@@ -352,6 +366,24 @@ fn guard_rollback(tree: &Tree, dir: &Path) {
     let guard = tree.guard(GUARDED).unwrap();
     vandalise(dir);
     guard.rollback().unwrap();
+}
+
+fn guard_exchange(tree: &Tree, dir: &Path) {
+    let guard = tree.guard_with(GuardOptions::new().exchange(true), GUARDED).unwrap();
+    vandalise(dir);
+    guard.rollback().unwrap();
+}
+
+fn snapshot_taken(tree: &Tree, _: &Path) {
+    tree.snapshot("one").unwrap();
+}
+
+fn snapshot_restored(tree: &Tree, _: &Path) {
+    tree.restore(&tree.find_snapshot("one").unwrap()).unwrap();
+}
+
+fn snapshot_removed(tree: &Tree, _: &Path) {
+    tree.remove_snapshot("one").unwrap();
 }
 
 fn guard_dropped(tree: &Tree, dir: &Path) {
