@@ -95,7 +95,7 @@ impl Core {
         let log = state.log.as_ref().filter(|_| is_decided && state.shared)?;
         let bytes = log.bytes().saturating_sub(state.settled_bytes);
         let age = state.unsettled.and(state.unsettled_since).map(|since| since.elapsed());
-        Some(Left { end: log.end()?, bytes, age })
+        Some(Left { end: log.end()?, bytes, age, owes: !state.pending.is_empty() })
     }
 
     /// Removes the displaced versions of this handle, which a checkpoint covers.

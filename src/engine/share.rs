@@ -3,6 +3,7 @@
 //! | what the lock file says, once the lock is shared | what it means | what a reader does |
 //! |---|---|---|
 //! | the last one who wrote left the tree in order | every transaction is there wholly or not at all | reads |
+//! | the same, and that something is owed | there is no whole tree to be had | takes the tree alone, to learn what is owed, and says so |
 //! | anything else | that one was killed at work, or has never seen another and said nothing | gives the lock back, takes the tree alone, which recovers what there is to recover, says so, and asks again |
 //!
 //! The word is believed for the reason for which the next one who writes believes it: see `recovery/src/home/lock.rs`.
@@ -37,7 +38,7 @@ impl Core {
             // Who holds a guard would wait for itself.
             let wait = if own.guards { Duration::ZERO } else { wait.saturating_sub(begun.elapsed()) };
             let shared = self.lock.share(&self.home, wait, place).map_err(|error| self.locked(error, own))?;
-            if shared.left(&self.home).map_err(Error::from_recovery)?.is_some() {
+            if shared.left(&self.home).map_err(Error::from_recovery)?.is_some_and(|left| !left.owes) {
                 return Ok(shared);
             }
             drop(shared);
@@ -68,6 +69,10 @@ impl Core {
         }
         self.enter(&mut state, wait)?;
         state.shared = true;
+        if let Some(txn) = state.pending.first().copied() {
+            self.leave(&state);
+            return Err(Error::Pending { txn });
+        }
         // What is not durable is not in order: the next one who writes would have to read all of the journal.
         let synced = match state.log.as_ref().filter(|log| log.end().is_none()).cloned() {
             Some(log) => log.sync().map_err(|error| {

@@ -40,6 +40,9 @@ pub struct Left {
     /// How old the oldest commit is that no checkpoint covers; `None` where there is none. By the clock of the wall for the
     /// time between two holders: it decides when a checkpoint is made, and nothing else.
     pub age: Option<Duration>,
+    /// Whether a transaction is owed that recovery could neither finish nor undo: who writes may go on, and who wants to read a
+    /// whole tree may not.
+    pub owes: bool,
 }
 
 /// What stands in the file.
@@ -55,9 +58,10 @@ impl Sign {
         let Holder { pid, since, token } = self.holder;
         let mut text = format!("pid {pid} since {since} token {token:032x}");
         let stop = if self.left.is_some() { b".\n" } else { b" \n" };
-        if let Some(Left { end, bytes, age }) = self.left {
+        if let Some(Left { end, bytes, age, owes }) = self.left {
+            let word = if owes { "owes" } else { "left" };
             let age = age.map_or_else(|| "-".to_owned(), |age| age.as_millis().to_string());
-            let left = format!(" left {} {:08x} {bytes} {age} at {}", end.last, end.crc, millis(now));
+            let left = format!(" {word} {} {:08x} {bytes} {age} at {}", end.last, end.crc, millis(now));
             text.push_str(&left);
         }
         let mut out = text.into_bytes();
@@ -83,14 +87,14 @@ impl Sign {
 }
 
 fn left(words: &[&str], now: Time) -> Option<Left> {
-    let ["left", last, crc, bytes, age, "at", at, "."] = words else { return None };
+    let [word @ ("left" | "owes"), last, crc, bytes, age, "at", at, "."] = words else { return None };
     let end = LogEnd { last: Lsn(last.parse().ok()?), crc: u32::from_str_radix(crc, 16).ok()? };
     let since = Duration::from_millis(millis(now).saturating_sub(at.parse().ok()?));
     let age = match *age {
         "-" => None,
         age => Some(Duration::from_millis(age.parse().ok()?).saturating_add(since)),
     };
-    Some(Left { end, bytes: bytes.parse().ok()?, age })
+    Some(Left { end, bytes: bytes.parse().ok()?, age, owes: *word == "owes" })
 }
 
 fn millis(time: Time) -> u64 {
@@ -107,7 +111,10 @@ mod tests {
     fn largest() -> Sign {
         let holder = Holder { pid: u32::MAX, since: u64::MAX, token: u128::MAX };
         let end = LogEnd { last: Lsn(u64::MAX), crc: u32::MAX };
-        Sign { holder, left: Some(Left { end, bytes: u64::MAX, age: Some(Duration::from_millis(u64::MAX)) }) }
+        Sign {
+            holder,
+            left: Some(Left { end, bytes: u64::MAX, age: Some(Duration::from_millis(u64::MAX)), owes: true }),
+        }
     }
 
     #[test]
@@ -117,14 +124,15 @@ mod tests {
             assert_eq!(sign.encode(NOW).len(), BYTES);
             assert_eq!(Sign::decode(&sign.encode(NOW), NOW), sign);
         }
-        let left = Left { end: LogEnd { last: Lsn(7), crc: 0xab }, bytes: 12, age: None };
+        let left = Left { end: LogEnd { last: Lsn(7), crc: 0xab }, bytes: 12, age: None, owes: false };
         let sign = Sign { left: Some(left), ..largest };
         assert_eq!(Sign::decode(&sign.encode(NOW), NOW), sign);
     }
 
     #[test]
     fn age_goes_on_between_two_holders_and_never_backwards() {
-        let left = Left { end: LogEnd { last: Lsn(7), crc: 0 }, bytes: 0, age: Some(Duration::from_secs(2)) };
+        let left =
+            Left { end: LogEnd { last: Lsn(7), crc: 0 }, bytes: 0, age: Some(Duration::from_secs(2)), owes: false };
         let written = Sign { left: Some(left), ..largest() }.encode(NOW);
         let age = |now| Sign::decode(&written, now).left.unwrap().age.unwrap();
         assert_eq!(age(Time { secs: NOW.secs + 3, ..NOW }), Duration::from_secs(5));
