@@ -92,7 +92,8 @@ fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result
     options.group_wait = GROUP_WAIT_MAX;
     let newest = scan.segments.last().map(|segment| segment.header.segment_bytes);
     options.segment_bytes = config.segment_bytes.or(newest).unwrap_or(options.segment_bytes);
-    if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
+    // A segment that was emptied, or begun and no more, is a finding: to resume removes it.
+    if scan.segments.is_empty() && scan.findings.is_empty() && matches!(scan.tail, Tail::Clean) {
         return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));
     }
     if let Tail::Corrupt { .. } = scan.tail {
