@@ -41,6 +41,7 @@
 //! may see some new and some old. Each single path is old or new, and there. See `docs/guarantees.md` for what each
 //! promise needs of the disk.
 
+mod batch;
 mod changeset;
 mod commit;
 mod engine;
@@ -55,6 +56,7 @@ mod snapshot;
 mod transaction;
 mod tree;
 
+pub use batch::Batch;
 pub use changeset::{Change, ChangeSet, Expectation, Timestamp};
 pub use commit::Receipt;
 #[doc(hidden)]
