@@ -78,6 +78,10 @@ impl Transaction {
     /// work on it, and back where the transaction is rolled back. (A process that is killed before its commit leaves it in
     /// `.treewal/quarantine`.) From another file system it is copied, and the original stays.
     ///
+    /// What the old directory holds at the time of the commit goes, also what others have put there since. A program that makes
+    /// the new one from the old one says so: [`expect`](Self::expect) each file that it reads to be unchanged, before it
+    /// reads it.
+    ///
     /// The commit makes the contents durable, which takes long only as far as nobody has synced them before. A file takes
     /// mode, owner and extended attributes of the file it replaces; everything else keeps its own.
     ///
