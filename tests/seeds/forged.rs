@@ -107,7 +107,12 @@ fn ro12_a_journal_that_is_none_does_not_keep_the_tree_shut() {
         let mut left = leftovers(&tree);
         // The handle that was not closed lives as long as this process, and so does its stage.
         left.retain(|path| !path.starts_with(tree.join(".treewal/stage")));
-        assert_eq!(report.damage.is_empty(), left.is_empty(), "{name}: {report}: {left:?}");
+        // Who asked for a refusal and got none, as nothing was lost, may have been told already.
+        let first = refused.as_ref().map(|tree| tree.recovery().to_string()).unwrap_or_default();
+        let untold = left.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+        let untold: Vec<String> =
+            untold.filter(|name| !report.to_string().contains(name) && !first.contains(name)).collect();
+        assert!(untold.is_empty(), "{name}: {untold:?} in quarantine, and not in the report: {first}; {report}");
         assert!(left.iter().all(|path| path.starts_with(tree.join(".treewal/quarantine"))), "{name}: {left:?}");
         assert!(refused.is_err() || report.damage.is_empty(), "{name}: damage was to be refused");
         drop(dir);
