@@ -7,7 +7,7 @@ use parking_lot::MutexGuard;
 use treewal_journal::record::{Guard as GuardRecord, PathBytes, Record};
 use treewal_vfs::{Dir, RelPath};
 
-use super::{Claim, Core, Scope, State};
+use super::{Claim, Core, Hold, Scope, State};
 use crate::{Error, Result};
 
 /// What becomes of a commit, a guard or a snapshot of another thread of the same handle that meets a guard. Others go on
@@ -88,6 +88,36 @@ pub(crate) fn record(txn: u64, name: &str, paths: &[RelPath]) -> GuardRecord {
 }
 
 impl Core {
+    /// Takes the tree for a commit that stands alone: nothing else is under way until the hold is dropped, and no guard is
+    /// that it meets.
+    pub(crate) fn hold_for(&self, claim: &Claim) -> Result<Hold<'_>> {
+        self.hold_unless(|guard| guard.meets(claim))
+    }
+
+    /// The same for a guard or a snapshot.
+    pub(crate) fn hold_over(&self, scope: &Scope) -> Result<Hold<'_>> {
+        self.hold_unless(|guard| guard.overlaps(scope))
+    }
+
+    /// Takes the tree for this one piece of work, where no guard is in the way: waits for those that are, or says so.
+    ///
+    /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
+    /// no work ever meets an unfinished transaction, whoever left it.
+    fn hold_unless(&self, is_in_the_way: impl Fn(&Held) -> bool) -> Result<Hold<'_>> {
+        // Before the lock of the state, which the other process may have held as it was forked.
+        self.prove_own_process()?;
+        let mut state = self.state.lock();
+        loop {
+            let guard = state.guards.iter().find(|guard| is_in_the_way(guard)).cloned();
+            match guard {
+                Some(guard) => self.wait_for_guard(&mut state, &guard)?,
+                None if state.is_busy() => self.wait_alone(&mut state),
+                None => break,
+            }
+        }
+        self.enter_alone(state)
+    }
+
     /// Waits for the end of a guard that is in the way, or says that it is.
     pub(super) fn wait_for_guard(&self, state: &mut MutexGuard<'_, State>, guard: &Arc<Held>) -> Result<()> {
         let this_thread = guard.thread == std::thread::current().id();

@@ -14,7 +14,7 @@ use treewal_journal::{Log, Lsn};
 use treewal_recovery::{Batch, append};
 
 use super::mine::Own;
-use super::{Claim, Core, Held, Scope, State};
+use super::{Claim, Core, Held, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
@@ -42,36 +42,6 @@ pub(crate) enum Changed<'a> {
 }
 
 impl Core {
-    /// Takes the tree for a commit that stands alone: nothing else is under way until the hold is dropped, and no guard is
-    /// that it meets.
-    pub(crate) fn hold_for(&self, claim: &Claim) -> Result<Hold<'_>> {
-        self.hold_unless(|guard| guard.meets(claim))
-    }
-
-    /// The same for a guard or a snapshot.
-    pub(crate) fn hold_over(&self, scope: &Scope) -> Result<Hold<'_>> {
-        self.hold_unless(|guard| guard.overlaps(scope))
-    }
-
-    /// Takes the tree for this one piece of work, where no guard is in the way: waits for those that are, or says so.
-    ///
-    /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
-    /// no work ever meets an unfinished transaction, whoever left it.
-    fn hold_unless(&self, is_in_the_way: impl Fn(&Held) -> bool) -> Result<Hold<'_>> {
-        // Before the lock of the state, which the other process may have held as it was forked.
-        self.prove_own_process()?;
-        let mut state = self.state.lock();
-        loop {
-            let guard = state.guards.iter().find(|guard| is_in_the_way(guard)).cloned();
-            match guard {
-                Some(guard) => self.wait_for_guard(&mut state, &guard)?,
-                None if state.is_busy() => self.wait_alone(&mut state),
-                None => break,
-            }
-        }
-        self.enter_alone(state)
-    }
-
     /// Takes the tree for a piece of work that has nothing to fear from the guards of this handle, nor they from it.
     pub(crate) fn hold_beside_guards(&self) -> Result<Hold<'_>> {
         // Before the lock of the state, which the other process may have held as it was forked.
@@ -82,7 +52,7 @@ impl Core {
     }
 
     /// With nothing under way. A guard has the lock of the tree already.
-    fn enter_alone(&self, mut state: MutexGuard<'_, State>) -> Result<Hold<'_>> {
+    pub(super) fn enter_alone(&self, mut state: MutexGuard<'_, State>) -> Result<Hold<'_>> {
         if state.guards.is_empty() {
             self.enter(&mut state, self.options.lock_wait)?;
         } else {

@@ -19,6 +19,7 @@
 )]
 
 mod child;
+mod guarded;
 #[expect(dead_code, reason = "shared with tests that move images about")]
 #[path = "../images/image.rs"]
 mod image;
