@@ -26,6 +26,7 @@ mod in_place;
 mod install;
 mod living;
 mod rig;
+mod threads;
 mod walk;
 
 use rig::Writer;
