@@ -171,6 +171,14 @@ fn the_quota_is_exceeded_for_one_call_and_the_outcome_is_told_truly() {
     sweep(Durability::Journal, |at| Fault::Error { at, errno: errno::EDQUOT });
 }
 
+/// The kernel may write a part of what it is asked to, and say so: who goes on with the rest has lost nothing.
+#[test]
+fn a_write_is_short_and_the_outcome_is_told_truly() {
+    for durability in [Durability::Journal, Durability::Tree] {
+        sweep(durability, |at| Fault::ShortWrite { at });
+    }
+}
+
 /// As a file system does that has met an error: nothing can be changed any more, and not even be put back.
 #[test]
 fn the_disk_can_only_be_read_from_some_call_on_and_the_outcome_is_told_truly() {
