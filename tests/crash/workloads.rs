@@ -190,6 +190,16 @@ pub(crate) fn taken_apart() -> Vec<Workload> {
             ],
         ),
         sequence(
+            "an empty directory takes the place of a full one, and goes",
+            &[
+                |tx| {
+                    tx.remove_dir_all("d")?;
+                    tx.create_dir("d")
+                },
+                |tx| tx.remove_dir("d"),
+            ],
+        ),
+        sequence(
             "a directory is taken apart, and its entries move",
             &[
                 |tx| tx.write("d/x", "new x"),

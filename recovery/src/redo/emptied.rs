@@ -73,7 +73,7 @@ impl Redo<'_> {
     pub(super) fn bring_back(&mut self, wish: &Wish, (wishes, siblings): (&[Wish], &[Identity])) -> Result<()> {
         for (known, _) in &wish.dirs {
             let Some((place, meta)) = self.stages.top(known) else { continue };
-            if self.is_emptied(wish, Some(&place), (wishes, siblings))? {
+            if self.may_go_empty(wish, (&place, known), (wishes, siblings))? {
                 continue;
             }
             self.supersede(wish, FILLED)?;
@@ -87,6 +87,22 @@ impl Redo<'_> {
             break;
         }
         Ok(())
+    }
+
+    /// Whether a directory that is known to have stood where an emptied one was removed may go. That one must be empty of
+    /// what others did; one that an earlier transaction had replaced before takes along what that one found in it.
+    pub(super) fn may_go_empty(
+        &mut self,
+        wish: &Wish,
+        (spot, found): (&Place, &Identity),
+        all: (&[Wish], &[Identity]),
+    ) -> Result<bool> {
+        let is_last = wish.dirs.last().is_none_or(|(last, _)| last.same_inode(found));
+        let since = wish.dirs.iter().filter(|(known, _)| known.same_inode(found)).map(|(_, since)| *since).max();
+        match since {
+            Some(since) if !is_last => Ok(!self.holds_newer(since, spot)?),
+            _ => self.is_emptied(wish, Some(spot), all),
+        }
     }
 
     /// Whether a directory, which stands at `spot`, holds only what is to go or to move, all the way down. Reads only.

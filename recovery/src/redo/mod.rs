@@ -270,7 +270,7 @@ impl Redo<'_> {
     fn may_go(&mut self, wish: &Wish, (spot, found): (&Place, &Meta), all: (&[Wish], &[Identity])) -> Result<bool> {
         match &wish.goal {
             Goal::Emptied => {
-                let is_emptied = self.is_emptied(wish, Some(spot), all)?;
+                let is_emptied = self.may_go_empty(wish, (spot, &found.identity()), all)?;
                 if !is_emptied {
                     self.standing.insert(wish.path.clone(), spot.clone());
                 }
