@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""Breaks one line of the protocol at a time and says which tests notice.
+"""Breaks one line of the protocol at a time and says which levels of the tests notice.
 
-Usage: scripts/mutants.py [NAME ..]      works in a copy of the tree, in $MUTANTS_DIR or a temporary directory
+Usage: scripts/mutants.py [--check] [--levels LEVEL,..] [NAME ..]
 
-A mutant that every test lets pass is a missing test: the exit status is the number of those.
+Works in a copy of the tree, in $MUTANTS_DIR or a temporary directory. Each mutant meets every level, the fastest first, so
+that a table says which catch it; --first ends a mutant at the first that does. --levels leaves the others out. --check
+builds nothing and runs nothing: it says whether every line to be broken is there, once.
+
+A mutant that every level lets pass is a missing test: the exit status is the number of those.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -87,7 +92,7 @@ MUTANTS = [
     ("rollback-forgets-others", "src/engine/hold.rs", "let lsn = self.append(&[Record::Rollback { txn }])?;", "let upto = self.log()?.last().0 + 1; let lsn = self.append(&[Record::Rollback { txn }, Record::Checkpoint { upto }])?;"),
     ("beside-covers-all", "src/engine/helper.rs", "if state.seats.is_empty() { log.last() } else { state.batch_floor }", "log.last()"),
     ("beside-unsynced", "src/engine/helper.rs", "self.sync_tree(paths.as_ref()).and_then(", "Ok::<(), Error>(drop(paths)).and_then("),
-    ("queue-jumping", "recovery/src/home/lock.rs", "if !try_until(home, &self.queue, begun, wait, LONGEST_PAUSE)? {", "if false {"),
+    ("queue-jumping", "recovery/src/home/lock.rs", "if !try_until(home, &self.queue, Lock::Exclusive, begun, wait, LONGEST_PAUSE)? {", "if false {"),
     ("guard-unsynced", "src/guard/mod.rs", "        hold.sync(lsn)?;\n        Ok((", "        Ok(("),
     ("guard-commit-unsynced", "src/guard/mod.rs", "self.engine.sync_guarded(&self.held, &self.report)?;", ""),
     ("guard-without-checkpoint", "src/guard/mod.rs", "if hold.is_unsettled() {", "if false {"),
@@ -97,32 +102,31 @@ MUTANTS = [
     ("barriers-among-others", "src/commit/materialize.rs", "self.material.is_barrier |=", "self.material.is_barrier &="),
     ("emptied-unchecked", "src/commit/check.rs", "emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir))", "let _unused = emptied; Ok(())"),
     ("emptied-unproved", "src/commit/apply.rs", "check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir)?;", "let _unused = place_after(&self.steps, Place::of(&dir.path));"),
-    ("emptied-takes-theirs", "recovery/src/redo/mod.rs", "let is_emptied = self.is_emptied(wish, Some(spot), all)?;", "let is_emptied = true; let _unused = all;"),
+    ("emptied-takes-theirs", "recovery/src/redo/mod.rs", "let is_emptied = self.may_go_empty(wish, (spot, &found.identity()), all)?;", "let is_emptied = true; let _unused = all;"),
+    ("replaced-must-be-empty", "recovery/src/redo/emptied.rs", "Some(since) if !is_last =>", "Some(since) if false && !is_last =>"),
     ("newer-work-goes-along", "recovery/src/redo/emptied.rs", "if is_newer && !renamed {", "if false && is_newer && !renamed {"),
     ("composing-beneath-emptied", "recovery/src/redo/compose.rs", "Goal::Kept | Goal::Emptied) {\n                drop", "Goal::Kept) {\n                drop"),
     # Not here, because nothing can notice it: the syncs of a new `.treewal` and of its identity. The model makes the name
     # of a new directory durable with the first sync inside it, and the identity stands in the journal as well.
 ]
 
-# Fastest first; the first that fails ends a mutant.
-TESTS = [
-    ["-p", "treewal-recovery", "--lib"],
-    ["-p", "treewal", "--test", "transaction"],
-    ["-p", "treewal", "--test", "operations"],
-    ["-p", "treewal", "--test", "threads"],
-    ["-p", "treewal", "--test", "hand_over"],
-    ["-p", "treewal", "--test", "checkpoints"],
-    ["-p", "treewal", "--test", "processes"],
-    ["-p", "treewal", "--test", "levels"],
-    ["-p", "treewal", "--test", "outcomes"],
-    ["-p", "treewal", "--test", "crash"],
-    ["-p", "treewal", "--test", "model"],
-    ["-p", "treewal", "--test", "faults"],
-    ["-p", "treewal", "--test", "foreign"],
-    ["-p", "treewal", "--test", "recovery"],
-    ["-p", "treewal-snapshot"],
-    ["-p", "treewal-journal"],
-    ["-p", "treewal", "--test", "kill"],
+# Fastest first. A level is caught by whichever of its tests fails first.
+LEVELS = [
+    ("unit", [["-p", "treewal-recovery", "--lib"], ["-p", "treewal", "--lib"]]),
+    ("api", [["-p", "treewal", "--test", name] for name in ["transaction", "operations", "levels", "checkpoints", "hand_over", "recovery"]]),
+    ("protocol", [["-p", "treewal", "--test", "protocol"]]),
+    ("crash", [["-p", "treewal", "--test", "crash"]]),
+    ("model", [["-p", "treewal", "--test", "model"]]),
+    ("faults", [["-p", "treewal", "--test", "faults"], ["-p", "treewal", "--test", "outcomes"]]),
+    ("foreign", [["-p", "treewal", "--test", "foreign"]]),
+    ("guards", [["-p", "treewal", "--test", "guards"]]),
+    ("threads", [["-p", "treewal", "--test", "threads"]]),
+    ("processes", [["-p", "treewal", "--test", "processes"]]),
+    ("snapshot", [["-p", "treewal-snapshot"], ["-p", "treewal", "--test", "snapshots"]]),
+    ("journal", [["-p", "treewal-journal"]]),
+    ("kill", [["-p", "treewal", "--test", "kill"]]),
+    ("calls", [["-p", "treewal-cli", "--test", "calls"]]),
+    ("images", [["-p", "treewal", "--test", "images"]]),
 ]
 
 
@@ -136,47 +140,102 @@ def run(tree, args):
     return ("passed", "") if done.returncode == 0 else ("failed", ", ".join(failed[:2]) or done.stdout[-300:])
 
 
+def is_there(tree, args):
+    """Whether a test that is named is one of this tree."""
+    if "--test" not in args:
+        return True
+    package = {"treewal": "", "treewal-cli": "cli"}[args[1]]
+    path = os.path.join(tree, package, "tests", args[-1])
+    return os.path.exists(path + ".rs") or os.path.isdir(path)
+
+
+def level_of(tree, tests):
+    """What a level makes of a tree: `None` where all of it passes, else what noticed."""
+    for args in tests:
+        try:
+            outcome, detail = run(tree, args)
+        except subprocess.TimeoutExpired:
+            outcome, detail = "hangs", ""
+        if outcome != "passed":
+            return outcome, f"{args[-1]}: {detail}"
+    return None
+
+
+def stale(tree):
+    """The mutants whose line is not there, or not once."""
+    found = []
+    for name, path, old, _ in MUTANTS:
+        with open(os.path.join(tree, path), encoding="utf-8") as source:
+            count = source.read().count(old)
+        if count != 1:
+            print(f"{name}: its line is {count} times in {path}")
+            found.append(name)
+    return found
+
+
+def options():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--check", action="store_true")
+    args.add_argument("--first", action="store_true")
+    args.add_argument("--levels", type=lambda text: text.split(","))
+    args.add_argument("names", nargs="*")
+    return args.parse_args()
+
+
+def try_one(tree, mutant, levels, first):
+    """What each level makes of one mutant, by name; one that does not compile is said to be so and counts as a survivor."""
+    name, path, old, new = mutant
+    file = os.path.join(tree, path)
+    with open(file, encoding="utf-8") as source:
+        whole = source.read()
+    with open(file, "w", encoding="utf-8") as source:
+        source.write(whole.replace(old, new, 1))
+    caught = {}
+    try:
+        for level, tests in levels:
+            verdict = level_of(tree, tests)
+            if verdict is None:
+                continue
+            outcome, detail = verdict
+            if outcome == "does not compile":
+                print(f"{name}: does not compile: {detail}", flush=True)
+                return {}
+            caught[level] = detail
+            if first:
+                break
+    finally:
+        with open(file, "w", encoding="utf-8") as source:
+            source.write(whole)
+    told = "; ".join(f"{level} ({detail})" for level, detail in caught.items())
+    print(f"{name}: {told or 'SURVIVES'}", flush=True)
+    return caught
+
+
 def main():
+    asked = options()
     top = subprocess.run(["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True).stdout.strip()
+    if asked.check:
+        sys.exit(min(len(stale(top)), 100))
     where = os.environ.get("MUTANTS_DIR") or tempfile.mkdtemp(prefix="mutants-")
     tree = os.path.join(where, "tree")
     if not os.path.isdir(tree):
         subprocess.run(["git", "clone", "-q", top, tree], check=True)
-    tests = [args for args in TESTS if "--test" not in args or os.path.exists(os.path.join(tree, "tests", args[-1] + ".rs")) or os.path.isdir(os.path.join(tree, "tests", args[-1]))]
-    for args in tests:
-        outcome, detail = run(tree, args)
-        if outcome != "passed":
-            sys.exit(f"the unchanged tree {outcome} in {' '.join(args)}: {detail}")
-    survivors = []
-    for name, path, old, new in MUTANTS:
-        if sys.argv[1:] and name not in sys.argv[1:]:
-            continue
-        file = os.path.join(tree, path)
-        with open(file, encoding="utf-8") as source:
-            whole = source.read()
-        if old not in whole:
-            print(f"{name}: STALE, its line is not in {path}", flush=True)
-            survivors.append(name)
-            continue
-        with open(file, "w", encoding="utf-8") as source:
-            source.write(whole.replace(old, new, 1))
-        try:
-            verdict = "SURVIVES"
-            for args in tests:
-                outcome, detail = run(tree, args)
-                if outcome != "passed":
-                    verdict = f"{outcome} in {' '.join(args)}: {detail}"
-                    break
-        except subprocess.TimeoutExpired:
-            verdict = "caught: the tests hang"
-        finally:
-            with open(file, "w", encoding="utf-8") as source:
-                source.write(whole)
-        if verdict == "SURVIVES" or "does not compile" in verdict:
-            survivors.append(name)
-        print(f"{name}: {verdict}", flush=True)
+    levels = [(level, [args for args in tests if is_there(tree, args)]) for level, tests in LEVELS]
+    levels = [(level, tests) for level, tests in levels if tests and (not asked.levels or level in asked.levels)]
+    for level, tests in levels:
+        verdict = level_of(tree, tests)
+        if verdict is not None:
+            sys.exit(f"the unchanged tree {verdict[0]} in {level}: {verdict[1]}")
+    missing = stale(tree)
+    chosen = [mutant for mutant in MUTANTS if mutant[0] not in missing and (not asked.names or mutant[0] in asked.names)]
+    caught = {mutant[0]: try_one(tree, mutant, levels, asked.first) for mutant in chosen}
     if not os.environ.get("MUTANTS_DIR"):
         shutil.rmtree(where, ignore_errors=True)
+    for level, _ in levels:
+        names = [name for name, by in caught.items() if level in by]
+        alone = [name for name in names if len(caught[name]) == 1]
+        print(f"{level}: catches {len(names)} of {len(caught)}" + (f", alone {', '.join(alone)}" if alone and not asked.first else ""))
+    survivors = missing + [name for name, by in caught.items() if not by]
     print(f"{len(survivors)} survive: {', '.join(survivors) or 'none'}")
     sys.exit(min(len(survivors), 100))
 
