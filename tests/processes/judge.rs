@@ -67,6 +67,11 @@ impl Told {
     }
 }
 
+/// Whether files of a process may be of this generation, by what it has written down.
+pub(crate) fn allows(dir: &Path, id: u64, kind: &str, generation: u64) -> Result<(), String> {
+    Told::read(dir, id).allows(kind, generation)
+}
+
 /// Judges what stands in the tree; gives how many commits were acknowledged.
 pub(crate) fn judge(dir: &Path, ids: std::ops::Range<u64>) -> Result<usize, String> {
     let told: BTreeMap<u64, Told> = ids.clone().map(|id| (id, Told::read(dir, id))).collect();

@@ -13,7 +13,7 @@ use treewal_vfs::random;
 
 use crate::child::{Process, say};
 use crate::contents::{contents, generation};
-use crate::judge::{at_rest, judge};
+use crate::judge::{allows, at_rest, judge};
 use crate::readers::while_reading;
 use crate::worker::{GUARDED, OWN, PUBLISHED, SHARED, Worker, options, own, prepare, record, stop};
 use crate::{moment, work_dir};
@@ -40,6 +40,7 @@ pub(crate) fn work(dir: &Path, with: &str) {
     let mut worker = Worker::new(dir, id.parse().unwrap());
     let tree = patient(beside == "true").open(dir).unwrap();
     assert!(!tree.recovery().found_damage() && tree.recovery().pending().count() == 0, "{}", tree.recovery());
+    worker.finds_what_was_acknowledged(&tree);
     say("open");
     while !stop(dir).exists() {
         match random() % 8 {
@@ -47,13 +48,22 @@ pub(crate) fn work(dir: &Path, with: &str) {
             1 => worker.gives_up(&tree),
             2 => worker.publishes(&tree),
             3 if random() % 3 == 0 => worker.snapshots(&tree),
-            4 if random() % 3 == 0 => worker.drops_a_guard(&tree),
+            4 => worker.drops_a_guard(&tree),
             _ => worker.act(&tree),
         }
     }
 }
 
 impl Worker<'_> {
+    /// After the death of the one before: what it had been told is there, and what it had begun is there wholly or not at all.
+    fn finds_what_was_acknowledged(&mut self, tree: &Tree) {
+        let reader = tree.read().unwrap();
+        for (kind, names) in [("own", &OWN[..]), ("guarded", &GUARDED), ("published", &PUBLISHED)] {
+            let found = of_one(names, |name| reader.read(format!("{}/{name}", own(self.id))).unwrap());
+            found.and_then(|found| allows(self.dir, self.id, kind, found)).unwrap();
+        }
+    }
+
     /// Nobody else's transaction, guard or death shows in the middle of this.
     fn reads(&mut self, tree: &Tree) {
         let number = self.number();
@@ -117,6 +127,8 @@ impl Worker<'_> {
         for name in GUARDED {
             fs::write(self.dir.join(own(self.id)).join(name), contents(name, number)).unwrap();
         }
+        // So that many die here.
+        std::thread::sleep(moment(Duration::from_millis(6)));
         drop(guard);
         self.write(&format!("did drop-guard {number}"));
     }
