@@ -1,4 +1,6 @@
-//! What the targets share: journals on a disk in memory.
+//! What the targets share: journals and trees on a disk in memory.
+
+pub mod tree;
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
