@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use crate::work::{cut_commit, cut_guard, files, prepare, recovered, states, step};
+use treewal_vfs::{Fault, FaultDisk, RealDisk};
+
+use crate::work::{cut_commit, cut_guard, files, options, prepare, recovered, states, step};
 
 fn copy(how: &str, from: &Path, to: &Path) {
     assert!(Command::new("cp").arg(how).arg(from).arg(to).status().unwrap().success());
@@ -58,6 +61,44 @@ fn a_copy_of_a_tree_at_work_loses_nothing() {
     }
     println!("{whole} copies, all of them as before or after; in {guessed}, something was kept in quarantine first");
     assert!(guessed > 0);
+}
+
+/// The recovery of a copy is cut short at each of its calls, and done again.
+#[test]
+fn a_copy_whose_recovery_is_cut_short_loses_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let undisturbed = home.path().join("undisturbed");
+    prepare(&undisturbed);
+    let [before, after] = states(&undisturbed, false);
+    let mut cuts = 0;
+    for at in (1..).step_by(step().min(4)) {
+        let tree = home.path().join(format!("tree{at}"));
+        prepare(&tree);
+        if !cut_commit(&tree, at, false) {
+            break;
+        }
+        for inside in (1..).step_by(step().min(4)) {
+            let copied = home.path().join(format!("copy{at}-{inside}"));
+            copy("-r", &tree, &copied);
+            let left = files(&copied);
+            let disk = Arc::new(FaultDisk::new(Arc::new(RealDisk), Fault::Off { at: inside }));
+            drop(options().open_on(disk.clone(), &copied));
+            let name = format!("cut at {at}, recovery at {inside}");
+            recovered(&copied, &name);
+            let (found, held) = (files(&copied), held(&copied));
+            assert!(found == after || found == before, "{name}: {found:?}");
+            for (path, contents) in &left {
+                assert!(found == before || held.contains(contents), "{name}: {path} as it was is nowhere");
+            }
+            fs::remove_dir_all(&copied).unwrap();
+            if !disk.is_off() {
+                break;
+            }
+            cuts += 1;
+        }
+    }
+    println!("{cuts} recoveries of copies cut short");
+    assert!(cuts > 20, "{cuts}");
 }
 
 /// Somebody goes on in the copy before it is opened: what has another size stays, and what has the same one is kept.
