@@ -50,6 +50,7 @@ mod guard;
 mod inspect;
 mod options;
 mod path;
+mod quarantine;
 mod reader;
 mod retry;
 mod snapshot;
@@ -65,10 +66,13 @@ pub use engine::Others;
 pub use error::{Error, Holder, Outcome, Result};
 pub use guard::{Guard, GuardOptions};
 pub use inspect::{
-    Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished, log, log_of,
-    snapshots, status, verify,
+    Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished,
+    export_quarantine, log, log_of, quarantine, quarantined, snapshots, status, status_with, verify, verify_with,
 };
 pub use options::{CheckpointSync, Checkpoints, Durability, MountedFiles, OnDamage, Options};
+pub use quarantine::{
+    Exported, QuarantineDetails, QuarantineItem, Quarantined, Retried, Retry, RetryConflict, RetryStep,
+};
 pub use reader::Reader;
 pub use retry::RetryPolicy;
 pub use snapshot::{Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};

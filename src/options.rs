@@ -35,6 +35,13 @@ pub enum Durability {
     Deferred,
 }
 
+impl Durability {
+    /// This level, or the least that survives a power loss.
+    pub(crate) fn or_journal(self) -> Self {
+        if self == Self::Deferred { Self::Journal } else { self }
+    }
+}
+
 /// What opening does about damage to acknowledged parts of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -111,7 +118,11 @@ pub struct Options {
     pub(crate) checkpoint_sync: CheckpointSync,
     pub(crate) mounted_files: MountedFiles,
     pub(crate) allow_network: bool,
+    pub(crate) quarantine_limit: u64,
 }
+
+/// What quarantine may take before a warning, in bytes, unless [`Options::quarantine_limit`] says otherwise: 1 GiB.
+pub(crate) const QUARANTINE_LIMIT: u64 = 1 << 30;
 
 impl Default for Options {
     fn default() -> Self {
@@ -128,6 +139,7 @@ impl Default for Options {
             checkpoint_sync: CheckpointSync::default(),
             mounted_files: MountedFiles::default(),
             allow_network: false,
+            quarantine_limit: QUARANTINE_LIMIT,
         }
     }
 }
@@ -228,6 +240,14 @@ impl Options {
     #[must_use]
     pub fn allow_network(mut self, allow: bool) -> Self {
         self.allow_network = allow;
+        self
+    }
+
+    /// How many bytes of disk quarantine may take before opening warns (`tracing`), and [`Tree::verify`] and
+    /// [`Tree::status`] say so; 1 GiB by default. Nothing in quarantine is ever removed for it.
+    #[must_use]
+    pub fn quarantine_limit(mut self, bytes: u64) -> Self {
+        self.quarantine_limit = bytes;
         self
     }
 

@@ -10,8 +10,12 @@ use treewal_vfs::Disk;
 
 use crate::engine::Engine;
 use crate::guard::{Guard, GuardOptions, to_paths};
+use crate::inspect::{status_of, verify_of};
 use crate::snapshot::{self, Snapshot, SnapshotOptions};
-use crate::{ChangeSet, Options, Reader, Receipt, Result, Transaction};
+use crate::{
+    ChangeSet, Exported, Finding, Options, QuarantineDetails, Quarantined, Reader, Receipt, Result, Retried, Retry,
+    Status, Transaction, quarantine,
+};
 
 /// A tree of files, opened for transactions. Clones share one handle; its last clone settles what is left when it goes.
 #[derive(Clone)]
@@ -219,6 +223,73 @@ impl Tree {
     /// `NotFound`; [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk.
     pub fn remove_snapshot(&self, name: &str) -> Result<()> {
         self.engine.remove_snapshot(name)
+    }
+
+    /// The state of the tree, as [`status`](crate::status) tells it of a tree that nobody has opened here. Reads only.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn status(&self) -> Result<Status> {
+        status_of(self.engine.home(), self.engine.options())
+    }
+
+    /// Checks everything that treewal keeps in the tree, as [`verify`](crate::verify) does. Changes nothing.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn verify(&self) -> Result<Vec<Finding>> {
+        let home = self.engine.home();
+        verify_of(Arc::clone(&home.disk), home.root.clone(), self.engine.options())
+    }
+
+    /// What recovery could not place, by name: see `docs/recovery.md`. Nothing in quarantine goes by itself.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub fn quarantine(&self) -> Result<Vec<Quarantined>> {
+        quarantine::list(self.engine.home())
+    }
+
+    /// What is in one entry of quarantine, by path.
+    ///
+    /// # Errors
+    /// `NotFound`; [`Error::Snapshot`](crate::Error::Snapshot) where the entries of a snapshot cannot be read; any error of
+    /// the disk.
+    pub fn quarantined(&self, id: &str) -> Result<QuarantineDetails> {
+        quarantine::show(self.engine.home(), id)
+    }
+
+    /// Copies an entry of quarantine to `dest`, a directory that is empty or not there yet: its contents under their own
+    /// paths, with their attributes as far as this process may set them, and beneath `.quarantine` the reports, and what
+    /// no report has a path for. The entry stays. Durable when it returns.
+    ///
+    /// # Errors
+    /// `NotFound`; `AlreadyExists` where something is at `dest`; `InvalidInput` for one in `.treewal`; any error of the disk. What
+    /// cannot be written there is in [`Exported::left`], and no error.
+    pub fn export_quarantine(&self, id: &str, dest: impl AsRef<Path>) -> Result<Exported> {
+        quarantine::export(self.engine.home(), id, dest.as_ref())
+    }
+
+    /// Brings an entry of quarantine into the tree, as one transaction: the snapshot of a guard is restored; what a staged
+    /// transaction was to write is written where the path is still in the state in which recovery left it. What was changed
+    /// since is a conflict, and then nothing is done. The entry goes once the transaction is durable: after a crash
+    /// before that it is there still, and another retry finds everything in place.
+    ///
+    /// # Errors
+    /// `NotFound`; [`Error::Input`](crate::Error::Input) where nothing tells where it belongs;
+    /// [`Error::Snapshot`](crate::Error::Snapshot) where the snapshot of a guard is damaged; else as
+    /// [`Transaction::commit`]. Conflicts are in [`Retried::conflicts`], and no error.
+    pub fn retry_quarantine(&self, id: &str, how: Retry) -> Result<Retried> {
+        self.engine.retry_quarantine(id, how)
+    }
+
+    /// Throws an entry of quarantine away, for good. It loses its name first, in one durable step; what a crash then leaves
+    /// of it is removed by the next opening.
+    ///
+    /// # Errors
+    /// `NotFound`; [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk.
+    pub fn purge_quarantine(&self, id: &str) -> Result<()> {
+        self.engine.purge_quarantine(id)
     }
 
     /// Makes every commit so far survive a power loss, those under [`Durability::Deferred`](crate::Durability::Deferred)

@@ -102,8 +102,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: SnapshotAction,
     },
+    /// Look at what recovery could not place; bring it back, take it out, or throw it away
+    ///
+    /// What treewal cannot place (a damaged journal, a transaction that it gave up, a file that somebody else changed
+    /// meanwhile) lies in .treewal/quarantine, each with a report, and stays until somebody purges it.
+    Quarantine {
+        /// What to do
+        #[command(subcommand)]
+        action: QuarantineAction,
+    },
     /// Show the state of the tree; changes nothing
-    Status,
+    Status(Look),
     /// Finish or undo what a crash left unfinished
     Recover,
     /// List the journal; changes nothing
@@ -118,7 +127,11 @@ pub(crate) enum Command {
     /// lost in a crash), "tail" (it ends in another way than before).
     Log(Log),
     /// Check everything treewal keeps in the tree; changes nothing
-    Verify,
+    ///
+    /// Reads the journal, the stages, the snapshots with all that they keep, and quarantine, and looks at who owns what and
+    /// who may read it. Each finding has a code, a path, a sentence and an advice. The exit status is 6 where acknowledged
+    /// work may be affected, or something waits in quarantine.
+    Verify(Look),
     /// Show in a temporary directory what a crash does, and what recovery makes of it
     ///
     /// Kills a real process at every disk call of a commit and of a command under a guard, recovers, and checks that
@@ -235,6 +248,72 @@ pub(crate) enum SnapshotAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Look {
+    /// Say so where quarantine takes more bytes of disk than this; nothing is removed
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    pub(crate) quarantine_limit: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineAction {
+    /// List what is in quarantine; changes nothing
+    List,
+    /// Show what an entry holds, path by path, and its report; changes nothing
+    Show {
+        /// The entry
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Bring an entry into the tree, as one transaction; it leaves quarantine once that is durable
+    ///
+    /// The snapshot of a guard is restored; what a staged transaction was to write is written where the path is still as
+    /// the report found it. Paths that were changed since are conflicts: then nothing is done, and the exit status is 5.
+    Retry {
+        /// The entry
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Show what would be done, and what keeps it from being done
+        #[arg(long)]
+        dry_run: bool,
+        /// Also over what was changed since; what cannot be brought back is left out, and the entry stays
+        #[arg(long)]
+        force: bool,
+    },
+    /// Copy an entry to a directory, under its own paths; the tree and quarantine stay as they are
+    ///
+    /// What no report has a path for goes to DIR/.quarantine, with the reports. The exit status is 6 where something could
+    /// not be written, which is then named.
+    Export {
+        /// The entry
+        #[arg(value_name = "ID")]
+        id: String,
+        /// A directory that is empty, or not there yet
+        #[arg(value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Throw entries away, for good; asks first
+    Purge(Purge),
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("which").required(true).args(["id", "all", "older_than"])))]
+pub(crate) struct Purge {
+    /// The entries
+    #[arg(value_name = "ID")]
+    pub(crate) id: Vec<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Those that are older: a number with d, h, m or s, as 30d
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) older_than: Option<Duration>,
+    /// Do not ask; needed where nobody can be asked
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Log {
     /// Go on with what is appended, until interrupted, or until damage is found
     #[arg(short, long)]
@@ -251,10 +330,11 @@ impl Command {
             Self::Apply(_) => "apply",
             Self::Run(_) => "run",
             Self::Snapshot { .. } => "snapshot",
-            Self::Status => "status",
+            Self::Quarantine { .. } => "quarantine",
+            Self::Status(_) => "status",
             Self::Recover => "recover",
             Self::Log(_) => "log",
-            Self::Verify => "verify",
+            Self::Verify(_) => "verify",
             Self::Demo => "demo",
             Self::Completions { .. } => "completions",
             Self::Man => "man",
@@ -267,6 +347,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
+/// A time span: a number and a unit.
+fn age(text: &str) -> Result<Duration, String> {
+    let unit = text.chars().last().ok_or("an age is a number with d, h, m or s")?;
+    let seconds = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err("an age is a number with d, h, m or s, as 30d".to_owned()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| format!("{text:?} does not begin with a number"))?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "that is too long ago".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -276,6 +370,15 @@ mod tests {
     #[test]
     fn the_definitions_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_age_has_a_number_and_a_unit() {
+        assert_eq!(age("30d"), Ok(Duration::from_secs(30 * 86_400)));
+        assert_eq!((age("2h"), age("0s")), (Ok(Duration::from_secs(7200)), Ok(Duration::ZERO)));
+        for bad in ["", "d", "30", "-1d", "1.5h", "1y", "99999999999999999999d", "9999999999999999d", "1é"] {
+            assert!(age(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -100,7 +100,9 @@ pub fn snapshot_kind(error: &treewal_snapshot::Error) -> io::ErrorKind {
         Snapshot::NotADirectory { .. } => io::ErrorKind::NotADirectory,
         Snapshot::Excluded { .. } | Snapshot::TooLarge { .. } => io::ErrorKind::InvalidInput,
         Snapshot::Version { .. } => io::ErrorKind::Unsupported,
-        Snapshot::Incomplete { .. } | Snapshot::Damaged { .. } => io::ErrorKind::InvalidData,
+        Snapshot::Incomplete { .. } | Snapshot::Damaged { .. } | Snapshot::Lost { .. } | Snapshot::InPlace { .. } => {
+            io::ErrorKind::InvalidData
+        }
         _ => io::ErrorKind::Other,
     }
 }

@@ -8,6 +8,7 @@
 //! * [`home`] is the directory that treewal keeps in a tree: what lies where, the lock, the stage directories.
 //! * [`plan`] works out the renames that turn one state into another, and takes them: for a commit as for a redo.
 //! * [`make`] makes new entries in a stage, and [`look`] sets attributes; [`rewrite`] changes a file in place.
+//! * [`quarantine`] keeps what could not be placed, with its reports.
 //! * [`history`] reads the journal as a history, [`mod@decide`] is the table that says what is to be done, [`mod@redo`] and
 //!   [`mod@undo`] do it, and [`mod@recover`] is all of that in order.
 
@@ -20,7 +21,7 @@ pub mod look;
 pub mod make;
 pub mod patterns;
 pub mod plan;
-mod quarantine;
+pub mod quarantine;
 pub mod recover;
 pub mod redo;
 mod report;

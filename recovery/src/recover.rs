@@ -12,12 +12,10 @@
 //! 7. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::ops::ControlFlow;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use treewal_journal::record::{Body, Goal, Guard, Intent, New, Record};
+use treewal_journal::record::{Guard, Record};
 use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
 use treewal_vfs::{RelPath, remove_tree};
 
@@ -26,8 +24,8 @@ use crate::decide::{Verdict, decide};
 use crate::history::{History, Told, Work};
 use crate::home::{Home, is_copied, sweep, sweep_snapshots, write_identity};
 use crate::plan::{Area, Place};
-use crate::quarantine::Case;
-use crate::redo::{Contents, Part, Superseded, redo};
+use crate::quarantine::{Case, SNAPSHOT, given_up, sweep_purged, take_stage};
+use crate::redo::{Part, Superseded, redo};
 use crate::report::{RecoveryReport, TransactionReport};
 use crate::sound::{is_one_name, is_sound, part};
 use crate::undo::{is_permanent, undo};
@@ -76,6 +74,7 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
         garbage: Vec::new(),
         pending: BTreeSet::new(),
         copied,
+        stages: Vec::new(),
     };
     recovery.run(&history)?;
     if copied && recovery.pending.is_empty() {
@@ -146,6 +145,8 @@ struct Recovery<'a> {
     pending: BTreeSet<u64>,
     /// The tree was copied: nothing in it has the inode that the journal knows it by.
     copied: bool,
+    /// Stages of transactions that were given up, and the cases that they go to.
+    stages: Vec<(String, String)>,
 }
 
 impl Recovery<'_> {
@@ -224,7 +225,7 @@ impl Recovery<'_> {
                 self.garbage = redone.garbage;
                 for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
                     let lost: Vec<&Superseded> = redone.superseded.iter().filter(|lost| lost.txn == *txn).collect();
-                    let kept = self.keep_superseded(*txn, &lost)?.or_else(|| redone.kept_first.get(txn).cloned());
+                    let kept = self.keep_superseded(*txn, told, &lost)?.or_else(|| redone.kept_first.get(txn).cloned());
                     let line = self.note(*txn, told, "redo");
                     line.attempt = told.attempts + 1;
                     line.changed = redone.changed;
@@ -247,18 +248,19 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn keep_superseded(&mut self, txn: u64, lost: &[&Superseded]) -> Result<Option<String>> {
+    fn keep_superseded(&mut self, txn: u64, told: &Told, lost: &[&Superseded]) -> Result<Option<String>> {
         if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_to_tell()) {
             return Ok(None);
         }
-        let mut case = Case::open(self.home, txn)?;
+        let mut case = Case::open(self.home, txn, Some(told))?;
+        case.because("redo", "somebody else changed these paths before it was finished");
         case.say(&format!(
             "transaction {txn} was committed, but these paths were changed by somebody else before it was finished:"
         ));
         for lost in lost {
-            case.keep(self.home, lost)?;
+            case.keep(lost)?;
         }
-        case.close(self.home).map(Some)
+        case.close().map(Some)
     }
 
     fn undo_one(&mut self, txn: u64, told: &Told, guard: &Guard) -> Result<()> {
@@ -285,7 +287,8 @@ impl Recovery<'_> {
     /// Moves all that a transaction has into quarantine. The tree works on.
     fn give_up(&mut self, txn: u64, told: &Told, label: &'static str, reason: &str) -> Result<()> {
         tracing::error!(txn, label, reason, "a transaction is given up; its material is kept in quarantine");
-        let mut case = Case::open(self.home, txn)?;
+        let mut case = Case::open(self.home, txn, Some(told))?;
+        case.because(label, reason);
         case.say(&format!("transaction {txn} was given up ({label}) after {} tries: {reason}", told.attempts));
         match &told.work {
             Work::Guarded(guard) => {
@@ -293,22 +296,23 @@ impl Recovery<'_> {
                 for path in &guard.paths {
                     case.say(&format!("{:?}", RelPath::from_bytes(&path.0).unwrap_or_default()));
                 }
+                case.guarded(guard.paths.iter().map(|path| path.0.clone()));
                 if is_one_name(&guard.snapshot) {
-                    case.take_dir(self.home, &self.home.guards, guard.snapshot.as_ref(), "snapshot")?;
+                    case.take_dir(&self.home.guards, guard.snapshot.as_ref(), SNAPSHOT);
                 }
             }
             Work::Staged(begin, intents) => {
-                // Large contents, and what was moved and got no further, stand in the stage, which goes as a whole.
-                if is_one_name(&begin.stage) {
-                    case.say("what stood in its stage is in `stage`, here or with a transaction given up before");
-                    case.take_dir(self.home, &self.home.stage, begin.stage.as_ref(), "stage")?;
+                for lost in given_up(txn, intents) {
+                    case.keep(&lost)?;
                 }
-                for lost in whole(txn, intents) {
-                    case.keep(self.home, &lost)?;
+                // What was moved and got no further, and what was displaced, stand in the stage, which goes as a whole.
+                if is_one_name(&begin.stage) {
+                    case.say("what else stood in its stage is in `stage`, here or with a transaction given up before");
+                    self.stages.push((begin.stage.clone(), case.name.clone()));
                 }
             }
         }
-        let name = case.close(self.home)?;
+        let name = case.close()?;
         self.settled.push(Record::Quarantine { txn, name: name.clone(), reason: reason.to_owned() });
         let line = self.note(txn, told, label);
         line.quarantine = Some(name);
@@ -317,6 +321,10 @@ impl Recovery<'_> {
 
     /// Makes everything durable in the tree, then lets the journal forget it.
     fn checkpoint(&mut self) -> Result<()> {
+        // What is still owed may need its stage, which is also that of what was given up.
+        if self.pending.is_empty() {
+            self.stages.iter().try_for_each(|(stage, case)| take_stage(self.home, stage, case))?;
+        }
         self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
         let mut records = std::mem::take(&mut self.settled);
         let upto = match self.pending.first() {
@@ -366,25 +374,8 @@ pub fn sweep_leftovers(home: &Home) -> Result<(u64, u64)> {
         remove_tree(&*home.disk, &home.guards, &entry.name).map_err(io("clean"))?;
         snapshots += 1;
     }
+    sweep_purged(home)?;
     Ok((stages, snapshots + sweep_snapshots(home)?))
-}
-
-/// All contents that the records of a staged transaction hold, as things that could not be placed: record by record, since
-/// a transaction that cannot be composed is given up like any other.
-fn whole(txn: u64, intents: &[Intent]) -> Vec<Superseded> {
-    let given_up = |intent: &Intent| {
-        let contents = match &intent.goal {
-            Goal::New(New { body: Body::Inline(bytes) | Body::Symlink(bytes), .. })
-            | Goal::Rewritten { new: New { body: Body::Inline(bytes), .. }, .. } => {
-                Some(Contents::Bytes(bytes.clone()))
-            }
-            _ => None,
-        };
-        // A path that leaves the tree is one to be shown: nothing is done with it.
-        let shown = || RelPath::root().join(OsStr::from_bytes(&intent.path.0));
-        Superseded::given_up(txn, intent.path.to_path().unwrap_or_else(|_| shown()), contents)
-    };
-    intents.iter().map(given_up).collect()
 }
 
 /// An error with its causes, on one line.

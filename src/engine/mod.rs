@@ -312,6 +312,7 @@ impl Engine {
     pub(crate) fn open(options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let beside = options.checkpoints == Checkpoints::Beside;
         let core = Arc::new(Core::open(options, disk, path)?);
+        core.warn_of_quarantine();
         let helper = if beside { Helper::start(&core) } else { None };
         Ok(Self { core, helper })
     }

@@ -12,7 +12,7 @@ use treewal_vfs::Dir;
 
 use super::home;
 use crate::snapshot::list;
-use crate::{Error, Result};
+use crate::{Error, Options, Result};
 
 /// The state of a tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,6 +39,10 @@ pub struct Status {
     pub snapshots: Vec<String>,
     /// What recovery could not place: directories below `.treewal/quarantine`.
     pub quarantine: Vec<String>,
+    /// Bytes of disk that quarantine takes.
+    pub quarantine_bytes: u64,
+    /// Whether that is more than [`Options::quarantine_limit`]. Nothing is removed for it.
+    pub quarantine_is_full: bool,
 }
 
 /// A transaction that no checkpoint has settled.
@@ -62,7 +66,19 @@ pub struct Unfinished {
 /// # Errors
 /// Any error of the disk, a journal of a newer format.
 pub fn status(path: impl AsRef<Path>) -> Result<Status> {
-    let mut status = Status {
+    status_with(&Options::new(), path)
+}
+
+/// The same, with what [`Options::quarantine_limit`] says; no other option counts.
+///
+/// # Errors
+/// As [`status`].
+pub fn status_with(options: &Options, path: impl AsRef<Path>) -> Result<Status> {
+    home(path.as_ref())?.map_or_else(|| Ok(unused()), |home| of(&home, options))
+}
+
+fn unused() -> Status {
+    Status {
         state: "unused",
         holder: None,
         readers: Vec::new(),
@@ -73,9 +89,15 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
         stages: 0,
         snapshots: Vec::new(),
         quarantine: Vec::new(),
-    };
-    let Some(home) = home(path.as_ref())? else { return Ok(status) };
-    let (scan, history) = read_history(&home, None).map_err(Error::from_recovery)?;
+        quarantine_bytes: 0,
+        quarantine_is_full: false,
+    }
+}
+
+/// The state of the tree that is at home there.
+pub(crate) fn of(home: &Home, options: &Options) -> Result<Status> {
+    let mut status = unused();
+    let (scan, history) = read_history(home, None).map_err(Error::from_recovery)?;
     status.tail = match scan.tail {
         Tail::Clean => "clean",
         Tail::Torn { .. } => "torn",
@@ -89,12 +111,15 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status> {
         let owed = !matches!(verdict, Verdict::Forget | Verdict::Discard);
         status.transactions.push(Unfinished { txn: *txn, kind, label, owed, attempts: told.attempts });
     }
-    status.stages = names(&home, &home.stage)?.iter().filter(|name| !name.ends_with(".lock")).count();
-    status.snapshots = list(&home)?.iter().map(|snapshot| snapshot.name().to_owned()).collect();
-    status.quarantine = names(&home, &home.quarantine)?;
-    status.holder = TreeLock::held_by(&home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
+    status.stages = names(home, &home.stage)?.iter().filter(|name| !name.ends_with(".lock")).count();
+    status.snapshots = list(home)?.iter().map(|snapshot| snapshot.name().to_owned()).collect();
+    let quarantine = crate::quarantine::names(home)?;
+    status.quarantine = quarantine.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    status.quarantine_bytes = crate::quarantine::bytes(home)?;
+    status.quarantine_is_full = status.quarantine_bytes > options.quarantine_limit;
+    status.holder = TreeLock::held_by(home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
     if status.holder.is_none() {
-        status.readers = TreeLock::readers(&home).map_err(Error::from_recovery)?;
+        status.readers = TreeLock::readers(home).map_err(Error::from_recovery)?;
     }
     status.state = match (&scan.tail, status.holder) {
         (Tail::Corrupt { .. }, None) => "damaged",

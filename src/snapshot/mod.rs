@@ -43,6 +43,8 @@ const FILES: &str = "files";
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     name: String,
+    /// Where it lies, for people.
+    lies: PathBuf,
     dir: Dir,
     home: Home,
 }
@@ -165,7 +167,7 @@ impl Snapshot {
     /// hard link.
     #[must_use]
     pub fn files(&self) -> PathBuf {
-        shown(&self.name).join(FILES)
+        self.lies.join(FILES)
     }
 
     /// Reads every backup, and gives the paths of those that do not hold what was taken.
@@ -183,7 +185,7 @@ impl Snapshot {
         let manifest = Manifest::load(&*self.home.disk, &self.dir).map_err(Error::Snapshot)?;
         if !is_confined(&manifest) {
             let reason = "its manifest reaches into .treewal, so it is not one that treewal wrote".to_owned();
-            return Err(Error::Store { path: shown(&self.name), reason });
+            return Err(Error::Store { path: self.lies.clone(), reason });
         }
         Ok(manifest)
     }
@@ -195,7 +197,12 @@ impl Snapshot {
     fn open(home: &Home, parent: &Dir, name: &str) -> Result<Self> {
         let opened = home.disk.open_dir(parent, &RelPath::root().join(name));
         let dir = opened.map_err(|source| Error::from_os("open snapshot", shown(name), source))?;
-        Ok(Self { name: name.to_owned(), dir, home: home.clone() })
+        Ok(Self { name: name.to_owned(), lies: shown(name), dir, home: home.clone() })
+    }
+
+    /// The snapshot of a guard, which nobody has named.
+    pub(crate) fn of_guard(home: &Home, lies: &Path, dir: Dir) -> Self {
+        Self { name: String::new(), lies: lies.to_owned(), dir, home: home.clone() }
     }
 }
 
@@ -212,7 +219,13 @@ pub(crate) fn list(home: &Home) -> Result<Vec<Snapshot>> {
     // What somebody else put there is not taken for one.
     let mut names: Vec<&str> = names.filter(|name| name::check(name).is_ok()).collect();
     names.sort_unstable();
-    names.into_iter().map(|name| Snapshot::open(home, &parent, name)).collect()
+    // One that was removed meanwhile is none; nor is what is no directory.
+    let is_one = |opened: &Result<Snapshot>| match opened {
+        Err(Error::ThroughSymlink { .. }) => false,
+        Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        Ok(_) => true,
+    };
+    names.into_iter().map(|name| Snapshot::open(home, &parent, name)).filter(is_one).collect()
 }
 
 impl Core {

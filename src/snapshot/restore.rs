@@ -42,22 +42,38 @@ impl Engine {
         let only = only.map(|paths| paths.iter().map(|path| crate::path::parse(path)).collect::<Result<Vec<_>>>());
         let only = only.transpose()?;
         let manifest = snapshot.manifest()?;
-        let stored = snapshot.stored(&manifest)?;
         covered(&manifest, only.as_deref().unwrap_or_default())?;
+        let restored = self.restore_where(snapshot, &manifest, only.as_deref(), &mut |_| Ok(true))?;
+        restored.ok_or_else(|| Error::Input("nothing was to be restored".to_owned()))
+    }
+
+    /// The same where `may` allows it, which is asked with what would be changed; `None` where it does not.
+    pub(crate) fn restore_where(
+        self: &std::sync::Arc<Self>,
+        snapshot: &Snapshot,
+        manifest: &Manifest,
+        only: Option<&[RelPath]>,
+        may: &mut dyn FnMut(&[Change]) -> Result<bool>,
+    ) -> Result<Option<Receipt>> {
+        let stored = snapshot.stored(manifest)?;
         let guarded: Vec<RelPath> = manifest.guarded().iter().map(|guarded| guarded.path.clone()).collect();
-        let about = only.as_ref().unwrap_or(&guarded);
+        let about = only.unwrap_or(&guarded);
         let scope = Scope::new(about, &[], &[]);
         let mut tried = 1;
         loop {
             let since = self.quiet(&scope)?;
-            let wanted = |path: &RelPath| only.as_ref().is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
-            let changes = snapshot.differences(&manifest, &stored, &wanted)?;
+            let wanted = |path: &RelPath| only.is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
+            let changes = snapshot.differences(manifest, &stored, &wanted)?;
+            if !may(&changes)? {
+                return Ok(None);
+            }
             let mut tx = Transaction::new(std::sync::Arc::clone(self));
-            Restore { tx: &mut tx, manifest: &manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
+            tx.set_durability(self.options().durability.or_journal());
+            Restore { tx: &mut tx, manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
             tx.expect_since(since, about.iter().cloned());
             match tx.commit() {
                 Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
-                ended => return ended,
+                ended => return ended.map(Some),
             }
         }
     }

@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod log;
 mod man;
+mod quarantine;
 mod recover;
 mod run;
 mod snapshot;
@@ -70,10 +71,11 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Apply(args) => apply::run(args, context),
         Command::Run(args) => run::run(args, context).map_err(|failure| failure.exits(Exit::RUN_FAILED)),
         Command::Snapshot { action } => snapshot::run(action, context),
-        Command::Status => status::run(context),
+        Command::Quarantine { action } => quarantine::run(action, context),
+        Command::Status(look) => status::run(look, context),
         Command::Recover => recover::run(context),
         Command::Log(args) => log::run(args, context),
-        Command::Verify => verify::run(context),
+        Command::Verify(look) => verify::run(look, context),
         Command::Demo => demo::run(context),
         Command::Completions { shell } => completions::run(*shell, context),
         Command::Man => man::run(context),

@@ -308,7 +308,7 @@ fn remove(names: &[String], context: &Context) -> Result<Exit, Failure> {
 }
 
 /// A time in UTC, as `2026-11-21 10:30:00`.
-fn date(secs: u64) -> String {
+pub(super) fn date(secs: u64) -> String {
     let (days, rest) = (secs / 86_400, secs % 86_400);
     // Days are counted from 0000-03-01, so that a leap day is the last of its year.
     let from_march = days + 719_468;

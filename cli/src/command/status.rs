@@ -6,6 +6,7 @@ use serde::Serialize;
 use treewal::Status;
 
 use super::Context;
+use crate::args::Look;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{BAD, DIM, GOOD, OLD, Report};
@@ -18,8 +19,9 @@ struct Shown<'a> {
     again: &'a str,
 }
 
-pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
-    let status = treewal::status(&context.dir)?;
+pub(super) fn run(look: &Look, context: &Context) -> Result<Exit, Failure> {
+    let options = context.options().quarantine_limit(look.quarantine_limit);
+    let status = treewal::status_with(&options, &context.dir)?;
     let again = &context.output.again;
     context.show(Exit::DONE, "unchanged", &Shown { status, again })
 }
@@ -67,6 +69,13 @@ impl Report for Shown<'_> {
         }
         for name in &status.quarantine {
             writeln!(out, "quarantine  .treewal/quarantine/{name}")?;
+        }
+        if status.quarantine_is_full {
+            writeln!(
+                out,
+                "{OLD}quarantine{OLD:#}  takes {} bytes, more than its limit; see {} quarantine",
+                status.quarantine_bytes, self.again
+            )?;
         }
         if matches!(status.state, "unfinished" | "damaged") {
             writeln!(out, "next        {} recover", self.again)?;

@@ -6,9 +6,10 @@ use serde::Serialize;
 use treewal::Finding;
 
 use super::Context;
+use crate::args::Look;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{BAD, GOOD, OLD, Report};
+use crate::output::{BAD, DIM, GOOD, OLD, Report};
 
 #[derive(Debug, Serialize)]
 struct Verified {
@@ -20,16 +21,17 @@ impl Report for Verified {
         if self.findings.is_empty() {
             return writeln!(out, "{GOOD}ok{GOOD:#}");
         }
-        for Finding { damage, what, advice, .. } in &self.findings {
+        for Finding { damage, code, what, advice, .. } in &self.findings {
             let (style, word) = if *damage { (BAD, "damage") } else { (OLD, "harmless") };
-            writeln!(out, "{style}{word}:{style:#} {what}\n  {advice}")?;
+            writeln!(out, "{style}{word}:{style:#} {what} {DIM}({code}){DIM:#}\n  {advice}")?;
         }
         Ok(())
     }
 }
 
-pub(super) fn run(context: &Context) -> Result<Exit, Failure> {
-    let findings = treewal::verify(&context.dir)?;
+pub(super) fn run(look: &Look, context: &Context) -> Result<Exit, Failure> {
+    let options = context.options().quarantine_limit(look.quarantine_limit);
+    let findings = treewal::verify_with(&options, &context.dir)?;
     let exit = if findings.iter().any(|finding| finding.damage) { Exit::DAMAGE } else { Exit::DONE };
     context.show(exit, "unchanged", &Verified { findings })
 }

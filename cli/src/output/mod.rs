@@ -111,6 +111,11 @@ impl Output {
         }
     }
 
+    /// Puts a question, at the end of which an answer is typed.
+    pub(crate) fn ask(&self, question: &str) {
+        self.say(question);
+    }
+
     /// Tells how it goes: on a terminal or with `-v`, and never with `-q`.
     pub(crate) fn talk(&self, text: &str) {
         if self.talks() {

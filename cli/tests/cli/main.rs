@@ -18,6 +18,7 @@ mod input;
 mod keeping;
 mod log;
 mod look;
+mod quarantine;
 mod run;
 mod signals;
 mod snapshot;

@@ -61,12 +61,12 @@ impl Redo<'_> {
         guesses.sort_by_key(|(txn, ..)| *txn);
         for all in guesses.chunk_by(|one, other| one.0 == other.0) {
             let Some((txn, ..)) = all.first() else { continue };
-            let mut case = Case::open(home, *txn)?;
+            let mut case = Case::open(home, *txn, None)?;
             for (txn, path, spot) in all {
                 let contents = Some(Contents::Copied(spot.clone()));
-                case.keep(home, &Superseded { contents, ..Superseded::of(*txn, path.clone(), GUESSED) })?;
+                case.keep(&Superseded { contents, ..Superseded::of(*txn, path.clone(), GUESSED) })?;
             }
-            self.done.kept_first.insert(*txn, case.close(home)?);
+            self.done.kept_first.insert(*txn, case.close()?);
             // Before the first step.
             self.made_again = true;
         }

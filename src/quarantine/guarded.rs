@@ -1,0 +1,52 @@
+//! The snapshot of a guard, restored by a transaction.
+
+use std::io;
+use std::sync::Arc;
+
+use treewal_recovery::patterns;
+use treewal_snapshot::{Change, ChangeKind, Manifest};
+use treewal_vfs::{Dir, Kind, Time};
+
+use super::case::Case;
+use super::retry::{Retried, Retry, SINCE};
+use crate::engine::Engine;
+use crate::transaction::Base;
+use crate::{Error, Result, Snapshot};
+
+/// Restores all that a guard protected. What was changed after the guard was given up is a conflict: it is somebody's later
+/// work.
+pub(super) fn restore(
+    engine: &Arc<Engine>,
+    (case, from, manifest): (&Case<'_>, Dir, &Manifest),
+    how: Retry,
+    done: &mut Retried,
+) -> Result<()> {
+    let home = engine.home();
+    let with =
+        patterns::with_matches(&*home.disk, &home.root, &from, manifest.clone()).map_err(Error::from_recovery)?;
+    let since = case.report.as_ref().map(|report| Time::from(report.quarantined));
+    let snapshot = Snapshot::of_guard(home, &super::shown(&case.name), from);
+    let mut plan = |changes: &[Change]| {
+        (done.steps, done.conflicts) = (Vec::new(), Vec::new());
+        let base = Base::new(home.disk.clone(), home.root.clone());
+        for change in changes {
+            let live = match base.stat("look at", &change.path) {
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
+                live => live?,
+            };
+            // A directory that is older than the guard is changed by whatever happens in it, which has a line of its own.
+            let stays = change.kind == ChangeKind::Metadata;
+            let live = live.filter(|live| !(stays && live.kind == Kind::Dir));
+            let is_late = live.is_some_and(|live| since.is_none_or(|since| live.changed > since));
+            if is_late && !how.force {
+                done.conflict(change.path.to_path(), SINCE);
+            }
+            let goes = change.kind == ChangeKind::Added;
+            done.step(&change.path, if goes { "remove" } else { "restore" });
+        }
+        Ok(done.conflicts.is_empty() && !how.dry_run)
+    };
+    let receipt = engine.restore_where(&snapshot, &with, None, &mut plan)?;
+    done.receipt = receipt;
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Bringing back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use treewal::{Durability, Error, Retry};
+use treewal_vfs::sim::Profile;
+use treewal_vfs::{Disk, RelPath};
+
+use crate::world::*;
+
+#[test]
+fn a_staged_transaction_that_was_given_up_is_listed_and_brought_in_whole() {
+    let (disk, tree, id) = staged();
+    let listed = tree.quarantine().unwrap();
+    assert_eq!(listed.len(), 1);
+    let entry = &listed[0];
+    assert_eq!((entry.id.as_str(), entry.kind, entry.label.as_str()), (id.as_str(), "staged", "redo-exhausted"));
+    assert!(entry.has_report && entry.bytes > 0 && entry.transaction.is_some());
+    for path in ["replaced", "removed", "made/deep/file", "large", "link"] {
+        assert!(entry.paths.iter().any(|known| known == Path::new(path)), "{path} in {:?}", entry.paths);
+    }
+    let details = tree.quarantined(&id).unwrap();
+    assert_eq!(details.tries, 2);
+    let large = details.items.iter().find(|item| item.path == Path::new("large")).unwrap();
+    let file = large.file.as_ref().unwrap().to_str().unwrap();
+    assert_eq!(holds(&disk, file).unwrap().len(), LARGE, "a large file is found by its path");
+    assert!(details.report.contains("given up"));
+
+    let before = tree_of(&disk);
+    let dry = tree.retry_quarantine(&id, Retry::new().dry_run(true)).unwrap();
+    assert_eq!((&dry.conflicts[..], dry.receipt.is_none(), dry.purged), (&[][..], true, false));
+    assert!(dry.steps.len() >= 6, "{:?}", dry.steps);
+    assert_eq!(tree_of(&disk), before, "a dry run changes nothing");
+
+    let done = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(done.purged && done.conflicts.is_empty() && done.receipt.unwrap().durable, "{done:?}");
+    let now = tree_of(&disk);
+    assert_eq!((now["replaced"].as_str(), now["made/deep/file"].as_str()), ("new", "made"));
+    assert_eq!((now["large"].len(), now.contains_key("removed"), now["link"].as_str()), (LARGE, false, "made/deep"));
+    assert_eq!(tree.quarantine().unwrap(), []);
+    assert!(below(&disk, ".treewal/quarantine").is_empty());
+    assert!(matches!(tree.retry_quarantine(&id, Retry::new()), Err(Error::Io { .. })));
+}
+
+#[test]
+fn what_was_changed_since_is_a_conflict_and_nothing_is_done() {
+    let (disk, tree, id) = staged();
+    put(&disk, "replaced", "theirs");
+    put(&disk, "link/in/the/way", "theirs");
+    let before = tree_of(&disk);
+    let refused = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    let named: Vec<&Path> = refused.conflicts.iter().map(|conflict| conflict.path.as_path()).collect();
+    assert_eq!(named, [Path::new("link"), Path::new("replaced")], "{refused:?}");
+    assert!(refused.receipt.is_none() && !refused.purged);
+    assert_eq!((tree_of(&disk), tree.quarantine().unwrap().len()), (before, 1));
+    // By force a file goes; a directory with something in it is nobody's to remove.
+    let forced = tree.retry_quarantine(&id, Retry::new().force(true)).unwrap();
+    assert_eq!(forced.conflicts.len(), 1, "{forced:?}");
+    assert!(forced.receipt.is_some() && !forced.purged, "what is left out stays in quarantine");
+    assert_eq!(
+        (holds(&disk, "replaced").unwrap(), holds(&disk, "link/in/the/way").unwrap()),
+        ("new".into(), "theirs".into())
+    );
+    assert_eq!(tree.quarantine().unwrap().len(), 1);
+}
+
+#[test]
+fn ours_comes_back_over_theirs_only_where_theirs_is_what_the_report_found() {
+    let (disk, tree, id) = superseded();
+    let done = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(done.purged, "{done:?}");
+    assert_eq!(holds(&disk, "page").as_deref(), Some("ours"));
+
+    let (disk, tree, id) = superseded();
+    put(&disk, "page", "theirs, later still");
+    let done = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert_eq!((done.conflicts.len(), done.receipt.is_none()), (1, true), "{done:?}");
+    assert_eq!(holds(&disk, "page").as_deref(), Some("theirs, later still"));
+}
+
+#[test]
+fn the_snapshot_of_a_guard_is_restored_with_attributes_and_later_work_is_a_conflict() {
+    let (disk, tree, id) = guarded();
+    let entry = &tree.quarantine().unwrap()[0];
+    assert_eq!((entry.kind, entry.label.as_str(), &entry.paths[..]), ("guarded", "undo-exhausted", &["db".into()][..]));
+    let details = tree.quarantined(&id).unwrap();
+    assert!(details.items.iter().any(|item| item.path == Path::new("db/gone")), "{details:?}");
+    let dry = tree.retry_quarantine(&id, Retry::new().dry_run(true)).unwrap();
+    let steps: Vec<(&str, &str)> = dry.steps.iter().map(|step| (step.path.to_str().unwrap(), step.what)).collect();
+    assert!(steps.contains(&("db/index", "restore")) && steps.contains(&("db/gone", "restore")), "{steps:?}");
+    assert_eq!(holds(&disk, "db/index").as_deref(), Some("halfway"));
+
+    put(&disk, "db/later", "of somebody who came later");
+    let refused = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(refused.receipt.is_none() && refused.conflicts.iter().any(|one| one.path == Path::new("db/later")));
+    assert_eq!(holds(&disk, "db/later").as_deref(), Some("of somebody who came later"));
+    remove(&disk, "db/later");
+
+    let done = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(done.purged, "{done:?}");
+    assert_eq!(
+        (holds(&disk, "db/index").as_deref(), holds(&disk, "db/gone").as_deref()),
+        (Some("before"), Some("before too"))
+    );
+    assert_eq!((holds(&disk, "db/new"), holds(&disk, "other").as_deref()), (None, Some("o")));
+    let node = disk.dump().remove(&RelPath::new("db/index").unwrap()).unwrap();
+    assert_eq!(node.mode, 0o640);
+    assert_eq!(node.xattrs.get(std::ffi::OsStr::new("user.key")).map(Vec::as_slice), Some(&b"value"[..]));
+    assert!(below(&disk, ".treewal/quarantine").is_empty());
+}
+
+#[test]
+fn a_retry_may_be_cut_anywhere_and_nothing_is_lost() {
+    let (base, tree, id) = staged();
+    drop(tree);
+    base.sync_all(&root(&base)).unwrap();
+    let mut cuts = 0;
+    for cut in 1.. {
+        let disk = base.remount();
+        disk.cut_at(Some(cut));
+        let deferred = options().durability(Durability::Deferred);
+        let done =
+            deferred.open_on(Arc::new(disk.clone()), "/").and_then(|tree| tree.retry_quarantine(&id, Retry::new()));
+        if !disk.is_off() {
+            assert!(done.unwrap().purged && cuts > 30, "{cuts} cuts");
+            break;
+        }
+        cuts += 1;
+        let all = disk.outcomes(Profile::Ordered);
+        for outcome in
+            [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(cut, 6))
+        {
+            let lost = disk.after(&outcome);
+            let tree = open(&lost);
+            let there = tree.quarantine().unwrap().iter().any(|entry| entry.id == id);
+            let now = tree_of(&lost);
+            let is_in = now["replaced"] == "new" && now.get("large").is_some_and(|large| large.len() == LARGE);
+            assert!(there || is_in, "cut {cut}: neither in the tree nor in quarantine\n{}", disk.describe(&outcome));
+            if there {
+                let again = tree.retry_quarantine(&id, Retry::new()).unwrap();
+                assert!(again.purged, "cut {cut}: {again:?}\n{}", disk.describe(&outcome));
+            }
+            assert_eq!(tree_of(&lost)["made/deep/file"], "made");
+            drop(tree);
+            assert!(
+                below(&lost, ".treewal/quarantine").is_empty(),
+                "cut {cut}: {:?}",
+                below(&lost, ".treewal/quarantine")
+            );
+        }
+    }
+}
