@@ -15,6 +15,7 @@
 mod batch;
 pub mod decide;
 mod error;
+mod fresh;
 pub mod history;
 pub mod home;
 pub mod look;

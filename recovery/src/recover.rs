@@ -21,6 +21,7 @@ use treewal_vfs::{RelPath, remove_tree};
 
 use crate::batch::append;
 use crate::decide::{Verdict, decide};
+use crate::fresh::fresh_log;
 use crate::history::{History, Told, Work};
 use crate::home::{Home, is_copied, sweep, sweep_snapshots, write_identity};
 use crate::plan::{Area, Place};
@@ -91,9 +92,9 @@ fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result
     options.group_wait = GROUP_WAIT_MAX;
     let newest = scan.segments.last().map(|segment| segment.header.segment_bytes);
     options.segment_bytes = config.segment_bytes.or(newest).unwrap_or(options.segment_bytes);
-    // A segment that was emptied, or begun and no more, is a finding: to resume removes it.
-    if scan.segments.is_empty() && scan.findings.is_empty() && matches!(scan.tail, Tail::Clean) {
-        return Ok((Log::create(home.disk.clone(), home.journal.clone(), options)?, history));
+    if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
+        let log = fresh_log(home, options, report)?;
+        return Ok((log, history));
     }
     if let Tail::Corrupt { .. } = scan.tail {
         let mended = repair(&*home.disk, &home.journal, &options, &scan, &home.quarantine)?;

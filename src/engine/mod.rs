@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
-use treewal_recovery::home::{Holder, Home, TreeLock, read_identity, write_identity};
+use treewal_recovery::home::{DIR_NAME, Holder, Home, TreeLock, mend, read_identity, write_identity, wrong_parts};
 use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
 use treewal_vfs::{Dir, Disk, Meta, PowerLoss, RelPath, Time, random};
 
@@ -164,6 +164,7 @@ impl Core {
         let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
         warn_of_power_loss(&*disk, &root, path);
         refuse_network(&*disk, &root, path, &options)?;
+        let mended = mended(&*disk, &root, options.on_damage)?;
         let home = Home::create(disk, root).map_err(Error::from_recovery)?;
         let me = Holder {
             pid: std::process::id(),
@@ -184,7 +185,8 @@ impl Core {
         // Others may have the tree open already.
         let left = opened.as_ref().ok().and_then(|(_, state, _)| Self::left(state));
         lock.release(&home, left).map_err(Error::from_recovery)?;
-        let (tree, mut state, report) = opened?;
+        let (tree, mut state, mut report) = opened?;
+        report.damage.extend(mended);
         state.shared = false;
         if let Some(log) = &state.log {
             // A record holds the path and the attributes of a file beside its contents, and must fit in a segment.
@@ -267,6 +269,21 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Moves away what stands in the place of a part of `.treewal`, where that is allowed; tells of it.
+fn mended(disk: &dyn Disk, root: &Dir, on_damage: OnDamage) -> Result<Vec<String>> {
+    let wrong = wrong_parts(disk, root).map_err(Error::from_recovery)?;
+    if wrong.is_empty() {
+        return Ok(Vec::new());
+    }
+    if on_damage == OnDamage::Refuse {
+        let reason = "something else stands there; open it with OnDamage::Quarantine to have it moved away".to_owned();
+        return Err(Error::Store { path: Path::new(DIR_NAME).join(wrong[0]), reason });
+    }
+    let told = mend(disk, root).map_err(Error::from_recovery)?;
+    tracing::error!(?told, "parts of .treewal were no parts of it");
+    Ok(told)
 }
 
 fn recovered(home: &Home, options: &Options, tree: TreeId) -> Result<Recovered> {

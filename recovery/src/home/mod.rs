@@ -17,6 +17,7 @@
 
 mod identity;
 mod lock;
+mod mend;
 mod name;
 mod shared;
 mod sign;
@@ -31,6 +32,7 @@ use treewal_vfs::{Dir, Disk, Meta, RelPath, errno};
 
 pub use identity::{is_copied, read_identity, write_identity};
 pub use lock::{Taken, TreeLock};
+pub use mend::{mend, wrong_parts};
 pub use name::is_own_name;
 pub use shared::{Place, ReadLock};
 pub use sign::{Holder, Left};

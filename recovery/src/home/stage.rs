@@ -8,7 +8,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_vfs::{Dir, Disk, File, Lock, Open, RelPath, Rename, Time, errno, remove_tree};
+use treewal_vfs::{Dir, Disk, File, Kind, Lock, Open, RelPath, Rename, Time, errno, remove_tree};
 
 use super::Home;
 use crate::{Error, Result};
@@ -110,7 +110,12 @@ pub fn sweep(home: &Home) -> Result<u64> {
 /// The lock of a stage directory without an owner, or that there is no lock file; `None` where a living handle owns it.
 fn claim(home: &Home, name: &str) -> Result<Option<Option<File>>> {
     let io = |verb| Error::io(verb, ".treewal/stage");
-    match home.disk.open(&home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}")), Open::ReadWrite) {
+    let lock = OsString::from(format!("{name}{LOCK_SUFFIX}"));
+    // What is no file is nobody's lock, and a fifo or a directory is not to be opened as one.
+    if home.disk.stat(&home.stage, &lock).is_ok_and(|meta| meta.kind != Kind::File) {
+        return Ok(Some(None));
+    }
+    match home.disk.open(&home.stage, &lock, Open::ReadWrite) {
         Ok(lock) => Ok(home.disk.try_lock(&lock, Lock::Exclusive).map_err(io("lock"))?.then_some(Some(lock))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(None)),
         Err(error) => Err(io("open")(error)),
@@ -152,9 +157,6 @@ fn reclaim(home: &Home, name: &str) -> Result<bool> {
     let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
     rescue(home, name)?;
     let removed = remove_tree(&*home.disk, &home.stage, OsStr::new(name)).map_err(io("remove"))?;
-    match home.disk.remove_file(&home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}"))) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(removed > 0),
-        Err(error) => Err(io("unlock")(error)),
-    }
+    let unlocked = remove_tree(&*home.disk, &home.stage, OsStr::new(&format!("{name}{LOCK_SUFFIX}")));
+    Ok(unlocked.map_err(io("unlock"))? + removed > 0)
 }

@@ -20,3 +20,4 @@ pub use purge::{is_purged, purge, sweep_purged};
 pub use report::{
     Attributes, BASE64, CaseReport, Entry, FORMAT, Found, Goal, Item, JSON, REPORT, Stamp, Text, read_report,
 };
+pub(crate) use said::{set_aside, set_aside_all};

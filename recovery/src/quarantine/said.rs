@@ -7,6 +7,8 @@ use std::io;
 use treewal_vfs::{Dir, Disk, Kind, Open, Rename, read_all, write_all};
 
 use super::report::{JSON, REPORT};
+use crate::home::Home;
+use crate::{Error, Result};
 
 /// A report has a line for each path of a transaction, and is read again where recovery was interrupted.
 const REPORT_BYTES_MAX: u64 = 1 << 30;
@@ -93,4 +95,24 @@ pub(crate) fn set_aside(disk: &dyn Disk, (from, name): (&Dir, &OsStr), to: &Dir,
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Moves all that is in a directory of `.treewal` to quarantine, and tells. Durable when it returns.
+///
+/// # Errors
+/// Any error of the disk.
+pub(crate) fn set_aside_all(home: &Home, from: &Dir, shown: &str) -> Result<Option<String>> {
+    let io = |verb| Error::io(verb, format!(".treewal/{shown}"));
+    let disk = &*home.disk;
+    let mut kept = Vec::new();
+    for entry in disk.list(from).map_err(io("list"))? {
+        let name = entry.name.to_string_lossy();
+        kept.push(set_aside(disk, (from, &entry.name), &home.quarantine, &name).map_err(io("set aside"))?);
+    }
+    disk.sync_dir(&home.quarantine).map_err(io("sync"))?;
+    disk.sync_dir(from).map_err(io("sync"))?;
+    kept.sort();
+    let told =
+        |kept: String| format!("nothing in .treewal/{shown} can be read; it is kept in .treewal/quarantine: {kept}");
+    Ok(Some(kept.join(", ")).filter(|kept| !kept.is_empty()).map(told))
 }
