@@ -129,7 +129,7 @@ impl Damage {
                 assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
             }
             // Of which root takes no notice.
-            Self::Unreadable => fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap(),
+            Self::Unreadable => fs::set_permissions(path, fs::Permissions::from_mode(0o0)).unwrap(),
             Self::Foreign => {
                 let other = tempfile::tempdir().unwrap();
                 let tree = crate::states::options().open(other.path()).unwrap();
