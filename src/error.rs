@@ -146,10 +146,13 @@ pub enum Error {
     /// An earlier failure left this handle without a journal it may trust. Open the tree again.
     #[error("an earlier disk error stopped this tree; open it again")]
     Poisoned,
-    /// Recovery could not finish or undo an earlier transaction yet: until it can, nothing new is committed, so that
-    /// undoing it never meets later work. Mend what keeps it from working, and open the tree again.
-    #[error("transaction {txn} is still to be finished or undone; see the recovery report, and open the tree again")]
+    /// Recovery could not finish or undo an earlier transaction yet: until it can, nobody touches the paths of that, so
+    /// that it never meets later work. Other paths go on. Mend what keeps it from working and open the tree again, or
+    /// [`resolve`](crate::Options::resolve) it.
+    #[error("{path:?} belongs to transaction {txn}, which is still to be finished or undone")]
     Pending {
+        /// The path of that transaction that is touched.
+        path: PathBuf,
         /// Its number.
         txn: u64,
     },
@@ -237,7 +240,8 @@ impl Error {
             Self::Conflict { .. } => io::ErrorKind::StaleNetworkFileHandle,
             Self::Locked { .. } => io::ErrorKind::ResourceBusy,
             Self::RolledBack { source, .. } | Self::Undecided { source } | Self::Change { source, .. } => source.kind(),
-            Self::Poisoned | Self::Pending { .. } => io::ErrorKind::Other,
+            Self::Pending { .. } => io::ErrorKind::ResourceBusy,
+            Self::Poisoned => io::ErrorKind::Other,
             Self::Journal(source) => treewal_recovery::journal_kind(source),
             Self::Snapshot(source) => treewal_recovery::snapshot_kind(source),
             Self::Recovery(source) => source.kind(),
@@ -256,6 +260,7 @@ impl Error {
             | Self::Reserved { path }
             | Self::Store { path, .. }
             | Self::Conflict { path, .. }
+            | Self::Pending { path, .. }
             | Self::RolledBack { path, .. } => Some(path),
             Self::Undecided { source } | Self::Change { source, .. } => source.path(),
             _ => None,

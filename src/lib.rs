@@ -52,6 +52,7 @@ mod options;
 mod path;
 mod quarantine;
 mod reader;
+mod resolve;
 mod retry;
 mod snapshot;
 mod transaction;
@@ -74,11 +75,14 @@ pub use quarantine::{
     Exported, QuarantineDetails, QuarantineItem, Quarantined, Retried, Retry, RetryConflict, RetryStep,
 };
 pub use reader::Reader;
+pub use resolve::outlooks;
 pub use retry::RetryPolicy;
 pub use snapshot::{Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
-pub use treewal_recovery::{RecoveryReport, TransactionReport};
+pub use treewal_recovery::decide::Resolution;
+pub use treewal_recovery::resolve::Outlook;
+pub use treewal_recovery::{LastRecovery, RecoveryReport, TransactionReport};
 pub use treewal_snapshot::{
     Change as GuardChange, ChangeKind as GuardChangeKind, Mode as SnapshotMode, Progress, Report as SnapshotReport,
     Sharing,

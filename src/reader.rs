@@ -9,7 +9,7 @@ use std::time::Duration;
 use treewal_journal::Tail;
 use treewal_recovery::decide::{Verdict, decide};
 use treewal_recovery::home::{Home, Place, ReadLock, read_identity};
-use treewal_recovery::recover::read_history;
+use treewal_recovery::survey::read_history;
 use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath, read_all};
 
 use crate::engine::{Engine, Mine, Own, refuse_network};

@@ -45,13 +45,13 @@ fn a_guard_that_cannot_be_undone_is_retried_counted_and_kept_in_quarantine() {
 
     for attempt in 1..=3 {
         // The disk refuses every rename: nothing can be put back.
-        let fault = Fault::ErrorFrom { at: 1, errno: errno::EIO };
+        let fault = Fault::ErrorFrom { at: 1, errno: errno::ENODATA };
         let broken = Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault).only(Verb::Rename));
         let tree = options().open_on(broken, "/").unwrap();
         let pending: Vec<u32> = tree.recovery().pending().map(|transaction| transaction.attempt).collect();
         assert_eq!(pending, [attempt], "{}", tree.recovery());
-        assert!(matches!(tree.transaction(|tx| tx.write("other", "x")), Err(Error::Pending { .. })));
-        assert!(matches!(tree.guard(["other"]), Err(Error::Pending { .. })));
+        assert!(matches!(tree.transaction(|tx| tx.write("precious", "x")), Err(Error::Pending { .. })));
+        assert!(matches!(tree.guard(["precious"]), Err(Error::Pending { .. })));
     }
     let tree = open(&disk);
     let report = tree.recovery();

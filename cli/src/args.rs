@@ -115,6 +115,12 @@ pub(crate) enum Command {
     Status(Look),
     /// Finish or undo what a crash left unfinished
     Recover,
+    /// Decide by hand about a transaction that cannot be finished or undone
+    ///
+    /// While one is owed, its paths are refused to others; treewal status lists it with its number, and each opening tries
+    /// again. Others that are owed and touch the same paths are decided about together. --dry-run shows what a choice would
+    /// do, all of them where none is given, and exits with 1 where the one that is given cannot be done.
+    Resolve(Resolve),
     /// List the journal; changes nothing
     ///
     /// Lists segments, records and transactions, and how the journal ends. Each record has its number (LSN), its mark
@@ -314,6 +320,27 @@ pub(crate) struct Purge {
 }
 
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("choice").required(true).multiple(true)))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct Resolve {
+    /// The number of the transaction
+    #[arg(value_name = "ID")]
+    pub(crate) id: u64,
+    /// Leave the tree as it is, and settle it; what a staged transaction holds goes to quarantine
+    #[arg(long, group = "choice", conflicts_with_all = ["restore", "abandon"])]
+    pub(crate) keep: bool,
+    /// Bring back the state before it: all or nothing
+    #[arg(long, group = "choice", conflicts_with = "abandon")]
+    pub(crate) restore: bool,
+    /// Give it up now: all it has goes to quarantine
+    #[arg(long, group = "choice")]
+    pub(crate) abandon: bool,
+    /// Show what would be done, and change nothing
+    #[arg(long, group = "choice")]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Log {
     /// Go on with what is appended, until interrupted, or until damage is found
     #[arg(short, long)]
@@ -333,6 +360,7 @@ impl Command {
             Self::Quarantine { .. } => "quarantine",
             Self::Status(_) => "status",
             Self::Recover => "recover",
+            Self::Resolve(_) => "resolve",
             Self::Log(_) => "log",
             Self::Verify(_) => "verify",
             Self::Demo => "demo",

@@ -93,8 +93,11 @@ fn chain(error: &dyn StdError) -> Vec<String> {
 /// What a person can do about it.
 fn next(error: &Error) -> Option<&'static str> {
     match error {
-        Error::Undecided { .. } | Error::Poisoned | Error::Pending { .. } => {
+        Error::Undecided { .. } | Error::Poisoned => {
             Some("run `treewal recover`: it finishes the transaction or undoes it, wholly")
+        }
+        Error::Pending { .. } => {
+            Some("run `treewal status` to see why; `treewal recover` tries again, `treewal resolve` decides by hand")
         }
         Error::Locked { .. } => Some("run `treewal status` to see who holds it, or wait longer with --wait SECONDS"),
         Error::NetworkFileSystem { .. } => {

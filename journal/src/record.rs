@@ -63,7 +63,7 @@ pub enum Record {
         txn: TxnNumber,
         /// Which try this is, from 1.
         number: u32,
-        /// Why the try before this one failed; empty for the first.
+        /// Empty where the try begins; then the same again with why it failed.
         reason: String,
     },
     /// 5: everything up to `upto` is durable in the tree itself and needs no recovery.

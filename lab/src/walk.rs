@@ -132,7 +132,8 @@ pub(crate) fn leftovers(tree: &Path) -> io::Result<Vec<String>> {
         let names = RealDisk.list(&dir)?.into_iter().map(|entry| entry.name.to_string_lossy().into_owned());
         Ok::<Vec<String>, io::Error>(names.collect())
     };
-    let known = ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine"];
+    let known =
+        ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine", "last-recovery.json"];
     let mut left: Vec<String> = list(".treewal")?.into_iter().filter(|name| !known.contains(&name.as_str())).collect();
     for sub in ["stage", "guards", "quarantine"] {
         left.extend(list(&format!(".treewal/{sub}"))?.into_iter().map(|name| format!("{sub}/{name}")));

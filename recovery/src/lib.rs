@@ -11,28 +11,39 @@
 //! * [`quarantine`] keeps what could not be placed, with its reports.
 //! * [`history`] reads the journal as a history, [`mod@decide`] is the table that says what is to be done, [`mod@redo`] and
 //!   [`mod@undo`] do it, and [`mod@recover`] is all of that in order.
+//! * [`Owed`] is what recovery could not do yet, [`reach`] what of the tree that touches, [`mod@tries`] how often it is tried,
+//!   and [`mod@resolve`] what a person may decide about it.
 
 mod batch;
 pub mod decide;
 mod error;
 mod fresh;
+mod give_up;
 pub mod history;
 pub mod home;
 pub mod look;
 pub mod make;
+mod owed;
 pub mod patterns;
 pub mod plan;
 pub mod quarantine;
+pub mod reach;
 pub mod recover;
 pub mod redo;
 mod report;
+pub mod resolve;
 pub mod rewrite;
 mod since;
 mod sound;
+pub mod survey;
+mod sweep;
+pub mod tries;
 pub mod undo;
 
 pub use batch::{Batch, append};
 pub use error::{Error, Result, journal_kind, snapshot_kind};
-pub use recover::{Config, Recovered, recover, sweep_leftovers};
-pub use report::{RecoveryReport, TransactionReport};
+pub use owed::Owed;
+pub use recover::{Config, Recovered, Retry, recover};
+pub use report::{LastRecovery, RecoveryReport, TransactionReport, read_last};
 pub use since::{Since, Standing};
+pub use sweep::sweep_leftovers;

@@ -40,6 +40,16 @@ pub fn matches(pattern: &OsStr, name: &OsStr) -> bool {
     rest.ends_with(last)
 }
 
+/// Whether a path is one that a pattern describes, or lies above or beneath one.
+#[must_use]
+pub fn touches(pattern: &RelPath, path: &RelPath) -> bool {
+    let Some((parent, name)) = pattern.split() else { return false };
+    match path.components().nth(parent.depth()) {
+        Some(component) => path.starts_with(&parent) && matches(name, component),
+        None => parent.starts_with(path),
+    }
+}
+
 /// What matches now, in order of names.
 ///
 /// # Errors
@@ -86,7 +96,7 @@ pub fn with_matches(disk: &dyn Disk, tree: &Dir, from: &Dir, mut manifest: Manif
     Ok(manifest)
 }
 
-fn read(disk: &dyn Disk, from: &Dir) -> Result<Vec<RelPath>> {
+pub(crate) fn read(disk: &dyn Disk, from: &Dir) -> Result<Vec<RelPath>> {
     let file = match disk.open(from, OsStr::new(NAME), Open::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         file => file.map_err(Error::io("open", SHOWN))?,

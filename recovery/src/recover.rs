@@ -3,38 +3,38 @@
 //!
 //! The order, and what a crash leaves at each point:
 //!
-//! 1. *read*: nothing is written. Damage to acknowledged records is moved aside, into quarantine, by a pass of its own.
+//! 1. *survey*: nothing is written. Damage to acknowledged records is moved aside, into quarantine, by a pass of its own.
 //! 2. *stabilise*: the log is synced before anything is done on its word, since what was read may be in memory only.
-//! 3. *attempt*: a record of the try is made durable, so that a transaction that kills its recovery is counted.
-//! 4. *redo, undo*: each may be cut short anywhere and run again; the journal still says all of it.
-//! 5. *sync*: the whole file system, before
-//! 6. *checkpoint*: the record after which recovery has nothing to do. A crash before it repeats 3 to 5.
-//! 7. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
+//! 3. *decide*: a pure table.
+//! 4. *attempt*: a record of the try is made durable, so that a transaction that kills its recovery is counted.
+//! 5. *redo, undo*: each may be cut short anywhere and run again; the journal still says all of it.
+//! 6. *sync*: the whole file system, before
+//! 7. *checkpoint*: the record after which recovery has nothing to do, with what is owed told again behind what it
+//!    covers. A crash before it repeats 4 to 6.
+//! 8. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
-use std::time::Duration;
 
-use treewal_journal::record::{Guard, Record};
-use treewal_journal::{Log, LogOptions, Lsn, Reader, Scan, ScanOptions, Source, Tail, TreeId, repair};
-use treewal_vfs::{RelPath, remove_tree};
+use treewal_journal::record::Record;
+use treewal_journal::{Log, Lsn, TreeId};
 
 use crate::batch::append;
-use crate::decide::{Verdict, decide};
-use crate::fresh::fresh_log;
+use crate::decide::{Facts, Resolution, Tried, Verdict, decide};
 use crate::history::{History, Told, Work};
-use crate::home::{Home, is_copied, sweep, sweep_snapshots, write_identity};
-use crate::plan::{Area, Place};
-use crate::quarantine::{Case, SNAPSHOT, given_up, sweep_purged, take_stage};
-use crate::redo::{Part, Superseded, redo};
-use crate::report::{RecoveryReport, TransactionReport};
-use crate::sound::{is_one_name, is_sound, part};
+use crate::home::{Home, is_copied, write_identity};
+use crate::owed::Owed;
+use crate::plan::Place;
+use crate::quarantine::take_stage;
+use crate::reach::Reach;
+use crate::redo::{Part, Superseded, TakenBack, redo_apart, take_back};
+use crate::report::{RecoveryReport, TransactionReport, keep_last};
+use crate::resolve::together_with;
+use crate::sound::part;
+use crate::survey::{is_sound, open_log};
+use crate::sweep::{remove_garbage, sweep_leftovers};
+use crate::tries::reason;
 use crate::undo::{is_permanent, undo};
 use crate::{Error, Result};
-
-/// The longest that a commit waits for others to share its sync with: where there were others just now, and for half of what
-/// a sync takes at most. It bounds that on a disk that has come to a halt.
-const GROUP_WAIT_MAX: Duration = Duration::from_millis(20);
 
 /// How recovery goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,20 @@ pub struct Config {
     pub segment_bytes: Option<u64>,
     /// How many tries a transaction gets before it is given up.
     pub attempts_max: u32,
+    /// Which of those that failed before are tried.
+    pub retry: Retry,
+    /// What a person wants to become of one, and of those that touch its paths.
+    pub resolve: Option<(u64, Resolution)>,
+}
+
+/// Which transactions are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// All: at an opening.
+    All,
+    /// Those whose last try is not known to have failed: where a handle takes over from another. Else two that take turns
+    /// would use all tries up in a moment.
+    Unfailed,
 }
 
 /// A recovered tree.
@@ -55,6 +69,8 @@ pub struct Recovered {
     pub log: Log,
     /// What was found and done.
     pub report: RecoveryReport,
+    /// What could neither be finished nor undone yet, and is told again with each checkpoint.
+    pub owed: Vec<Owed>,
 }
 
 /// Recovers a tree. Call it under the tree's lock.
@@ -73,115 +89,81 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
         report,
         settled: Vec::new(),
         garbage: Vec::new(),
-        pending: BTreeSet::new(),
+        owed: Vec::new(),
+        needed: BTreeSet::new(),
+        taken: None,
         copied,
         stages: Vec::new(),
     };
     recovery.run(&history)?;
-    if copied && recovery.pending.is_empty() {
+    if copied && recovery.owed.is_empty() {
         // From here on it is a tree of its own.
         write_identity(home, config.tree)?;
     }
-    Ok(Recovered { log: recovery.log, report: recovery.report })
+    let Recovery { log, report, owed, .. } = recovery;
+    keep_last(home, &report);
+    Ok(Recovered { log, report, owed })
 }
 
-/// Reads the journal and opens it for writing, mending what is damaged.
-fn open_log(home: &Home, config: &Config, report: &mut RecoveryReport) -> Result<(Log, History)> {
-    let (mut scan, mut history) = read(home, Some(config.tree), Source::Mapped)?;
-    let mut options = LogOptions::new(config.tree);
-    options.group_wait = GROUP_WAIT_MAX;
-    let newest = scan.segments.last().map(|segment| segment.header.segment_bytes);
-    options.segment_bytes = config.segment_bytes.or(newest).unwrap_or(options.segment_bytes);
-    if scan.segments.is_empty() && matches!(scan.tail, Tail::Clean) {
-        let log = fresh_log(home, options, report)?;
-        return Ok((log, history));
-    }
-    if let Tail::Corrupt { .. } = scan.tail {
-        let mended = repair(&*home.disk, &home.journal, &options, &scan, &home.quarantine)?;
-        report.damage.push(format!(
-            "the journal is {}; what follows record {} is kept in .treewal/quarantine: {}",
-            scan.tail,
-            mended.kept,
-            mended.quarantined.join(", ")
-        ));
-        (scan, history) = read(home, Some(config.tree), Source::Mapped)?;
-    }
-    report.torn_tail = matches!(scan.tail, Tail::Torn { .. });
-    let log = Log::resume(home.disk.clone(), home.journal.clone(), options, &scan)?;
-    Ok((log, history))
-}
-
-/// Reads the journal as history. Reads only.
-///
-/// # Errors
-/// Any error of the disk; damage is in the scan's tail.
-pub fn read_history(home: &Home, tree: Option<TreeId>) -> Result<(Scan, History)> {
-    read(home, tree, Source::Buffered)
-}
-
-/// A mapping is for who holds the tree's lock alone.
-fn read(home: &Home, tree: Option<TreeId>, source: Source) -> Result<(Scan, History)> {
-    let mut history = History::default();
-    let options = ScanOptions { source, ..ScanOptions::new(tree) };
-    let scan = Reader::scan_with(&*home.disk, &home.journal, &options, &mut |frame| {
-        // A frame whose checksum holds was written by us as it is; a record of a later version is not for us to judge.
-        match Record::decode(frame.kind, frame.payload) {
-            Ok(record) => history.tell(frame.lsn, record),
-            Err(error) => tracing::error!(lsn = frame.lsn.0, %error, "a journal record cannot be decoded"),
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok((scan, history))
-}
-
-struct Recovery<'a> {
-    home: &'a Home,
+pub(crate) struct Recovery<'a> {
+    pub(crate) home: &'a Home,
     config: &'a Config,
     log: Log,
     report: RecoveryReport,
     /// Records that say how transactions ended, written with the checkpoint.
-    settled: Vec<Record>,
+    pub(crate) settled: Vec<Record>,
     garbage: Vec<Place>,
     /// Transactions that are still owed something.
-    pending: BTreeSet<u64>,
+    owed: Vec<Owed>,
+    /// Stages of transactions that go on.
+    pub(crate) needed: BTreeSet<String>,
+    /// What was taken out of the tree by hand, and of which transaction: it was promised once, and may be the only copy. A
+    /// redo may need it until it is durable that there will be none.
+    taken: Option<(TakenBack, u64)>,
     /// The tree was copied: nothing in it has the inode that the journal knows it by.
     copied: bool,
     /// Stages of transactions that were given up, and the cases that they go to.
-    stages: Vec<(String, String)>,
+    pub(crate) stages: Vec<(String, String)>,
+}
+
+/// A transaction on its way.
+pub(crate) struct Item<'h> {
+    pub(crate) txn: u64,
+    pub(crate) told: &'h Told,
+    pub(crate) facts: Facts,
+    /// The tries, that of now among them.
+    pub(crate) tries: Vec<String>,
 }
 
 impl Recovery<'_> {
     fn run(&mut self, history: &History) -> Result<()> {
-        let mut owed: Vec<(u64, &Told)> = Vec::new();
-        for (number, told) in &history.transactions {
-            let (label, verdict) = decide(told.facts(self.config.attempts_max));
-            match verdict {
-                Verdict::Forget | Verdict::Discard => {
-                    self.note(*number, told, label);
-                }
-                Verdict::GiveUp => {
-                    self.give_up(*number, told, label, "too many tries failed, or the journal lacks a part of it")?;
-                }
-                Verdict::Redo if part(*number, told).is_some_and(|part| !is_sound(part)) => {
-                    self.give_up(*number, told, "redo-impossible", "a record names something outside the tree")?;
-                }
-                Verdict::Redo | Verdict::Undo => owed.push((*number, told)),
+        let mut items = self.items(history);
+        self.decide_by_hand(&mut items)?;
+        let goes_on = |item: &&Item<'_>| !matches!(decide(item.facts).1, Verdict::GiveUp | Verdict::Forget);
+        let stages = items.iter().filter(goes_on).filter_map(|item| Some(part(item.txn, item.told)?.stage.to_owned()));
+        self.needed = stages.collect();
+        let is_over = items.iter().all(|item| decide(item.facts).1 == Verdict::Wait);
+        let (mut tried, mut waiting) = (Vec::new(), Vec::new());
+        for item in items {
+            match decide(item.facts).1 {
+                Verdict::Redo | Verdict::Undo | Verdict::TakeBack => tried.push(item),
+                Verdict::Wait => waiting.push(item),
+                Verdict::Forget | Verdict::Discard | Verdict::Settle | Verdict::GiveUp => self.end(&item, None)?,
             }
         }
-        if !owed.is_empty() {
-            self.count_attempts(&owed)?;
-            self.redo_all(&owed)?;
-            for (number, told) in owed.iter().rev() {
-                if let Work::Guarded(guard) = &told.work {
-                    self.undo_one(*number, told, guard)?;
-                }
+        self.count(&mut tried)?;
+        let done = self.act(&mut tried, waiting).and_then(|()| {
+            if !is_over {
+                self.checkpoint()?;
+            } else if let Err(error) = self.log.truncate(history.settled) {
+                // Whoever made the last checkpoint may have died before it gave the segments back.
+                tracing::warn!(error = &error as &dyn std::error::Error, "segments could not be given back");
             }
-        }
-        if !history.transactions.is_empty() {
-            self.checkpoint()?;
-        } else if let Err(error) = self.log.truncate(history.settled) {
-            // Whoever made the last checkpoint may have died before it gave the segments back.
-            tracing::warn!(error = &error as &dyn std::error::Error, "segments could not be given back");
+            Ok(())
+        });
+        if let Err(error) = done {
+            self.excuse(&tried, &error);
+            return Err(error);
         }
         // Housekeeping: what cannot be removed now is removed by a later opening, and keeps no tree shut.
         if let Err(error) = self.sweep() {
@@ -190,203 +172,224 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn note(&mut self, txn: u64, told: &Told, label: &'static str) -> &mut TransactionReport {
-        let kind = if matches!(told.work, Work::Staged(..)) { "staged" } else { "guarded" };
-        tracing::info!(txn, kind, label, "recovering");
-        self.report.transactions.push(TransactionReport {
-            txn,
-            kind,
-            label,
-            attempt: 0,
-            changed: 0,
-            superseded: Vec::new(),
-            quarantine: None,
-            error: None,
-        });
+    /// The transactions with all the facts that are known before a try.
+    fn items<'h>(&self, history: &'h History) -> Vec<Item<'h>> {
+        let chosen = self.config.resolve.map(|(txn, how)| (together_with(self.home, history, txn), how));
+        let item = |(txn, told): (&u64, &'h Told)| {
+            let wanted = chosen.as_ref().filter(|(txns, _)| txns.contains(txn)).map(|(_, how)| *how);
+            let waits = self.config.retry == Retry::Unfailed && told.has_failed();
+            let sound = is_sound(*txn, told);
+            let facts = Facts { sound, waits, wanted, ..told.facts(self.config.attempts_max) };
+            Item { txn: *txn, told, facts, tries: told.tries.clone() }
+        };
+        history.transactions.iter().map(item).collect()
+    }
+
+    /// Counts a try of each, durably, before any is made.
+    fn count(&mut self, items: &mut [Item<'_>]) -> Result<()> {
+        let mut attempts = Vec::new();
+        for item in &mut *items {
+            item.tries.push(String::new());
+            let number = u32::try_from(item.tries.len()).unwrap_or(u32::MAX);
+            attempts.push(Record::Attempt { txn: item.txn, number, reason: String::new() });
+        }
+        if attempts.is_empty() { Ok(()) } else { self.append(&attempts) }
+    }
+
+    /// Says of tries that came to no end why they did not: they would count as ones that killed their process.
+    fn excuse(&mut self, items: &[Item<'_>], error: &Error) {
+        let why = reason(error);
+        let attempt = |item: &Item<'_>| {
+            let number = u32::try_from(item.tries.len()).unwrap_or(u32::MAX);
+            let known = item.tries.last().filter(|known| !known.is_empty()).cloned();
+            Record::Attempt { txn: item.txn, number, reason: known.unwrap_or_else(|| why.clone()) }
+        };
+        let attempts: Vec<Record> = items.iter().map(attempt).collect();
+        if !attempts.is_empty() {
+            if let Err(error) = self.append(&attempts) {
+                tracing::debug!(%error, "why the tries failed cannot be kept");
+            }
+        }
+    }
+
+    /// Makes the tries, and ends each transaction as the table says.
+    fn act<'h>(&mut self, tried: &mut [Item<'h>], mut waiting: Vec<Item<'h>>) -> Result<()> {
+        self.redo_all(tried)?;
+        self.take_back_all(tried)?;
+        let mut undone: Vec<(u64, Reach)> = Vec::new();
+        let mut failed: Vec<(&mut Item<'h>, Option<Error>)> = waiting.iter_mut().map(|item| (item, None)).collect();
+        for item in tried.iter_mut().rev() {
+            let (Work::Guarded(guard), Verdict::Undo) = (&item.told.work, decide(item.facts).1) else { continue };
+            match undo(self.home, guard) {
+                Ok(changed) => {
+                    undone.push((item.txn, Reach::of(self.home, item.told)));
+                    item.facts.tried = Tried::Done;
+                    self.end(item, None)?;
+                    self.last().changed = changed;
+                }
+                Err(error) => {
+                    item.facts.tried = if is_permanent(&error) { Tried::Impossible } else { Tried::Failed };
+                    failed.push((item, Some(error)));
+                }
+            }
+        }
+        for (item, error) in failed {
+            if !item.facts.staged {
+                let reach = Reach::of(self.home, item.told);
+                // What an outer guard brought back is older than what the inner one would.
+                item.facts.covered = undone.iter().any(|(outer, theirs)| *outer < item.txn && theirs.meets(&reach));
+            }
+            self.end(item, error.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Redoes all staged transactions that are to be, as one if that can be.
+    fn redo_all(&mut self, items: &mut [Item<'_>]) -> Result<()> {
+        let of = |item: &Item<'_>| decide(item.facts).1 == Verdict::Redo;
+        let (home, mut groups) = (self.home, Vec::new());
+        let parts: Vec<Part<'_>> =
+            items.iter().filter(|item| of(item)).filter_map(|item| part(item.txn, item.told)).collect();
+        if !parts.is_empty() {
+            groups = redo_apart(home, &parts, self.copied);
+        }
+        for (parts, redone) in groups {
+            let txns: BTreeSet<u64> = parts.iter().map(|part| part.txn).collect();
+            for item in items.iter_mut().filter(|item| txns.contains(&item.txn)) {
+                match &redone {
+                    Ok(redone) => {
+                        item.facts.tried = Tried::Done;
+                        let lost: Vec<&Superseded> =
+                            redone.superseded.iter().filter(|lost| lost.txn == item.txn).collect();
+                        let first = || redone.kept_first.get(&item.txn).cloned();
+                        let kept = self.keep_superseded((item.txn, item.told), &lost)?.or_else(first);
+                        self.end(item, None)?;
+                        let line = self.last();
+                        line.changed = redone.changed;
+                        line.superseded = lost.iter().map(|lost| lost.path.to_string()).collect();
+                        line.quarantine = kept;
+                    }
+                    Err(error) => {
+                        item.facts.tried =
+                            if matches!(error, Error::Store { .. }) { Tried::Impossible } else { Tried::Failed };
+                        self.end(item, Some(error))?;
+                    }
+                }
+            }
+            self.garbage.extend(redone.into_iter().flat_map(|redone| redone.garbage));
+        }
+        Ok(())
+    }
+
+    /// Brings back what staged transactions have displaced, where a person wants that: all of them together.
+    fn take_back_all(&mut self, items: &mut [Item<'_>]) -> Result<()> {
+        let of = |item: &&mut Item<'_>| decide(item.facts).1 == Verdict::TakeBack;
+        let mut items: Vec<&mut Item<'_>> = items.iter_mut().filter(of).collect();
+        let parts: Vec<Part<'_>> = items.iter().filter_map(|item| part(item.txn, item.told)).collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let taken = take_back(self.home, &parts);
+        for item in &mut items {
+            match &taken {
+                Ok(taken) => {
+                    item.facts.tried = Tried::Done;
+                    self.end(item, None)?;
+                    self.last().changed = taken.changed;
+                }
+                Err(error) => {
+                    item.facts.tried = Tried::Failed;
+                    self.end(item, Some(error))?;
+                }
+            }
+        }
+        self.taken = taken.ok().zip(items.first().map(|item| item.txn));
+        Ok(())
+    }
+
+    /// Does what the table says of a transaction that needs no try, or had one.
+    fn end(&mut self, item: &Item<'_>, error: Option<&Error>) -> Result<()> {
+        let mut tries = item.tries.clone();
+        if let (Some(error), Some(last)) = (error, tries.last_mut()) {
+            *last = reason(error);
+        }
+        let (label, verdict) = decide(item.facts);
+        let Item { txn, told, .. } = item;
+        match verdict {
+            Verdict::Forget | Verdict::Discard => self.note(*txn, told, label, &tries),
+            Verdict::GiveUp => {
+                let name = self.give_up(item, label, &tries)?;
+                self.note(*txn, told, label, &tries);
+                self.last().quarantine = Some(name);
+            }
+            Verdict::Settle => {
+                self.settled.extend(self.ending(item));
+                self.note(*txn, told, label, &tries);
+            }
+            Verdict::Wait | Verdict::Redo | Verdict::Undo | Verdict::TakeBack => {
+                self.owed.push(Owed::new(self.home, *txn, told, &tries));
+                self.note(*txn, told, label, &tries);
+                let why = tries.last().filter(|why| !why.is_empty());
+                self.last().error = Some(why.cloned().unwrap_or_else(|| "the last try was cut short".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the journal is to say of a transaction whose paths are as they should be.
+    fn ending(&self, item: &Item<'_>) -> Option<Record> {
+        let txn = item.txn;
+        match (item.facts.staged, item.facts.wanted) {
+            (false, Some(Resolution::Keep)) => Some(Record::Commit { txn, intents: 0, at: self.home.disk.now() }),
+            (false, _) | (true, Some(Resolution::Restore)) => Some(Record::Rollback { txn }),
+            (true, _) => None,
+        }
+    }
+
+    fn note(&mut self, txn: u64, told: &Told, label: &'static str, tries: &[String]) {
+        let (kind, attempt) = (told.kind(), u32::try_from(tries.len()).unwrap_or(u32::MAX));
+        tracing::info!(txn, kind, label, attempt, why = tries.last().map_or("", String::as_str), "recovering");
+        self.report.transactions.push(TransactionReport::new(txn, kind, label, tries));
+    }
+
+    /// The line of the report that was noted last.
+    fn last(&mut self) -> &mut TransactionReport {
+        if self.report.transactions.is_empty() {
+            self.report.transactions.push(TransactionReport::new(0, "staged", "settled", &[]));
+        }
         let last = self.report.transactions.len() - 1;
         &mut self.report.transactions[last]
     }
 
-    fn count_attempts(&mut self, owed: &[(u64, &Told)]) -> Result<()> {
-        let attempts: Vec<Record> = owed
-            .iter()
-            .map(|(txn, told)| Record::Attempt { txn: *txn, number: told.attempts + 1, reason: String::new() })
-            .collect();
-        self.append(&attempts)
-    }
-
-    /// Redoes all staged transactions that are owed, as one.
-    fn redo_all(&mut self, owed: &[(u64, &Told)]) -> Result<()> {
-        let parts: Vec<Part<'_>> = owed.iter().filter_map(|(txn, told)| part(*txn, told)).collect();
-        if parts.is_empty() {
-            return Ok(());
-        }
-        match redo(self.home, &parts, self.copied) {
-            Ok(redone) => {
-                self.garbage = redone.garbage;
-                for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
-                    let lost: Vec<&Superseded> = redone.superseded.iter().filter(|lost| lost.txn == *txn).collect();
-                    let kept = self.keep_superseded(*txn, told, &lost)?.or_else(|| redone.kept_first.get(txn).cloned());
-                    let line = self.note(*txn, told, "redo");
-                    line.attempt = told.attempts + 1;
-                    line.changed = redone.changed;
-                    line.superseded = lost.iter().map(|lost| lost.path.to_string()).collect();
-                    line.quarantine = kept;
-                }
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "redo failed, to be tried again");
-                for part in &parts {
-                    self.pending.insert(part.txn);
-                }
-                for (txn, told) in owed.iter().filter(|(_, told)| matches!(told.work, Work::Staged(..))) {
-                    let line = self.note(*txn, told, "redo");
-                    line.attempt = told.attempts + 1;
-                    line.error = Some(chain(&error));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn keep_superseded(&mut self, txn: u64, told: &Told, lost: &[&Superseded]) -> Result<Option<String>> {
-        if lost.iter().all(|lost| lost.contents.is_none() && !lost.is_to_tell()) {
-            return Ok(None);
-        }
-        let mut case = Case::open(self.home, txn, Some(told))?;
-        case.because("redo", "somebody else changed these paths before it was finished");
-        case.say(&format!(
-            "transaction {txn} was committed, but these paths were changed by somebody else before it was finished:"
-        ));
-        for lost in lost {
-            case.keep(lost)?;
-        }
-        case.close().map(Some)
-    }
-
-    fn undo_one(&mut self, txn: u64, told: &Told, guard: &Guard) -> Result<()> {
-        match undo(self.home, guard) {
-            Ok(changed) => {
-                self.settled.push(Record::Rollback { txn });
-                let line = self.note(txn, told, "undo");
-                line.attempt = told.attempts + 1;
-                line.changed = changed;
-                Ok(())
-            }
-            Err(error) if is_permanent(&error) => self.give_up(txn, told, "undo-impossible", &chain(&error)),
-            Err(error) => {
-                tracing::error!(txn, error = &error as &dyn std::error::Error, "undo failed, to be tried again");
-                self.pending.insert(txn);
-                let line = self.note(txn, told, "undo");
-                line.attempt = told.attempts + 1;
-                line.error = Some(chain(&error));
-                Ok(())
-            }
-        }
-    }
-
-    /// Moves all that a transaction has into quarantine. The tree works on.
-    fn give_up(&mut self, txn: u64, told: &Told, label: &'static str, reason: &str) -> Result<()> {
-        tracing::error!(txn, label, reason, "a transaction is given up; its material is kept in quarantine");
-        let mut case = Case::open(self.home, txn, Some(told))?;
-        case.because(label, reason);
-        case.say(&format!("transaction {txn} was given up ({label}) after {} tries: {reason}", told.attempts));
-        match &told.work {
-            Work::Guarded(guard) => {
-                case.say("its snapshot, the state before it, is in `snapshot`; the guarded paths are:");
-                for path in &guard.paths {
-                    case.say(&format!("{:?}", RelPath::from_bytes(&path.0).unwrap_or_default()));
-                }
-                case.guarded(guard.paths.iter().map(|path| path.0.clone()));
-                if is_one_name(&guard.snapshot) {
-                    case.take_dir(&self.home.guards, guard.snapshot.as_ref(), SNAPSHOT);
-                }
-            }
-            Work::Staged(begin, intents) => {
-                for lost in given_up(txn, intents) {
-                    case.keep(&lost)?;
-                }
-                // What was moved and got no further, and what was displaced, stand in the stage, which goes as a whole.
-                if is_one_name(&begin.stage) {
-                    case.say("what else stood in its stage is in `stage`, here or with a transaction given up before");
-                    self.stages.push((begin.stage.clone(), case.name.clone()));
-                }
-            }
-        }
-        let name = case.close()?;
-        self.settled.push(Record::Quarantine { txn, name: name.clone(), reason: reason.to_owned() });
-        let line = self.note(txn, told, label);
-        line.quarantine = Some(name);
-        Ok(())
-    }
-
-    /// Makes everything durable in the tree, then lets the journal forget it.
+    /// Makes everything durable in the tree, then lets the journal forget it. What is owed is told again.
     fn checkpoint(&mut self) -> Result<()> {
-        // What is still owed may need its stage, which is also that of what was given up.
-        if self.pending.is_empty() {
-            self.stages.iter().try_for_each(|(stage, case)| take_stage(self.home, stage, case))?;
-        }
+        self.stages.iter().try_for_each(|(stage, case)| take_stage(self.home, stage, case))?;
         self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
         let mut records = std::mem::take(&mut self.settled);
-        let upto = match self.pending.first() {
-            Some(txn) => Lsn(txn.saturating_sub(1)),
-            // Numbers are dense: the records that say how transactions ended are covered as well.
-            None => Lsn(self.log.last().0 + records.len() as u64),
-        };
+        // Numbers are dense: the records that say how transactions ended are covered as well.
+        let upto = Lsn(self.log.last().0 + records.len() as u64);
+        records.extend(self.owed.iter().flat_map(Owed::records).cloned());
         records.push(Record::Checkpoint { upto: upto.0 });
         self.append(&records)?;
         self.log.truncate(upto)?;
         Ok(())
     }
 
-    fn append(&mut self, records: &[Record]) -> Result<()> {
+    pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {
         append(&self.log, records)?;
         self.log.sync()?;
         Ok(())
     }
 
     fn sweep(&mut self) -> Result<()> {
-        let disk = &*self.home.disk;
-        if !self.pending.is_empty() {
-            return Ok(());
+        if let Some((taken, txn)) = self.taken.take() {
+            let kept = self.keep_taken(txn, &taken)?;
+            self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
+            let line = self.report.transactions.iter_mut().find(|line| line.txn == txn);
+            line.into_iter().for_each(|line| line.quarantine.clone_from(&kept));
         }
-        for place in &self.garbage {
-            let (Area::Stage(stage), Some((_, name))) = (&place.area, place.path.split()) else { continue };
-            let io = |verb| Error::io(verb, format!(".treewal/stage/{stage}"));
-            let dir = disk.open_dir(&self.home.stage, &RelPath::root().join(stage)).map_err(io("open"))?;
-            remove_tree(disk, &dir, name).map_err(io("clean"))?;
-        }
-        (self.report.stages_reclaimed, self.report.snapshots_reclaimed) = sweep_leftovers(self.home)?;
+        remove_garbage(self.home, &self.garbage)?;
+        (self.report.stages_reclaimed, self.report.snapshots_reclaimed) = sweep_leftovers(self.home, &self.owed)?;
         Ok(())
     }
-}
-
-/// Removes the stages whose owners are gone, all snapshots of guards, and half-made and half-removed named ones; gives the
-/// numbers of stages and of snapshots. Call it under the tree's lock, with no guard at work, and only where a checkpoint covers all that a handle that is gone may have committed:
-/// until then its stage may hold what recovery needs.
-///
-/// # Errors
-/// Any error of the disk; what is left is removed by a later sweep.
-pub fn sweep_leftovers(home: &Home) -> Result<(u64, u64)> {
-    let stages = sweep(home)?;
-    let io = |verb| Error::io(verb, ".treewal/guards");
-    let mut snapshots = 0;
-    for entry in home.disk.list(&home.guards).map_err(io("list"))? {
-        remove_tree(&*home.disk, &home.guards, &entry.name).map_err(io("clean"))?;
-        snapshots += 1;
-    }
-    sweep_purged(home)?;
-    Ok((stages, snapshots + sweep_snapshots(home)?))
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

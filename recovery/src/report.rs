@@ -1,11 +1,16 @@
 //! What opening a tree found and did.
 
+mod last;
+
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use last::keep_last;
+pub use last::{LastRecovery, read_last};
 
 /// The report of one recovery: empty when the tree was left in order.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RecoveryReport {
     /// The end of the journal was cut short by a crash. Nothing acknowledged was in it.
@@ -30,16 +35,34 @@ pub struct TransactionReport {
     pub kind: &'static str,
     /// The row of the decision table.
     pub label: &'static str,
-    /// Which try this was; 0 where none was needed.
+    /// How many tries were made by now, this one among them; 0 where none was needed.
     pub attempt: u32,
+    /// Why each of them failed; empty for one that succeeded, or was cut short.
+    pub failures: Vec<String>,
     /// Paths that had to be changed. For staged transactions that were finished together: of all of them.
     pub changed: u64,
     /// Paths where the later work of somebody else was left in place.
     pub superseded: Vec<String>,
     /// The directory below `.treewal/quarantine` that holds what could not be placed.
     pub quarantine: Option<String>,
-    /// Why it is still unfinished; then its material is kept, and the next open tries again.
+    /// Why it is still owed: its paths are refused to others, its material is kept, and the next opening tries again.
     pub error: Option<String>,
+}
+
+impl TransactionReport {
+    pub(crate) fn new(txn: u64, kind: &'static str, label: &'static str, tries: &[String]) -> Self {
+        Self {
+            txn,
+            kind,
+            label,
+            attempt: u32::try_from(tries.len()).unwrap_or(u32::MAX),
+            failures: tries.to_vec(),
+            changed: 0,
+            superseded: Vec::new(),
+            quarantine: None,
+            error: None,
+        }
+    }
 }
 
 impl RecoveryReport {
@@ -97,16 +120,29 @@ impl fmt::Display for TransactionReport {
         let Self { txn, kind, label, changed, .. } = self;
         write!(f, "transaction {txn} ({kind}, {label})")?;
         if let Some(error) = &self.error {
-            return write!(f, ": failed on try {}: {error}", self.attempt);
+            let tries = self.attempt;
+            return write!(
+                f,
+                ": still owed after {tries} tries, and its paths are refused to others: {}",
+                one_line(error)
+            );
         }
         match *label {
             "redo" if *changed == 0 => write!(f, ": committed, and all in place")?,
             "redo" => write!(f, ": committed, finished with {changed} changes")?,
             "undo" => write!(f, ": not committed, undone with {changed} changes")?,
+            "undo-covered" => write!(f, ": undone with the guard around it")?,
+            "kept-by-hand" => write!(f, ": settled as it is, as a person decided")?,
+            "restored-by-hand" => {
+                write!(f, ": the state before it is back, as a person decided, with {changed} changes")?;
+            }
             "kept" => write!(f, ": committed")?,
             "unpromised" => write!(f, ": never committed, nothing to do")?,
             "settled" => write!(f, ": settled before")?,
             _ => write!(f, ": given up")?,
+        }
+        for (number, why) in (1..).zip(&self.failures).filter(|(_, why)| !why.is_empty()) {
+            write!(f, "\n  try {number} failed: {}", one_line(why))?;
         }
         for path in &self.superseded {
             let path = one_line(path);

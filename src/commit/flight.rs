@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Change, Intent, Record};
+use treewal_journal::record::{Begin, Body, Change, Goal, Intent, New, Record};
 use treewal_recovery::Batch;
 use treewal_recovery::plan::Ground;
 use treewal_vfs::{RelPath, Time};
@@ -90,6 +90,11 @@ impl<'a> Flight<'a> {
     pub(super) fn check(&mut self) -> Result<()> {
         let hold = if self.barrier { self.engine.hold_for(&self.claim)? } else { self.engine.join(&self.claim)? };
         let hold = self.hold.insert(hold);
+        if self.barrier {
+            hold.refuse_owed(&self.claim, &[])?;
+            // Entries that get other names are changed with them, wherever they stand.
+            hold.refuse_owed(&Claim::of(all(&self.intents).filter_map(linked).collect()), &[])?;
+        }
         // Before the looks: recovery takes what is newer for work that they did not see.
         self.at = self.engine.disk().now();
         check::since(&self.expectations.since, hold.log()?.last())?;
@@ -176,6 +181,14 @@ impl<'a> Flight<'a> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         self.engine.keep_batch(std::mem::take(&mut self.batch));
+    }
+}
+
+/// The entry that gets another name.
+fn linked(intent: &Intent) -> Option<RelPath> {
+    match &intent.goal {
+        Goal::New(New { body: Body::Link { from }, .. }) => from.to_path().ok(),
+        _ => None,
     }
 }
 

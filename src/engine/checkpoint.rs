@@ -73,7 +73,8 @@ impl Core {
         let (Some(log), Some(since)) = (&state.log, state.unsettled_since) else { return Due::Not };
         let options = &self.options;
         let bytes = log.bytes().saturating_sub(state.settled_bytes);
-        let most = options.checkpoint_bytes.unwrap_or_else(|| log.segment_bytes());
+        // What is owed is written with each checkpoint, so at least as much must come between two.
+        let most = options.checkpoint_bytes.unwrap_or_else(|| log.segment_bytes()).max(state.owed_bytes());
         if bytes > most.saturating_mul(OVERDUE) || state.garbage.len() > GARBAGE_MAX * 4 {
             return Due::Overdue;
         }
@@ -94,7 +95,7 @@ impl Core {
         self.drop_garbage(state);
         // The snapshot of a guard that goes on is no leftover.
         if (state.shared || state.closing) && state.guards.is_empty() {
-            self.sweep();
+            self.sweep(&state.owed);
         }
         Ok(())
     }
@@ -134,8 +135,8 @@ impl Core {
         let upto = Lsn(log.last().0 + ends.len() as u64);
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
         let synced = self.sync_tree(paths);
-        // A guard that goes on is told of again behind what is settled: it is still to be undone after a crash.
-        ends.extend(state.guards.iter().map(|guard| guard.record()));
+        // What goes on is told of again behind what is settled: it is still to be ended after a crash.
+        ends.extend(state.told_again());
         ends.push(Record::Checkpoint { upto: upto.0 });
         let settled = synced.and_then(|()| {
             append(&log, &ends)
@@ -184,7 +185,9 @@ impl Core {
         // Without a checkpoint the journal still needs what is staged: the next open sweeps it then.
         if look() == (true, false) {
             if let Some(stage) = self.stage.lock().take().and_then(std::sync::Arc::into_inner) {
-                stage.remove(&self.home)?;
+                if !self.is_stage_needed(stage.name()) {
+                    stage.remove(&self.home)?;
+                }
             }
         }
         Ok(())

@@ -17,14 +17,20 @@ impl Claim {
         Self { changes, relies }
     }
 
+    /// Some paths, in any order.
+    pub(crate) fn of(mut paths: Vec<RelPath>) -> Self {
+        paths.sort();
+        Self::new(paths, Vec::new())
+    }
+
     /// The paths that change, sorted.
     pub(crate) fn changes(&self) -> &[RelPath] {
         &self.changes
     }
 
-    /// Whether any path that changes, or is relied on, passes a test.
-    pub(crate) fn any(&self, test: impl Fn(&RelPath) -> bool) -> bool {
-        self.changes.iter().chain(&self.relies).any(test)
+    /// The paths that change, and those that are relied on.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &RelPath> {
+        self.changes.iter().chain(&self.relies)
     }
 
     /// Whether one of the two changes what the other changes or relies on, or something above or beneath that.

@@ -4,10 +4,11 @@
 //! |---|---|---|
 //! | this handle | nothing | nothing |
 //! | another, which gave it back in order | the records that were appended since | what was appended; no sync |
+//! | another, and something is owed (`pending.rs`) | the whole journal, if anything was appended, and it is recovered | a recovery, but no try at what is owed |
 //! | another, which was killed, stopped trusting its journal, or left anything undecided | the whole journal, and it is recovered | a recovery, which is a checkpoint |
 //!
-//! *In order* means: everything in the journal is durable there and, in the tree, applied or undone; no guard is at work and
-//! nothing is pending. Then there is nothing to redo, and nothing that a look at the tree could find. What the one before has
+//! *In order* means: everything in the journal is durable there and, in the tree, applied, undone or owed; no guard is at
+//! work. Then there is nothing to redo, and nothing that a look at the tree could find. What the one before has
 //! *not* done is to settle: his commits may be covered by no checkpoint. So the next one takes that over. Its checkpoint
 //! covers all that is in the journal, whoever wrote it, since one sync of the file system does; and it counts the bytes and the
 //! age of what it took over, so that they bound the journal however many take turns. Why the word of the one before can be
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use treewal_recovery::home::{Left, Taken};
-use treewal_recovery::{Since, Standing, sweep_leftovers};
+use treewal_recovery::{Owed, Since, Standing, sweep_leftovers};
 
 use super::{Core, State};
 use crate::{Error, Result};
@@ -40,7 +41,8 @@ impl Core {
         let goes_on = !state.in_doubt
             && match &taken {
                 Taken::Undisturbed => true,
-                Taken::Handed(left) => state.pending.is_empty() && self.go_on_behind(state, left),
+                Taken::Handed(left) if !state.owed.is_empty() => is_where_it_was(state, left),
+                Taken::Handed(left) => self.go_on_behind(state, left),
                 Taken::Changed => false,
             };
         if !goes_on {
@@ -91,11 +93,11 @@ impl Core {
 
     /// What the next holder may rely on; `None` where it has to look for itself.
     pub(super) fn left(state: &State) -> Option<Left> {
-        let is_decided = !state.in_doubt && state.pending.is_empty() && state.guards.is_empty();
+        let is_decided = !state.in_doubt && state.guards.is_empty();
         let log = state.log.as_ref().filter(|_| is_decided && state.shared)?;
         let bytes = log.bytes().saturating_sub(state.settled_bytes);
         let age = state.unsettled.and(state.unsettled_since).map(|since| since.elapsed());
-        Some(Left { end: log.end()?, bytes, age, owes: !state.pending.is_empty() })
+        Some(Left { end: log.end()?, bytes, age, owes: !state.owed.is_empty() })
     }
 
     /// Removes the displaced versions of this handle, which a checkpoint covers.
@@ -109,8 +111,8 @@ impl Core {
 
     /// Removes what handles that were killed left behind. Under the tree's lock, after a checkpoint that covers all that
     /// others have written.
-    pub(super) fn sweep(&self) {
-        match sweep_leftovers(&self.home) {
+    pub(super) fn sweep(&self, owed: &[Owed]) {
+        match sweep_leftovers(&self.home, owed) {
             Ok((stages, snapshots)) if stages + snapshots > 0 => {
                 tracing::debug!(stages, snapshots, "removed what handles that are gone left behind");
             }
@@ -135,6 +137,12 @@ impl Core {
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "work is left to the next opening"),
         }
     }
+}
+
+/// Whether nothing was appended since. Where something is owed, that alone will do: the one before may have settled it, and
+/// who goes on telling it again would bring it back.
+fn is_where_it_was(state: &State, left: &Left) -> bool {
+    state.log.as_ref().and_then(|log| log.end()) == Some(left.end)
 }
 
 /// A moment that lies so far back, or as far as there are moments.

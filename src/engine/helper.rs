@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn};
-use treewal_recovery::append;
+use treewal_recovery::{Owed, append};
 use treewal_vfs::RelPath;
 
 use super::checkpoint::Due;
@@ -24,6 +24,8 @@ struct Share {
     paths: Option<BTreeSet<RelPath>>,
     /// Slots that hold displaced versions. Who put them there is past the point where it could need them.
     garbage: Vec<u64>,
+    /// What is owed: nobody but a recovery changes that, and there is none while the tree's lock is kept.
+    owed: Vec<Owed>,
 }
 
 impl Helper {
@@ -100,12 +102,14 @@ impl Core {
 
     /// The same, unless by then it is less due than that: another handle may have made one.
     fn checkpoint_if_still(&self, due: Due) -> Result<bool> {
-        let Some(Share { log, upto, paths, garbage }) = self.begin_beside(due)? else { return Ok(false) };
+        let Some(Share { log, upto, paths, garbage, owed }) = self.begin_beside(due)? else { return Ok(false) };
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();
         let settled = self.sync_tree(paths.as_ref()).and_then(|()| {
             let appended = {
                 let _order = self.appending.lock();
-                append(&log, &[Record::Checkpoint { upto: upto.0 }])
+                let mut records: Vec<Record> = owed.iter().flat_map(Owed::records).cloned().collect();
+                records.push(Record::Checkpoint { upto: upto.0 });
+                append(&log, &records)
             };
             let lsn = appended.map_err(Error::from_recovery)?;
             log.sync_to(lsn).map_err(Error::Journal)
@@ -120,7 +124,7 @@ impl Core {
                 garbage.iter().for_each(|slot| stage.discard(*slot));
             }
             if self.state.lock().shared {
-                self.sweep();
+                self.sweep(&owed);
             }
             truncated
         });
@@ -166,7 +170,8 @@ impl Core {
             return None;
         }
         let paths = self.entries_to_sync(&state.touched, upto);
-        Some(Share { log, upto, paths, garbage: std::mem::take(&mut state.garbage) })
+        let owed = state.owed.clone();
+        Some(Share { log, upto, paths, garbage: std::mem::take(&mut state.garbage), owed })
     }
 }
 

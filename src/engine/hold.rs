@@ -12,6 +12,7 @@ use parking_lot::MutexGuard;
 use treewal_journal::record::{Begin, Record};
 use treewal_journal::{Log, Lsn};
 use treewal_recovery::{Batch, append};
+use treewal_vfs::RelPath;
 
 use super::mine::Own;
 use super::{Claim, Core, Held, State};
@@ -94,6 +95,10 @@ impl Core {
             state.may_go_on()?;
         } else {
             self.enter(&mut state, self.options.lock_wait)?;
+        }
+        if let Err(error) = state.refuse_owed(claim, &[]) {
+            self.leave(&state);
+            return Err(error);
         }
         if state.seats.is_empty() {
             state.batch_commits = 0;
@@ -179,13 +184,7 @@ impl State {
     }
 
     pub(super) fn may_go_on(&self) -> Result<()> {
-        if self.log.is_none() {
-            return Err(Error::Poisoned);
-        }
-        match self.pending.first() {
-            Some(txn) => Err(Error::Pending { txn: *txn }),
-            None => Ok(()),
-        }
+        if self.log.is_none() { Err(Error::Poisoned) } else { Ok(()) }
     }
 }
 
@@ -201,6 +200,14 @@ impl Hold<'_> {
         let state = self.engine.state.lock();
         let goes_on = state.guards.iter().any(|guard| guard.txn() == txn);
         goes_on && !state.guards.iter().any(|guard| guard.outer == Some(txn))
+    }
+
+    /// Refuses what meets a transaction that is owed.
+    ///
+    /// # Errors
+    /// [`Error::Pending`].
+    pub(crate) fn refuse_owed(&self, claim: &Claim, patterns: &[RelPath]) -> Result<()> {
+        self.engine.state.lock().refuse_owed(claim, patterns)
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {

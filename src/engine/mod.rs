@@ -8,6 +8,7 @@ mod hand_over;
 mod helper;
 mod hold;
 mod mine;
+mod pending;
 mod scope;
 mod share;
 mod stage;
@@ -22,8 +23,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use treewal_journal::{Log, Lsn, TreeId};
+use treewal_recovery::decide::Resolution;
 use treewal_recovery::home::{DIR_NAME, Holder, Home, TreeLock, mend, read_identity, write_identity, wrong_parts};
-use treewal_recovery::{Batch, Config, Recovered, RecoveryReport, recover};
+use treewal_recovery::{Batch, Config, Owed, Recovered, RecoveryReport, Retry, recover};
 use treewal_vfs::{Dir, Disk, Meta, PowerLoss, RelPath, Time, random};
 
 pub(crate) use claim::Claim;
@@ -85,8 +87,8 @@ pub(crate) struct State {
     in_doubt: bool,
     /// Whether another handle was seen at work since this one was opened.
     shared: bool,
-    /// Transactions that recovery could neither finish nor undo yet.
-    pending: Vec<u64>,
+    /// Transactions that recovery could neither finish nor undo yet: who meets one of them is refused.
+    owed: Vec<Owed>,
     /// The guards that hold the tree, in the order in which they began: one that is inside another comes after it.
     guards: Vec<Arc<Held>>,
     /// A hold is alone at work.
@@ -111,7 +113,7 @@ pub(crate) struct State {
 
 impl State {
     /// What is known right after a recovery.
-    fn new(log: Log, report: &RecoveryReport) -> Self {
+    fn new(log: Log, owed: Vec<Owed>) -> Self {
         Self {
             unsettled: None,
             touched: Touched::default(),
@@ -120,7 +122,7 @@ impl State {
             garbage: Vec::new(),
             in_doubt: false,
             shared: true,
-            pending: report.pending().map(|transaction| transaction.txn).collect(),
+            owed,
             guards: Vec::new(),
             alone: false,
             waiting_alone: 0,
@@ -161,27 +163,9 @@ pub(crate) fn refuse_network(disk: &dyn Disk, root: &Dir, path: &Path, options: 
 impl Core {
     /// Opens the tree at `path`: makes what treewal needs, takes the lock, recovers.
     fn open(mut options: Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
-        let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
-        warn_of_power_loss(&*disk, &root, path);
-        refuse_network(&*disk, &root, path, &options)?;
-        let mended = mended(&*disk, &root, options.on_damage)?;
-        let home = Home::create(disk, root).map_err(Error::from_recovery)?;
-        let me = Holder {
-            pid: std::process::id(),
-            since: u64::try_from(Time::now().secs).unwrap_or_default(),
-            token: u128::from(random()) << 64 | u128::from(random()),
-        };
-        let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
-        {
-            let _span = tracing::debug_span!("lock_wait").entered();
-            // What a thread has taken, it cannot wait for. A tree without an identity was taken by nobody.
-            let known = read_identity(&home).ok().flatten();
-            let own = known.map(|tree| mine::own(tree, lock.inode())).unwrap_or_default();
-            let wait = if own.is_any() { Duration::ZERO } else { options.lock_wait };
-            lock.take(&home, wait).map_err(|error| Error::from_lock(error, me, own))?;
-        }
-        let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree)?)));
-        let opened = opened.map(|(tree, Recovered { log, report })| (tree, State::new(log, &report), report));
+        let (home, lock, mended) = take(&options, disk, path)?;
+        let opened = identity(&home).and_then(|tree| Ok((tree, recovered(&home, &options, tree, How::All)?)));
+        let opened = opened.map(|(tree, Recovered { log, report, owed })| (tree, State::new(log, owed), report));
         // Others may have the tree open already.
         let left = opened.as_ref().ok().and_then(|(_, state, _)| Self::left(state));
         lock.release(&home, left).map_err(Error::from_recovery)?;
@@ -256,17 +240,16 @@ impl Core {
 
     fn read_anew(&self, state: &mut State) -> Result<()> {
         state.log = None;
-        let Recovered { log, report } = recovered(&self.home, &self.options, self.tree)?;
+        let Recovered { log, owed, .. } = recovered(&self.home, &self.options, self.tree, How::Unfailed)?;
         state.settled_bytes = log.bytes();
         state.log = Some(Arc::new(log));
         state.unsettled = None;
         state.unsettled_since = None;
         // Recovery has settled all there was.
         state.touched = Touched::default();
-        state.pending = report.pending().map(|transaction| transaction.txn).collect();
-        if state.pending.is_empty() {
-            self.drop_garbage(state);
-        }
+        state.owed = owed;
+        self.keep_what_is_needed(state);
+        self.drop_garbage(state);
         Ok(())
     }
 }
@@ -286,16 +269,78 @@ fn mended(disk: &dyn Disk, root: &Dir, on_damage: OnDamage) -> Result<Vec<String
     Ok(told)
 }
 
-fn recovered(home: &Home, options: &Options, tree: TreeId) -> Result<Recovered> {
+/// Makes what treewal needs in the tree at `path`, and takes the lock; tells what it had to move away for that.
+fn take(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<(Home, TreeLock, Vec<String>)> {
+    let root = disk.open_root(path).map_err(|source| Error::from_os("open", path.to_owned(), source))?;
+    warn_of_power_loss(&*disk, &root, path);
+    refuse_network(&*disk, &root, path, options)?;
+    let mended = mended(&*disk, &root, options.on_damage)?;
+    let home = Home::create(disk, root).map_err(Error::from_recovery)?;
+    let me = Holder {
+        pid: std::process::id(),
+        since: u64::try_from(Time::now().secs).unwrap_or_default(),
+        token: u128::from(random()) << 64 | u128::from(random()),
+    };
+    let lock = TreeLock::open(&home, me).map_err(Error::from_recovery)?;
+    {
+        let _span = tracing::debug_span!("lock_wait").entered();
+        // What a thread has taken, it cannot wait for. A tree without an identity was taken by nobody.
+        let known = read_identity(&home).ok().flatten();
+        let own = known.map(|tree| mine::own(tree, lock.inode())).unwrap_or_default();
+        let wait = if own.is_any() { Duration::ZERO } else { options.lock_wait };
+        lock.take(&home, wait).map_err(|error| Error::from_lock(error, me, own))?;
+    }
+    Ok((home, lock, mended))
+}
+
+/// What a recovery is to try.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// At an opening.
+    All,
+    /// Where a handle takes over.
+    Unfailed,
+    /// The same, and this is decided by hand.
+    Resolve(u64, Resolution),
+}
+
+/// Recovers the tree at `path` as a handle does that takes over, and decides about a transaction by hand, unless `check`,
+/// which is asked under the lock, has something against it.
+pub(crate) fn resolve_held(
+    options: &Options,
+    disk: Arc<dyn Disk>,
+    path: &Path,
+    (txn, how): (u64, Resolution),
+    check: &dyn Fn() -> Result<()>,
+) -> Result<RecoveryReport> {
+    let (home, lock, mended) = take(options, disk, path)?;
+    let report = check().and_then(|()| {
+        let tree = identity(&home)?;
+        let mut report = recovered(&home, options, tree, How::Resolve(txn, how))?.report;
+        report.damage.extend(mended);
+        Ok(report)
+    });
+    // Other handles have to look for themselves.
+    lock.release(&home, None).map_err(Error::from_recovery)?;
+    report
+}
+
+fn recovered(home: &Home, options: &Options, tree: TreeId, how: How) -> Result<Recovered> {
     let _span = tracing::debug_span!("recovery").entered();
     if options.on_damage == OnDamage::Refuse {
-        let (scan, _) = treewal_recovery::recover::read_history(home, Some(tree)).map_err(Error::from_recovery)?;
+        let (scan, _) = treewal_recovery::survey::read_history(home, Some(tree)).map_err(Error::from_recovery)?;
         if let treewal_journal::Tail::Corrupt { .. } = scan.tail {
             let reason = format!("{}; open it with OnDamage::Quarantine to go on without the damaged part", scan.tail);
             return Err(Error::Store { path: ".treewal/journal".into(), reason });
         }
     }
-    let config = Config { tree, segment_bytes: options.segment_bytes, attempts_max: options.attempts_max };
+    let Options { segment_bytes, attempts_max, .. } = *options;
+    let (retry, resolve) = match how {
+        How::All => (Retry::All, None),
+        How::Unfailed => (Retry::Unfailed, None),
+        How::Resolve(txn, how) => (Retry::Unfailed, Some((txn, how))),
+    };
+    let config = Config { tree, segment_bytes, attempts_max, retry, resolve };
     let recovered = recover(home, &config).map_err(Error::from_recovery)?;
     if !recovered.report.is_clean() {
         tracing::warn!(report = %recovered.report, "the tree was recovered");
@@ -308,7 +353,7 @@ fn identity(home: &Home) -> Result<TreeId> {
     if let Some(id) = read_identity(home).map_err(Error::from_recovery)? {
         return Ok(id);
     }
-    let (scan, _) = treewal_recovery::recover::read_history(home, None).map_err(Error::from_recovery)?;
+    let (scan, _) = treewal_recovery::survey::read_history(home, None).map_err(Error::from_recovery)?;
     let id = scan.tree.unwrap_or_else(|| {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random().to_le_bytes());

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use treewal_recovery::patterns::matches;
+use treewal_recovery::patterns::touches;
 use treewal_vfs::RelPath;
 
 use super::Claim;
@@ -28,7 +28,7 @@ impl Scope {
 
     /// Whether a commit touches what this is about, or what would be if it were there.
     pub(crate) fn meets(&self, claim: &Claim) -> bool {
-        claim.any(|path| {
+        claim.paths().any(|path| {
             let patterned = || self.patterns.iter().any(|pattern| touches(pattern, path));
             !self.leaves_out(path) && (is_near(&self.paths, path) || patterned())
         })
@@ -82,15 +82,6 @@ fn is_near(paths: &[RelPath], path: &RelPath) -> bool {
     before.is_some_and(|one| path.starts_with(one)) || paths.get(at).is_some_and(|one| one.starts_with(path))
 }
 
-/// Whether a path is one that a pattern describes, or lies above or beneath one.
-fn touches(pattern: &RelPath, path: &RelPath) -> bool {
-    let Some((parent, name)) = pattern.split() else { return false };
-    match path.components().nth(parent.depth()) {
-        Some(component) => path.starts_with(&parent) && matches(name, component),
-        None => parent.starts_with(path),
-    }
-}
-
 /// Whether a path that one pattern describes can be one that another does, or lie above or beneath one.
 fn patterns_meet(a: &RelPath, b: &RelPath) -> bool {
     let (Some((a_dir, a_name)), Some((b_dir, b_name))) = (a.split(), b.split()) else { return false };
@@ -127,6 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use treewal_recovery::patterns::matches;
 
     fn paths(texts: &[&str]) -> Vec<RelPath> {
         texts.iter().map(|text| RelPath::new(text).unwrap()).collect()

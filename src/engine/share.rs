@@ -11,8 +11,9 @@
 use std::time::{Duration, Instant};
 
 use treewal_recovery::home::{Place, ReadLock};
+use treewal_vfs::RelPath;
 
-use super::Core;
+use super::{Claim, Core};
 use crate::{Error, Result};
 
 /// How often a reader asks again once its time is over, where somebody was killed at work each time it looked.
@@ -69,9 +70,10 @@ impl Core {
         }
         self.enter(&mut state, wait)?;
         state.shared = true;
-        if let Some(txn) = state.pending.first().copied() {
+        // A reader is about all there is.
+        if let Err(error) = state.refuse_owed(&Claim::of(vec![RelPath::root()]), &[]) {
             self.leave(&state);
-            return Err(Error::Pending { txn });
+            return Err(error);
         }
         // What is not durable is not in order: the next one who writes would have to read all of the journal.
         let synced = match state.log.as_ref().filter(|log| log.end().is_none()).cloned() {

@@ -13,7 +13,7 @@ use treewal_recovery::{home, patterns};
 use treewal_snapshot::{Change, Manifest, Report as SnapshotReport, TakeOptions};
 use treewal_vfs::{Dir, RelPath, Time, random, remove_tree};
 
-use crate::engine::{About, Changed, Engine, Held, Hold, Mine, guard_record};
+use crate::engine::{About, Changed, Claim, Engine, Held, Hold, Mine, guard_record};
 use crate::snapshot::kept;
 use crate::{Error, Result, SnapshotEntry};
 use options::Asked;
@@ -78,6 +78,8 @@ impl Engine {
                 found.into_iter().filter(|path| !take.exclude.iter().any(|excluded| path.starts_with(excluded))),
             );
         }
+        // What is owed stands between two states.
+        hold.refuse_owed(&Claim::of(paths.clone()), &patterns)?;
         let about = About { paths, scope, others, exchange: take.exchange, outer };
         let name = format!("{:016x}", random());
         let guards = &self.home().guards;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use treewal_journal::Tail;
-use treewal_recovery::decide::{Verdict, decide};
-use treewal_recovery::history::Work;
+use treewal_recovery::decide::{Facts, Verdict, decide};
 use treewal_recovery::home::{Holder, Home, TreeLock};
-use treewal_recovery::recover::read_history;
+use treewal_recovery::survey::{is_sound, read_history};
+use treewal_recovery::{LastRecovery, read_last};
 use treewal_vfs::Dir;
 
 use super::home;
@@ -43,6 +43,8 @@ pub struct Status {
     pub quarantine_bytes: u64,
     /// Whether that is more than [`Options::quarantine_limit`]. Nothing is removed for it.
     pub quarantine_is_full: bool,
+    /// What the last recovery that had anything to do found and did; `None` where there was none.
+    pub last_recovery: Option<LastRecovery>,
 }
 
 /// A transaction that no checkpoint has settled.
@@ -59,6 +61,8 @@ pub struct Unfinished {
     pub owed: bool,
     /// How many tries were made already.
     pub attempts: u32,
+    /// Why each of them failed; empty for one that was cut short.
+    pub failures: Vec<String>,
 }
 
 /// The state of the tree at `path`. Reads only: takes no lock, and makes nothing.
@@ -89,6 +93,7 @@ fn unused() -> Status {
         stages: 0,
         snapshots: Vec::new(),
         quarantine: Vec::new(),
+        last_recovery: None,
         quarantine_bytes: 0,
         quarantine_is_full: false,
     }
@@ -106,10 +111,16 @@ pub(crate) fn of(home: &Home, options: &Options) -> Result<Status> {
     status.last_lsn = scan.last.0;
     status.journal_bytes = scan.segments.iter().map(|segment| segment.header.segment_bytes).sum();
     for (txn, told) in &history.transactions {
-        let (label, verdict) = decide(told.facts(u32::MAX));
-        let kind = if matches!(told.work, Work::Staged(..)) { "staged" } else { "guarded" };
-        let owed = !matches!(verdict, Verdict::Forget | Verdict::Discard);
-        status.transactions.push(Unfinished { txn: *txn, kind, label, owed, attempts: told.attempts });
+        let (sound, waits) = (is_sound(*txn, told), told.has_failed());
+        let (label, verdict) = decide(Facts { sound, waits, ..told.facts(u32::MAX) });
+        status.transactions.push(Unfinished {
+            txn: *txn,
+            kind: told.kind(),
+            label,
+            owed: !matches!(verdict, Verdict::Forget | Verdict::Discard),
+            attempts: told.attempts(),
+            failures: told.tries.clone(),
+        });
     }
     status.stages = names(home, &home.stage)?.iter().filter(|name| !name.ends_with(".lock")).count();
     status.snapshots = list(home)?.iter().map(|snapshot| snapshot.name().to_owned()).collect();
@@ -117,6 +128,7 @@ pub(crate) fn of(home: &Home, options: &Options) -> Result<Status> {
     status.quarantine = quarantine.iter().map(|name| name.to_string_lossy().into_owned()).collect();
     status.quarantine_bytes = crate::quarantine::bytes(home)?;
     status.quarantine_is_full = status.quarantine_bytes > options.quarantine_limit;
+    status.last_recovery = read_last(home);
     status.holder = TreeLock::held_by(home).map_err(Error::from_recovery)?.map(|holder: Holder| holder.pid);
     if status.holder.is_none() {
         status.readers = TreeLock::readers(home).map_err(Error::from_recovery)?;

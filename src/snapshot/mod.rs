@@ -26,7 +26,7 @@ use treewal_recovery::undo::is_confined;
 use treewal_snapshot::{Manifest, Mode, Stored, TakeOptions};
 use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
 
-use crate::engine::{Core, Engine, Scope};
+use crate::engine::{Claim, Core, Engine, Scope};
 use crate::transaction::to_system_time;
 use crate::{Error, GuardChange, Result};
 pub use kept::SnapshotEntry;
@@ -263,7 +263,9 @@ impl Engine {
         let _span = tracing::debug_span!("snapshot", name).entered();
         name::check(name)?;
         let (paths, take) = options.asked()?;
-        let _hold = self.hold_over(&Scope::new(&paths, &[], &take.exclude))?;
+        let hold = self.hold_over(&Scope::new(&paths, &[], &take.exclude))?;
+        // What is owed stands between two states.
+        hold.refuse_owed(&Claim::of(paths.clone()), &[])?;
         let failed = |source| Error::from_os("create snapshot", shown(name), source);
         let parent = make_snapshots(self.home()).map_err(Error::from_recovery)?;
         let disk = &**self.disk();

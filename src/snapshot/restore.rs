@@ -13,7 +13,7 @@ use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
 use treewal_vfs::{Kind, RelPath};
 
 use super::Snapshot;
-use crate::engine::{Core, Engine, Scope};
+use crate::engine::{Claim, Core, Engine, Scope};
 use crate::{Error, Receipt, Result, Transaction};
 
 /// How often a restore begins anew because somebody committed meanwhile.
@@ -21,9 +21,11 @@ const TRIES_MAX: u32 = 8;
 
 impl Core {
     /// The end of the log, with nothing under way and no guard on these paths: who finds it there later knows that nothing
-    /// was committed since.
-    fn quiet(&self, scope: &Scope) -> Result<Lsn> {
-        Ok(self.hold_over(scope)?.log()?.last())
+    /// was committed since. And that nothing is owed to them, which would stand between two states.
+    fn quiet(&self, about: &[RelPath], scope: &Scope) -> Result<Lsn> {
+        let hold = self.hold_over(scope)?;
+        hold.refuse_owed(&Claim::of(about.to_vec()), &[])?;
+        Ok(hold.log()?.last())
     }
 }
 
@@ -61,7 +63,7 @@ impl Engine {
         let scope = Scope::new(about, &[], &[]);
         let mut tried = 1;
         loop {
-            let since = self.quiet(&scope)?;
+            let since = self.quiet(about, &scope)?;
             let wanted = |path: &RelPath| only.is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
             let changes = snapshot.differences(manifest, &stored, &wanted)?;
             if !may(&changes)? {

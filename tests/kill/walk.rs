@@ -78,8 +78,9 @@ pub(crate) fn leftovers(tree: &Path) -> (Vec<PathBuf>, usize) {
     let mut left: Vec<PathBuf> =
         ["stage", "guards", "quarantine"].iter().flat_map(|sub| names(own.join(sub))).collect();
     // Named snapshots may stand there; one that was being taken or removed may not.
-    let known = ["tree", ".gitignore", "lock", "queue", "journal", "stage", "guards", "quarantine", "snapshots"]
-        .map(|name| own.join(name));
+    let dirs = ["journal", "stage", "guards", "quarantine", "snapshots"];
+    let files = ["tree", ".gitignore", "lock", "queue", "last-recovery.json"];
+    let known: Vec<PathBuf> = dirs.into_iter().chain(files).map(|name| own.join(name)).collect();
     if own.join("snapshots").exists() {
         left.extend(names(own.join("snapshots")).filter(|path| path.file_name().unwrap().as_bytes().starts_with(b".")));
     }

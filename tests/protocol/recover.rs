@@ -48,7 +48,7 @@ pub(crate) fn owed(world: &World, script: &Script) -> Vec<Rec> {
     let history = world.journal.history(script);
     let attempt = |(number, told): (u64, &Told)| Rec::Attempt {
         txn: world.journal.txn(number),
-        number: u8::try_from(told.attempts + 1).unwrap(),
+        number: u8::try_from(told.attempts() + 1).unwrap(),
     };
     to_redo(&history).into_iter().map(attempt).collect()
 }

@@ -29,7 +29,7 @@ fn killed() -> SimDisk {
 
 /// Opens it on a disk that lets nothing be restored.
 fn open_failing(disk: &SimDisk) -> treewal::Result<Tree> {
-    let fault = Fault::ErrorFrom { at: 1, errno: errno::ENOSPC };
+    let fault = Fault::ErrorFrom { at: 1, errno: errno::ENODATA };
     options().open_on(Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault).only(Verb::Rename)), "/")
 }
 

@@ -31,6 +31,10 @@ pub const ELOOP: i32 = Errno::LOOP.raw_os_error();
 pub const EMFILE: i32 = Errno::MFILE.raw_os_error();
 /// No more hard links for this file.
 pub const EMLINK: i32 = Errno::MLINK.raw_os_error();
+/// No more handles for the whole system.
+pub const ENFILE: i32 = Errno::NFILE.raw_os_error();
+/// No memory.
+pub const ENOMEM: i32 = Errno::NOMEM.raw_os_error();
 /// The name or path is too long.
 pub const ENAMETOOLONG: i32 = Errno::NAMETOOLONG.raw_os_error();
 /// No such extended attribute.

@@ -7,6 +7,7 @@ mod log;
 mod man;
 mod quarantine;
 mod recover;
+mod resolve;
 mod run;
 mod snapshot;
 mod status;
@@ -74,6 +75,7 @@ pub(crate) fn run(cli: &Cli, context: &Context) -> Result<Exit, Failure> {
         Command::Quarantine { action } => quarantine::run(action, context),
         Command::Status(look) => status::run(look, context),
         Command::Recover => recover::run(context),
+        Command::Resolve(args) => resolve::run(args, context),
         Command::Log(args) => log::run(args, context),
         Command::Verify(look) => verify::run(look, context),
         Command::Demo => demo::run(context),

@@ -6,10 +6,11 @@ use serde::Serialize;
 use treewal::Status;
 
 use super::Context;
+use super::snapshot::date;
 use crate::args::Look;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{BAD, DIM, GOOD, OLD, Report};
+use crate::output::{BAD, DIM, GOOD, OLD, Report, one_line};
 
 #[derive(Debug, Serialize)]
 struct Shown<'a> {
@@ -55,6 +56,8 @@ impl Report for Shown<'_> {
             let owed = match transaction.label {
                 "redo" => "committed, to be finished",
                 "undo" => "not committed, to be undone",
+                "redo-owed" => "committed, still to be finished; its paths are refused to others",
+                "undo-owed" => "not committed, still to be undone; its paths are refused to others",
                 _ if transaction.owed => "to be given up",
                 _ => "nothing to do",
             };
@@ -62,6 +65,9 @@ impl Report for Shown<'_> {
             match transaction.attempts {
                 0 => writeln!(out)?,
                 tries => writeln!(out, ", tried {tries} times")?,
+            }
+            if let Some(why) = transaction.failures.iter().rfind(|why| !why.is_empty()) {
+                writeln!(out, "  at last: {}", one_line(why))?;
             }
         }
         for name in &status.snapshots {
@@ -76,6 +82,18 @@ impl Report for Shown<'_> {
                 "{OLD}quarantine{OLD:#}  takes {} bytes, more than its limit; see {} quarantine",
                 status.quarantine_bytes, self.again
             )?;
+        }
+        if let Some(last) = &status.last_recovery {
+            writeln!(out, "recovered   last at {}:", date(u64::try_from(last.at).unwrap_or_default()))?;
+            for line in last.report.to_string().lines() {
+                writeln!(out, "  {line}")?;
+            }
+            if last.left_out > 0 {
+                writeln!(out, "  and {} more, which are not kept", last.left_out)?;
+            }
+        }
+        if let Some(owed) = status.transactions.iter().find(|transaction| transaction.label.ends_with("-owed")) {
+            writeln!(out, "next        {} resolve {} --dry-run", self.again, owed.txn)?;
         }
         if matches!(status.state, "unfinished" | "damaged") {
             writeln!(out, "next        {} recover", self.again)?;

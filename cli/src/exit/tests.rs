@@ -52,7 +52,7 @@ fn conflicts_locks_and_open_outcomes_have_their_own() {
     assert_eq!(Exit::of_error(&Error::Undecided { source: boxed(os(errno::EIO)) }), Exit::UNDECIDED);
     assert_eq!(Exit::of_error(&Error::Undecided { source: boxed(conflict()) }), Exit::UNDECIDED);
     assert_eq!(Exit::of_error(&Error::Poisoned), Exit::UNDECIDED);
-    assert_eq!(Exit::of_error(&Error::Pending { txn: 7 }), Exit::UNDECIDED);
+    assert_eq!(Exit::of_error(&Error::Pending { path: "a".into(), txn: 7 }), Exit::UNDECIDED);
 }
 
 #[test]

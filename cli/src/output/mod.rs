@@ -1,6 +1,7 @@
 //! What is said, and where: data on stdout, talk on stderr.
 
 mod json;
+mod line;
 mod path;
 mod progress;
 mod stream;
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+pub(crate) use line::one_line;
 pub(crate) use path::{JsonPath, shown};
 pub(crate) use stream::wait_on_reader;
 pub(crate) use style::{BAD, DIM, GOOD, HEAD, OLD};

@@ -19,6 +19,7 @@ mod keeping;
 mod log;
 mod look;
 mod quarantine;
+mod resolve;
 mod run;
 mod signals;
 mod snapshot;

@@ -11,6 +11,7 @@
 //! | `guards/<id>/` | the snapshot of an active guard |
 //! | `snapshots/<name>/` | a named snapshot; a name that begins with a dot is a half-made or half-removed one. Made with the first |
 //! | `quarantine/<id>/` | what recovery could not place, with a report |
+//! | `last-recovery.json` | the report of the last recovery that found anything |
 //!
 //! Everything is made on first open, in an order in which a crash at any moment leaves something the next open takes
 //! up again: the directories first, `tree` last, and only then a journal.
@@ -37,6 +38,7 @@ pub use name::is_own_name;
 pub use shared::{Place, ReadLock};
 pub use sign::{Holder, Left};
 pub use snapshots::{is_draft, make_snapshots, open_snapshots, sweep_snapshots};
+pub(crate) use stage::{ADOPTED_PREFIX, is_owned};
 pub use stage::{OwnStage, adopted_name, sweep};
 
 use crate::{Error, Result};

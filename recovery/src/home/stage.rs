@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 const LOCK_SUFFIX: &str = ".lock";
 /// No slot has such a name: it is not removed with its stage.
-const ADOPTED_PREFIX: &str = "in-";
+pub(crate) const ADOPTED_PREFIX: &str = "in-";
 
 /// The stage directory of this handle.
 #[derive(Debug)]
@@ -88,23 +88,31 @@ fn is_named(disk: &dyn Disk, at: &Dir, name: &OsStr, file: &File) -> Result<bool
     }
 }
 
-/// Removes every stage directory whose owner is gone, and gives their number. Call it under the tree's lock and only
-/// after recovery: a dead owner's stage may hold what recovery needs.
+/// Removes every stage directory whose owner is gone and that is not `needed`, and gives their number. Call it under the
+/// tree's lock and only after recovery: a dead owner's stage may hold what recovery needs.
 ///
 /// # Errors
 /// Any error of the disk.
-pub fn sweep(home: &Home) -> Result<u64> {
+pub fn sweep(home: &Home, needed: &dyn Fn(&str) -> bool) -> Result<u64> {
     let disk = &*home.disk;
     let io = |verb| Error::io(verb, ".treewal/stage");
     let mut swept = 0;
     for entry in disk.list(&home.stage).map_err(io("list"))? {
         let Some(name) = entry.name.to_str() else { continue };
         let owner = name.strip_suffix(LOCK_SUFFIX).unwrap_or(name);
+        if needed(owner) {
+            continue;
+        }
         // Held until the name is gone, so that nobody becomes the owner of what is being removed.
         let Some(_claim) = claim(home, owner)? else { continue };
         swept += u64::from(reclaim(home, owner)?);
     }
     Ok(swept)
+}
+
+/// Whether a living handle owns a stage directory.
+pub(crate) fn is_owned(home: &Home, name: &str) -> Result<bool> {
+    Ok(claim(home, name)?.is_none())
 }
 
 /// The lock of a stage directory without an owner, or that there is no lock file; `None` where a living handle owns it.

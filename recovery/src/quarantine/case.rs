@@ -62,7 +62,7 @@ impl<'a> Case<'a> {
             format: FORMAT,
             kind: kind.to_owned(),
             transaction: Some(txn),
-            tries: told.map_or(report.tries, |told| told.attempts),
+            tries: told.map_or(report.tries, Told::attempts),
             quarantined: home.disk.now().into(),
             committed: told.and_then(|told| told.committed.map(|_| told.at.into())).or(report.committed),
             ..report

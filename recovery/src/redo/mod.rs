@@ -14,6 +14,8 @@
 //!
 //! The renames are not synced: the caller syncs the file system before it writes the checkpoint that forgets the journal.
 
+mod apart;
+mod back;
 mod carry;
 mod closed;
 mod compose;
@@ -27,6 +29,8 @@ mod supersede;
 mod survey;
 mod twins;
 
+pub use apart::{Group, redo_apart};
+pub use back::{Back, TakenBack, survey_back, take_back};
 pub use closed::redo;
 pub use compose::{Part, Wish, compose};
 pub use survey::{Seen, is_torn_form};

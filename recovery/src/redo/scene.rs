@@ -43,6 +43,8 @@ pub(super) struct Stages {
     home_of_spares: String,
     taken: BTreeSet<RelPath>,
     next: u64,
+    /// What the names of spare places begin with.
+    pub(super) spare_prefix: String,
     /// The spare places that were given out.
     pub(super) spares: Vec<Place>,
 }
@@ -51,21 +53,27 @@ impl Stages {
     /// Opens the stages that the wishes name. One that a power loss took is made again: it held nothing that was
     /// promised to be there, but what the redo displaces needs a place.
     pub(super) fn open(home: &Home, ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<Self> {
+        for name in wishes.iter().map(|wish| wish.stage.as_str()).collect::<BTreeSet<_>>() {
+            let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
+            match home.disk.open_dir(&home.stage, &stage_path(name)?) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    home.disk.create_dir(&home.stage, OsStr::new(name), 0o700).map_err(io("make"))?;
+                }
+                opened => drop(opened.map_err(io("open"))?),
+            }
+        }
+        Self::look(home, ground, wishes)
+    }
+
+    /// The same without making anything: a stage that is gone holds nothing.
+    pub(super) fn look(home: &Home, ground: &mut Ground<'_>, wishes: &[Wish]) -> Result<Self> {
         let names: BTreeSet<&str> = wishes.iter().map(|wish| wish.stage.as_str()).collect();
         let mut entries = ByInode::default();
         let mut taken = BTreeSet::new();
         for name in &names {
             let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
-            let path = RelPath::new(name).ok().filter(|path| path.depth() == 1);
-            let path = path.ok_or_else(|| Error::Store {
-                path: ".treewal/journal".into(),
-                reason: format!("a record names {name:?} as a stage directory"),
-            })?;
-            let dir = match home.disk.open_dir(&home.stage, &path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    home.disk.create_dir(&home.stage, OsStr::new(name), 0o700).map_err(io("make"))?;
-                    home.disk.open_dir(&home.stage, &path).map_err(io("open"))?
-                }
+            let dir = match home.disk.open_dir(&home.stage, &stage_path(name)?) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other.map_err(io("open"))?,
             };
             ground.add_stage(name, dir.clone());
@@ -79,13 +87,21 @@ impl Stages {
             }
         }
         let home_of_spares = names.last().copied().unwrap_or_default().to_owned();
-        Ok(Self { entries, beneath: OnceCell::new(), home_of_spares, taken, next: 0, spares: Vec::new() })
+        Ok(Self {
+            entries,
+            beneath: OnceCell::new(),
+            home_of_spares,
+            taken,
+            next: 0,
+            spare_prefix: "r".to_owned(),
+            spares: Vec::new(),
+        })
     }
 
     /// A free place. Its name can never be a slot number of the stage's owner, who may be alive.
     pub(super) fn spare(&mut self) -> Place {
         loop {
-            let path = RelPath::root().join(format!("r{}", self.next));
+            let path = RelPath::root().join(format!("{}{}", self.spare_prefix, self.next));
             self.next += 1;
             if self.taken.insert(path.clone()) {
                 let place = Place { area: Area::Stage(self.home_of_spares.clone()), path };
@@ -148,6 +164,14 @@ impl Stages {
         }
         Ok(found)
     }
+}
+
+/// A stage that a record names: nothing in the journal is trusted.
+fn stage_path(name: &str) -> Result<RelPath> {
+    RelPath::new(name).ok().filter(|path| path.depth() == 1).ok_or_else(|| Error::Store {
+        path: ".treewal/journal".into(),
+        reason: format!("a record names {name:?} as a stage directory"),
+    })
 }
 
 /// Finds the entries that move: where they stood, where they shall stand, in a slot, or halfway in each other's place.

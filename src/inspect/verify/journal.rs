@@ -90,7 +90,7 @@ fn tell(scan: &Scan, undecoded: Vec<String>, held: bool, findings: &mut Findings
 
 /// Whether a guard is still to be ended, by the journal as it is now.
 pub(super) fn is_active(home: &Home, txn: u64) -> Result<bool> {
-    let read = treewal_recovery::recover::read_history(home, None).map_err(Error::from_recovery);
+    let read = treewal_recovery::survey::read_history(home, None).map_err(Error::from_recovery);
     let (_, history) = read?;
     let told = history.transactions.get(&txn);
     Ok(told.is_some_and(|told| told.committed.is_none() && !told.rolled_back && !told.quarantined))
