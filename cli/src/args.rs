@@ -1,5 +1,7 @@
 //! The command line.
 
+mod resolve;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::exit::table_text;
 use crate::keeping::Keeping;
+pub(crate) use resolve::Resolve;
 
 /// Crash-safe changes to a tree of files: all of them happen, or none.
 ///
@@ -317,27 +320,6 @@ pub(crate) struct Purge {
     /// Do not ask; needed where nobody can be asked
     #[arg(short, long)]
     pub(crate) yes: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("choice").required(true).multiple(true)))]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub(crate) struct Resolve {
-    /// The number of the transaction
-    #[arg(value_name = "ID")]
-    pub(crate) id: u64,
-    /// Leave the tree as it is, and settle it; what a staged transaction holds goes to quarantine
-    #[arg(long, group = "choice", conflicts_with_all = ["restore", "abandon"])]
-    pub(crate) keep: bool,
-    /// Bring back the state before it: all or nothing
-    #[arg(long, group = "choice", conflicts_with = "abandon")]
-    pub(crate) restore: bool,
-    /// Give it up now: all it has goes to quarantine
-    #[arg(long, group = "choice")]
-    pub(crate) abandon: bool,
-    /// Show what would be done, and change nothing
-    #[arg(long, group = "choice")]
-    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -34,6 +34,7 @@ pub(crate) use guards::{About, Held, record as guard_record};
 use helper::Helper;
 pub(crate) use hold::{Changed, Hold};
 pub(crate) use mine::{Mine, Own};
+pub(crate) use pending::resolve_held;
 pub(crate) use scope::Scope;
 pub(crate) use stage::{Stage, slot_name};
 use touched::Touched;
@@ -302,27 +303,6 @@ enum How {
     Unfailed,
     /// The same, and this is decided by hand.
     Resolve(u64, Resolution),
-}
-
-/// Recovers the tree at `path` as a handle does that takes over, and decides about a transaction by hand, unless `check`,
-/// which is asked under the lock, has something against it.
-pub(crate) fn resolve_held(
-    options: &Options,
-    disk: Arc<dyn Disk>,
-    path: &Path,
-    (txn, how): (u64, Resolution),
-    check: &dyn Fn() -> Result<()>,
-) -> Result<RecoveryReport> {
-    let (home, lock, mended) = take(options, disk, path)?;
-    let report = check().and_then(|()| {
-        let tree = identity(&home)?;
-        let mut report = recovered(&home, options, tree, How::Resolve(txn, how))?.report;
-        report.damage.extend(mended);
-        Ok(report)
-    });
-    // Other handles have to look for themselves.
-    lock.release(&home, None).map_err(Error::from_recovery)?;
-    report
 }
 
 fn recovered(home: &Home, options: &Options, tree: TreeId, how: How) -> Result<Recovered> {

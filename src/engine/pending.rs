@@ -6,12 +6,16 @@
 //! opening or at taking over from another, and knows it until the next one. Nobody but a recovery changes it; see
 //! `hand_over.rs`.
 
-use treewal_journal::record::Record;
-use treewal_recovery::Owed;
-use treewal_vfs::RelPath;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::{Claim, Core, State};
-use crate::{Error, Result};
+use treewal_journal::record::Record;
+use treewal_recovery::decide::Resolution;
+use treewal_recovery::{Owed, RecoveryReport};
+use treewal_vfs::{Disk, RelPath};
+
+use super::{Claim, Core, How, State, identity, recovered, take};
+use crate::{Error, Options, Result};
 
 impl State {
     /// # Errors
@@ -56,4 +60,25 @@ impl Core {
 
 fn is_needed(state: &State, name: &str) -> bool {
     state.owed.iter().any(|owed| owed.stage() == Some(name))
+}
+
+/// Recovers the tree at `path` as a handle does that takes over, and decides about a transaction by hand, unless `check`,
+/// which is asked under the lock, has something against it.
+pub(crate) fn resolve_held(
+    options: &Options,
+    disk: Arc<dyn Disk>,
+    path: &Path,
+    (txn, how): (u64, Resolution),
+    check: &dyn Fn() -> Result<()>,
+) -> Result<RecoveryReport> {
+    let (home, lock, mended) = take(options, disk, path)?;
+    let report = check().and_then(|()| {
+        let tree = identity(&home)?;
+        let mut report = recovered(&home, options, tree, How::Resolve(txn, how))?.report;
+        report.damage.extend(mended);
+        Ok(report)
+    });
+    // Other handles have to look for themselves.
+    lock.release(&home, None).map_err(Error::from_recovery)?;
+    report
 }
