@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::iter::FusedIterator;
 
-use treewal_vfs::{Dir, Disk, Open, codec};
+use treewal_vfs::{Dir, Disk, Kind, Open, codec, errno};
 
 use super::check::Checker;
 use super::entry::Entry;
@@ -19,9 +19,16 @@ pub(super) fn load(disk: &dyn Disk, from: &Dir) -> Result<Manifest> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::Incomplete { what: "there is no manifest" });
         }
+        Err(error) if matches!(error.raw_os_error(), Some(errno::ELOOP | errno::ENOTDIR | errno::EISDIR)) => {
+            return Err(no_file());
+        }
         opened => opened.map_err(Error::own("open", MANIFEST))?,
     };
-    let bytes = disk.stat_file(&file).map_err(Error::own("describe", MANIFEST))?.size;
+    let meta = disk.stat_file(&file).map_err(Error::own("describe", MANIFEST))?;
+    if meta.kind != Kind::File {
+        return Err(no_file());
+    }
+    let bytes = meta.size;
     let mut manifest = Manifest { file, bytes, guarded: Vec::new(), excluded: Vec::new(), end: End::default() };
     read_header(&mut Source::new(disk, &manifest.file, bytes, 0))?;
     let Some(end) = read_end(disk, &manifest.file, bytes)? else { return Err(reason(disk, &manifest)) };
@@ -33,6 +40,11 @@ pub(super) fn load(disk: &dyn Disk, from: &Dir) -> Result<Manifest> {
     tracing::trace!(empty = entry.is_none(), "manifest opened");
     (manifest.guarded, manifest.excluded) = (guarded, excluded);
     Ok(manifest)
+}
+
+/// Something else stands where the manifest was: it is gone, and nobody can tell whether it was ever finished.
+fn no_file() -> Error {
+    Error::Damaged { offset: 0, what: "this is not a file".into() }
 }
 
 /// Why a manifest does not end as it should: found by reading all of it.

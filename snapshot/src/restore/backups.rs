@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::io;
 
-use treewal_vfs::{Dir, Disk, File, Meta, Open, RelPath};
+use treewal_vfs::{Dir, Disk, File, Meta, Open, RelPath, errno};
 
 use crate::judge::{is_backup, is_whole, may_be_copy};
 use crate::ladder::backup_place;
@@ -37,7 +37,7 @@ impl<'a> Backups<'a> {
         Self { disk, from, last: RefCell::new(None) }
     }
 
-    /// The directory that a backup was put into; `None` where that is gone.
+    /// The directory that a backup was put into; `None` where that is gone, or something else stands in its place.
     pub(super) fn home(&self, path: RelPath) -> io::Result<Option<Dir>> {
         let mut last = self.last.borrow_mut();
         if let Some((_, dir)) = last.as_ref().filter(|(open, _)| *open == path) {
@@ -45,6 +45,7 @@ impl<'a> Backups<'a> {
         }
         let dir = match self.disk.open_dir(self.from, &path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if matches!(error.raw_os_error(), Some(errno::ELOOP | errno::ENOTDIR)) => None,
             opened => Some(opened?),
         };
         *last = Some((path, dir.clone()));
