@@ -142,7 +142,9 @@ fn rescue(home: &Home, name: &str) -> Result<()> {
     let disk = &*home.disk;
     let io = |verb| Error::io(verb, format!(".treewal/stage/{name}"));
     let stage = match disk.open_dir(&home.stage, &RelPath::root().join(name)) {
-        Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP)) => return Ok(()),
+        Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP)) => {
+            return Ok(());
+        }
         opened => opened.map_err(io("open"))?,
     };
     for entry in disk.list(&stage).map_err(io("list"))? {
