@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use treewal::{Error, Options, Tree};
+use treewal::{Error, Options, Retry, Tree};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Fault, FaultDisk, RelPath, Verb, errno};
 
@@ -184,4 +184,17 @@ fn ro21_one_writer_or_many_readers_and_who_it_is_is_told_in_time() {
     drop(readers);
     first.transaction(|tx| tx.write("g", "y")).unwrap();
     assert!(dir.path().join(".treewal/lock").exists(), "the lock file stays");
+}
+
+#[test]
+fn ro11_what_was_given_up_can_be_brought_back_later() {
+    let disk = killed();
+    (1..=3).for_each(|_| drop(open_failing(&disk).unwrap()));
+    let tree = open(&disk).unwrap();
+    let id = tree.recovery().transactions[0].quarantine.clone().unwrap();
+    let retried = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(retried.conflicts.is_empty() && retried.purged, "{retried:?}");
+    assert_eq!(holds(&disk, "d/f").as_deref(), Some("before"));
+    drop(tree);
+    assert!(open(&disk).unwrap().recovery().is_clean());
 }
