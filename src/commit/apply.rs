@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use treewal_journal::record::{Body, Change, Goal, Intent, LookChange, New};
 use treewal_recovery::look::Attributes;
 use treewal_recovery::make::open_bits;
-use treewal_recovery::plan::{Ground, Place, Step};
+use treewal_recovery::plan::{Ground, Place, Step, removed_slot};
 use treewal_vfs::{Identity, RelPath};
 
 use super::check;
@@ -38,15 +38,16 @@ pub(super) struct Applied {
 }
 
 impl Applied {
-    /// Works out the steps, from the tree as the check has just found it.
+    /// Works out the steps of a transaction, from the tree as the check has just found it.
     ///
     /// Attributes are set when all steps are taken, whichever way those were found, but for bits that open a directory.
     pub(super) fn plan<'a>(
-        stage: &Stage,
+        (stage, txn): (&Stage, u64),
         paths: &'a [RelPath],
         intents: impl Iterator<Item = &'a Intent> + Clone,
     ) -> Self {
-        let mut spare = || stage.slot();
+        let mut removals = 0..;
+        let mut spare = || removals.next().and_then(|n| removed_slot(txn, n)).unwrap_or_else(|| stage.slot());
         let intents = pairs(paths, intents);
         let Plan { steps, identities, mut displaced } = direct(stage.name(), intents.clone(), &mut spare)
             .unwrap_or_else(|| general(stage.name(), intents.clone(), &mut spare));

@@ -144,7 +144,7 @@ impl<'a> Flight<'a> {
     pub(super) fn apply(&mut self, (txn, lsn): (u64, Lsn)) -> Result<Receipt> {
         let _span = tracing::debug_span!("apply").entered();
         let mut hold = self.hold.take().ok_or(Error::Poisoned)?;
-        let mut applied = Applied::plan(&self.stage, self.claim.changes(), all(&self.intents));
+        let mut applied = Applied::plan((&self.stage, txn), self.claim.changes(), all(&self.intents));
         applied.open_first(std::mem::take(&mut self.openings));
         if let Err(error) = applied.take(&mut self.ground, &self.expectations.emptied) {
             return Err(put_back(&mut hold, &mut self.ground, &applied, txn, error));

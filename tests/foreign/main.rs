@@ -11,6 +11,7 @@ mod between;
 mod dying;
 #[path = "../shared/hooked.rs"]
 mod hooked;
+mod killed_at_once;
 mod newer;
 #[path = "../shared/seen.rs"]
 mod seen;

@@ -26,7 +26,7 @@ pub use ground::Ground;
 pub(crate) use ground::shown;
 pub use inodes::Inodes;
 pub use model::{Entity, Model};
-pub use place::{Area, Place};
+pub use place::{Area, Place, removed_by, removed_slot};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -25,8 +25,8 @@ pub(crate) struct Case<'a> {
     dir: Dir,
     said: Said,
     report: CaseReport,
-    /// Where the item of a path is.
-    items: HashMap<Text, usize>,
+    /// Where the item of a path is, and apart from it that of what somebody else had there.
+    items: HashMap<(Text, bool), usize>,
     /// What the transaction says of a path.
     intents: HashMap<Vec<u8>, &'a Intent>,
     /// Its stage.
@@ -67,7 +67,7 @@ impl<'a> Case<'a> {
             committed: told.and_then(|told| told.committed.map(|_| told.at.into())).or(report.committed),
             ..report
         };
-        let items = report.items.iter().enumerate().map(|(at, item)| (item.path.clone(), at)).collect();
+        let items = report.items.iter().enumerate().map(|(at, item)| (key(item), at)).collect();
         let taken = report.items.iter().filter_map(|item| item.file.as_ref().map(OsString::from)).collect();
         let intents = intents.iter().map(|intent| (intent.path.0.clone(), intent)).collect();
         let (kept, dirs) = (Vec::new(), Vec::new());
@@ -104,7 +104,7 @@ impl<'a> Case<'a> {
         let contents = lost.contents.clone().or_else(|| self.in_stage(intent));
         let mut line = format!("{:?}: {}", lost.path, lost.reason);
         if let Some(contents) = contents {
-            let name = self.name_for(&item.path, contents).map_err(io("look through"))?;
+            let name = self.name_for(&key(&item), contents).map_err(io("look through"))?;
             line = format!("{line}; its contents are in {name:?}");
             item.file = Some(name.to_string_lossy().into_owned());
         }
@@ -116,14 +116,14 @@ impl<'a> Case<'a> {
 
     /// An item takes the place of that of an interrupted try. What that one has kept is there still.
     fn add(&mut self, mut item: Item) {
-        match self.items.get(&item.path) {
+        match self.items.get(&key(&item)) {
             Some(at) => {
                 let before = &mut self.report.items[*at];
                 item.file = item.file.or(before.file.take());
                 *before = item;
             }
             None => {
-                self.items.insert(item.path.clone(), self.report.items.len());
+                self.items.insert(key(&item), self.report.items.len());
                 self.report.items.push(item);
             }
         }
@@ -155,8 +155,8 @@ impl<'a> Case<'a> {
 
     /// The name under which contents are kept: that under which an interrupted try has kept these very bytes, or a free
     /// one.
-    fn name_for(&mut self, path: &Text, contents: Contents) -> io::Result<OsString> {
-        let before = self.items.get(path).and_then(|at| self.report.items[*at].file.clone()).map(OsString::from);
+    fn name_for(&mut self, key: &(Text, bool), contents: Contents) -> io::Result<OsString> {
+        let before = self.items.get(key).and_then(|at| self.report.items[*at].file.clone()).map(OsString::from);
         if let (Some(before), Contents::Bytes(bytes)) = (before, &contents) {
             if self.holds(&before, bytes)? {
                 return Ok(before);
@@ -271,6 +271,11 @@ fn open_dir(home: &Home, own: &str) -> io::Result<(String, Dir)> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// What an item is about: of one path there can be ours, and what somebody else had there.
+fn key(item: &Item) -> (Text, bool) {
+    (item.path.clone(), item.goal == Goal::Moved)
 }
 
 /// What is told of a path: by what became of it, and by what the transaction says.

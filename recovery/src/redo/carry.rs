@@ -27,7 +27,10 @@ impl Redo<'_> {
         for step in &steps {
             self.ground.close_if_many().map_err(closing())?;
             let mut done = false;
-            self.ground.take(step, &|entity| identities[entity.0], &mut done)?;
+            if let Err(error) = self.ground.take(step, &|entity| identities[entity.0], &mut done) {
+                // What moved is somebody else's: it goes back, as from a commit. The next try finds it there.
+                return Err(if done { self.ground.undo(step).err().unwrap_or(error) } else { error });
+            }
         }
         let mut looks = 0;
         // What is in a directory first: bits may close it.

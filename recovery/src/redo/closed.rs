@@ -8,6 +8,7 @@ use std::path::Path;
 use treewal_journal::record::Goal;
 use treewal_vfs::RelPath;
 
+use super::unseen::Records;
 use super::{Part, Redo, Redone, Wish, attempt, compose};
 use crate::home::{DIR_NAME, Home};
 use crate::plan::{Ground, Place};
@@ -71,12 +72,13 @@ pub fn redo(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Redone> {
         path: ".treewal/journal".into(),
         reason: format!("a record names a path outside the tree: {bad}"),
     })?;
+    let records = Records::of(parts);
     let mut closed = Closed::default();
     loop {
         let mut ground = Ground::new(&*home.disk, home.root.clone());
         ground.open_closed();
         // Each try is as good as a recovery that was cut short and came again.
-        match attempt(home, ground, (&wishes, copied), &closed) {
+        match attempt(home, ground, (&wishes, copied), (&records, &closed)) {
             Err(error) => {
                 let mut ground = Ground::new(&*home.disk, home.root.clone());
                 ground.open_closed();

@@ -40,7 +40,7 @@ impl Redo<'_> {
             (Goal::Emptied, Kind::Dir) if is_prior => Seen::Known(meta),
             (Goal::New(new), Kind::File) if self.is_large_copy(new, wish, &meta)? => Seen::Wanted(meta),
             (Goal::New(_) | Goal::Absent, Kind::File | Kind::Symlink) if is_prior => {
-                self.guesses.push((wish.txn, wish.path.clone(), spot.clone()));
+                self.guesses.push((wish.txn, wish.path.clone(), Contents::Copied(spot.clone()), GUESSED));
                 Seen::Known(meta)
             }
             _ => foreign,
@@ -55,16 +55,18 @@ impl Redo<'_> {
         Ok(is_large && wish.known.iter().all(|known| known.size != size) && self.in_slot(new, wish)?.is_none())
     }
 
-    /// Keeps what was guessed about, durably, before anything takes its place.
+    /// Keeps what ours is about to take the place of and cannot be proved to be ours, durably, before the first step.
     pub(super) fn keep_guesses(&mut self, home: &Home) -> Result<()> {
         let mut guesses = std::mem::take(&mut self.guesses);
         guesses.sort_by_key(|(txn, ..)| *txn);
         for all in guesses.chunk_by(|one, other| one.0 == other.0) {
             let Some((txn, ..)) = all.first() else { continue };
             let mut case = Case::open(home, *txn, None)?;
-            for (txn, path, spot) in all {
-                let contents = Some(Contents::Copied(spot.clone()));
-                case.keep(&Superseded { contents, ..Superseded::of(*txn, path.clone(), GUESSED) })?;
+            case.because("redo", "what is not its own and stood where its work belongs was kept first");
+            case.say(&format!("transaction {txn} was committed; of these paths, something that is not its own is kept:"));
+            for (txn, path, contents, why) in all {
+                let contents = Some(contents.clone());
+                case.keep(&Superseded { contents, ..Superseded::of(*txn, path.clone(), why) })?;
             }
             self.done.kept_first.insert(*txn, case.close()?);
             // Before the first step.

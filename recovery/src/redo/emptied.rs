@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use treewal_journal::record::Goal;
-use treewal_vfs::{Identity, Kind, Time};
+use treewal_vfs::{Identity, Kind, Meta, Time};
 
 use super::survey::{Seen, is_untouched, look};
 use super::{Contents, Redo, Superseded, Wish};
@@ -13,6 +13,27 @@ use crate::{Error, Result};
 pub(super) const FILLED: &str = "somebody put something into the directory that was to be removed";
 
 impl Redo<'_> {
+    /// Whether a directory that stands in the way of a wish holds nothing that should not go with it.
+    pub(super) fn may_go(&mut self, wish: &Wish, (spot, found): (&Place, &Meta), all: (&[Wish], &[Identity])) -> Result<bool> {
+        match &wish.goal {
+            Goal::Emptied => {
+                let is_emptied = self.may_go_empty(wish, (spot, &found.identity()), all)?;
+                if !is_emptied {
+                    self.standing.insert(wish.path.clone(), spot.clone());
+                }
+                Ok(is_emptied)
+            }
+            _ => {
+                let known = wish.dirs.iter().filter(|(known, _)| known.same_inode(&found.identity()));
+                let moves = self.moving.contains(&(found.ino, found.born));
+                match known.map(|(_, since)| *since).max() {
+                    Some(since) if spot.area == Area::Tree && !moves => Ok(!self.holds_newer(since, spot)?),
+                    _ => Ok(true),
+                }
+            }
+        }
+    }
+
     /// Whether a directory that is to go with all that is in it holds something that somebody has made or changed since that
     /// was committed. What our own renames touch is known, wherever they left it. Reads only.
     ///

@@ -28,6 +28,7 @@ mod scene;
 mod supersede;
 mod survey;
 mod twins;
+mod unseen;
 
 pub use apart::{Group, redo_apart};
 pub use back::{Back, TakenBack, survey_back, take_back};
@@ -38,7 +39,7 @@ pub use survey::{Seen, is_torn_form};
 use std::collections::{BTreeMap, BTreeSet};
 
 use treewal_journal::record::{Body, Goal, New};
-use treewal_vfs::{Identity, Kind, Meta, RelPath, Time};
+use treewal_vfs::{Identity, Kind, RelPath, Time};
 
 use crate::Result;
 use crate::home::Home;
@@ -50,6 +51,7 @@ use emptied::{FILLED, handled, moved};
 use scene::{Located, Stages, locate, where_now};
 use survey::{is_untouched, look};
 use twins::Twins;
+use unseen::Records;
 
 /// What a redo did.
 #[derive(Debug, Default)]
@@ -111,7 +113,12 @@ pub enum Contents {
 }
 
 /// One try at what [`redo`] does.
-fn attempt(home: &Home, mut ground: Ground<'_>, (wishes, copied): (&[Wish], bool), closed: &Closed) -> Result<Redone> {
+fn attempt(
+    home: &Home,
+    mut ground: Ground<'_>,
+    (wishes, copied): (&[Wish], bool),
+    (records, closed): (&Records, &Closed),
+) -> Result<Redone> {
     let stages = Stages::open(home, &mut ground, wishes)?;
     let located = locate(&mut ground, &stages, wishes)?;
     let mut redo = Redo {
@@ -156,6 +163,7 @@ fn attempt(home: &Home, mut ground: Ground<'_>, (wishes, copied): (&[Wish], bool
         redo.consider(wish, (wishes, &siblings), &mut twins)?;
     }
     redo.reunite(twins)?;
+    redo.find_unseen(records);
     redo.keep_guesses(home)?;
     redo.carry_out()
 }
@@ -188,7 +196,8 @@ struct Redo<'a> {
     rewrites: Vec<(RelPath, String, New)>,
     /// See [`copied`].
     copied: bool,
-    guesses: Vec<(u64, RelPath, Place)>,
+    /// What goes to quarantine before ours takes its place: of which transaction, of which path, and why.
+    guesses: Vec<(u64, RelPath, Contents, &'static str)>,
     done: Redone,
 }
 
@@ -266,27 +275,6 @@ impl Redo<'_> {
             Goal::Moved { from, .. } => {
                 let from = from.to_path().unwrap_or_default();
                 self.consider_moved(wish, &from, seen)
-            }
-        }
-    }
-
-    /// Whether a directory that stands in the way of a wish holds nothing that should not go with it.
-    fn may_go(&mut self, wish: &Wish, (spot, found): (&Place, &Meta), all: (&[Wish], &[Identity])) -> Result<bool> {
-        match &wish.goal {
-            Goal::Emptied => {
-                let is_emptied = self.may_go_empty(wish, (spot, &found.identity()), all)?;
-                if !is_emptied {
-                    self.standing.insert(wish.path.clone(), spot.clone());
-                }
-                Ok(is_emptied)
-            }
-            _ => {
-                let known = wish.dirs.iter().filter(|(known, _)| known.same_inode(&found.identity()));
-                let moves = self.moving.contains(&(found.ino, found.born));
-                match known.map(|(_, since)| *since).max() {
-                    Some(since) if spot.area == Area::Tree && !moves => Ok(!self.holds_newer(since, spot)?),
-                    _ => Ok(true),
-                }
             }
         }
     }

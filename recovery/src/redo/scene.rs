@@ -140,6 +140,11 @@ impl Stages {
         self.entries.find(identity, &BTreeSet::new())
     }
 
+    /// All that stood right in a stage, as it was found at first.
+    pub(super) fn tops(&self) -> impl Iterator<Item = &(Place, Meta)> {
+        self.entries.0.values().flatten()
+    }
+
     fn look_beneath(&self, ground: &mut Ground<'_>) -> Result<ByInode> {
         let mut found = ByInode::default();
         let mut dirs: Vec<Place> = self
