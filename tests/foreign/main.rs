@@ -13,6 +13,7 @@ mod dying;
 mod hooked;
 mod killed_at_once;
 mod newer;
+mod older;
 #[path = "../shared/seen.rs"]
 mod seen;
 mod store;

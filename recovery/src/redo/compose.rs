@@ -29,6 +29,8 @@ pub struct Wish {
     pub stage: String,
     /// The transaction that wishes it.
     pub txn: u64,
+    /// When the last transaction that touches the path began to look, by the clock of the disk.
+    pub at: Time,
 }
 
 /// One committed transaction, as composition takes it.
@@ -82,6 +84,7 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
         timed_by: if sets_times(intent) { part.txn } else { 0 },
         stage: part.stage.to_owned(),
         txn: part.txn,
+        at: part.at,
     })
 }
 
@@ -98,7 +101,7 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
         if let Goal::New(new) = &mut goal {
             look = look.settle(new);
         }
-        return Wish { known, dirs, goal, look, timed_by: later.timed_by.max(earlier.timed_by), ..earlier };
+        return Wish { known, dirs, goal, look, timed_by: later.timed_by.max(earlier.timed_by), at: later.at, ..earlier };
     }
     Wish { known, dirs, base: earlier.base, ..later }
 }

@@ -23,6 +23,7 @@ mod copied;
 mod emptied;
 mod looks;
 mod material;
+mod older;
 mod rewritten;
 mod scene;
 mod supersede;
@@ -253,6 +254,9 @@ impl Redo<'_> {
         }
         if let (Some(spot), Seen::Foreign(meta)) = (&spot, seen) {
             seen = self.guess(wish, spot, meta)?;
+        }
+        if let (Some(spot), Seen::Foreign(meta)) = (&spot, seen) {
+            seen = self.come_back(wish, spot, meta);
         }
         if let (Some(spot), Seen::Known(meta)) = (&spot, seen) {
             if meta.kind == Kind::Dir && !self.may_go(wish, (spot, &meta), (wishes, siblings))? {
