@@ -37,7 +37,7 @@ pub(crate) enum Act {
     /// Looks at everything, and works out what is missing. Whether it is the opening of a tree.
     Survey(bool),
     Make(Spot, Ent),
-    /// Ours, that cannot be placed, is in quarantine, durably.
+    /// What cannot be placed, or is not ours and stands where ours belongs, is in quarantine, durably.
     Keep(Version),
     /// What nobody needs any more goes from the stages.
     Sweep(Vec<Spot>, bool),
@@ -151,12 +151,12 @@ impl Act {
                 if done && step.of_commit {
                     world.process_mut(who).taken.push(step);
                 } else if !done {
-                    world.fail(who, &step);
+                    world.fail(who, &step, false);
                 }
             }
             Self::Prove(step) => {
                 if !step.is_proved(&world.disk) {
-                    world.fail(who, &step);
+                    world.fail(who, &step, true);
                 }
             }
             Self::Undo(step) => {
@@ -208,6 +208,7 @@ fn after_survey(world: &World, script: &Script, opening: bool) -> Vec<Act> {
         return vec![Act::Sweep(Vec::new(), opening), Act::Recovered];
     };
     let mut acts: Vec<Act> = found.makes.iter().map(|(spot, ent)| Act::Make(*spot, *ent)).collect();
+    acts.extend(found.first.iter().copied().map(Act::Keep));
     if !acts.is_empty() && script.broken != Broken::MadeUnsynced {
         acts.push(Act::SyncTree);
     }
@@ -244,8 +245,12 @@ impl World {
     }
 
     /// A step that cannot be taken, or moved something else. A commit takes everything back; a recovery is tried again.
-    fn fail(&mut self, who: u8, step: &Renaming) {
+    fn fail(&mut self, who: u8, step: &Renaming, moved: bool) {
         if !step.of_commit {
+            // What it moved goes back; where that fails as well, the next recovery finds it as a kill would leave it.
+            if moved {
+                step.back().take(&mut self.disk);
+            }
             self.end(who);
             return;
         }

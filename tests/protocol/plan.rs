@@ -124,6 +124,16 @@ fn spot(place: &Place) -> Spot {
     }
 }
 
+/// The first of the slots that take what a transaction removes: as with `removed_slot`, the number says whose it is.
+fn removed_from(txn: u8) -> u8 {
+    100 + 10 * txn
+}
+
+/// Of which transaction what is in a slot was removed.
+pub(crate) fn removed_by(slot: u8) -> Option<u8> {
+    (100..200).contains(&slot).then(|| (slot - 100) / 10)
+}
+
 /// The renames of the commit under way, from the tree as it was found.
 pub(crate) fn commit_steps(world: &World, script: &Script, who: u8) -> Vec<Renaming> {
     let process = world.process(who);
@@ -139,5 +149,5 @@ pub(crate) fn commit_steps(world: &World, script: &Script, who: u8) -> Vec<Renam
         };
         scene.want(*at, wanted);
     }
-    scene.plan(who, 100, true).0
+    scene.plan(who, removed_from(txn), true).0
 }

@@ -9,9 +9,9 @@ use treewal_recovery::redo::{Part, Wish, compose};
 use treewal_vfs::Identity;
 
 use crate::disk::{Ent, Spot, Version};
-use crate::journal::{Rec, bytes, identity};
-use crate::plan::{Renaming, Scene};
-use crate::script::{Broken, Script};
+use crate::journal::{Rec, bytes, identity, stage};
+use crate::plan::{Renaming, Scene, removed_by};
+use crate::script::{Broken, FOREIGN, Script};
 use crate::world::World;
 
 /// More tries than the kills of any script.
@@ -22,6 +22,8 @@ pub(crate) struct Found {
     pub(crate) makes: Vec<(Spot, Ent)>,
     pub(crate) steps: Vec<Renaming>,
     pub(crate) keeps: Vec<Version>,
+    /// What goes to quarantine before the first step.
+    pub(crate) first: Vec<Version>,
     /// Slots that it puts something into.
     pub(crate) spares: Vec<Spot>,
 }
@@ -33,6 +35,8 @@ enum Seen {
     Wanted,
     /// Ours, torn, or a state that the journal knows.
     Ours,
+    /// Not ours, and older than the commit: a loss of power has brought it back.
+    Older,
     Foreign,
 }
 
@@ -68,14 +72,16 @@ pub(crate) fn survey(world: &World, script: &Script) -> Option<Found> {
         .collect();
     let wishes = compose(&parts).unwrap();
     let home = wishes.iter().map(|wish| wish.stage.clone()).max().map_or(0, |stage| stage[1..].parse().unwrap());
-    let mut redo = Redo { world, script, home, scene: Scene::of(&world.disk), makes: Vec::new(), keeps: Vec::new() };
+    let first = if script.broken == Broken::Unseen { Vec::new() } else { unseen(world, &parts) };
+    let mut redo =
+        Redo { world, script, home, scene: Scene::of(&world.disk), makes: Vec::new(), keeps: Vec::new(), first };
     for wish in &wishes {
         redo.consider(wish);
     }
-    let Redo { scene, makes, keeps, .. } = redo;
+    let Redo { scene, makes, keeps, first, .. } = redo;
     let (steps, displaced) = scene.plan(home, 200, false);
     let spares = makes.iter().map(|(spot, _)| *spot).chain(displaced).collect();
-    Some(Found { makes, steps, keeps, spares })
+    Some(Found { makes, steps, keeps, first, spares })
 }
 
 struct Redo<'a> {
@@ -85,6 +91,34 @@ struct Redo<'a> {
     scene: Scene,
     makes: Vec<(Spot, Ent)>,
     keeps: Vec<Version>,
+    first: Vec<Version>,
+}
+
+/// What was displaced by a commit that did not live to look at it: whatever stands in the slot of a new entry or of a removal,
+/// and is neither that new entry nor anything that the records know.
+fn unseen(world: &World, parts: &[Part<'_>]) -> Vec<Version> {
+    let mut known: Vec<Identity> = Vec::new();
+    for intent in parts.iter().flat_map(|part| part.intents) {
+        known.extend(intent.prior);
+        if let Goal::New(new) = &intent.goal {
+            known.push(new.identity);
+        }
+    }
+    let is_displaced = |owner: u8, slot: u8| {
+        parts.iter().filter(|part| part.stage == stage(owner)).any(|part| {
+            let mut goals = part.intents.iter().map(|intent| &intent.goal);
+            removed_by(slot) == Some(world.journal.txn(part.txn))
+                || goals.any(|goal| matches!(goal, Goal::New(new) if new.slot == u64::from(slot)))
+        })
+    };
+    let stranger = |(spot, ent): (Spot, Ent)| match spot {
+        Spot::Slot(owner, slot) => {
+            let is_known = known.iter().any(|known| known.same_inode(&identity(ent)));
+            (is_displaced(owner, slot) && !is_known).then_some(ent.version)
+        }
+        Spot::Tree(_) => None,
+    };
+    world.disk.names().filter_map(stranger).collect()
 }
 
 impl Redo<'_> {
@@ -98,6 +132,9 @@ impl Redo<'_> {
                 self.keeps.extend(self.kept(new));
             }
             return;
+        }
+        if seen == Seen::Older {
+            self.first.extend(found.map(|ent| ent.version));
         }
         let standing = found.map(|ent| self.scene.put(spot, ent));
         let wanted = match &wish.goal {
@@ -141,7 +178,20 @@ impl Redo<'_> {
             }
         }
         let is_known = wish.known.iter().any(is) || self.script.broken == Broken::ForeignIsKnown;
-        if is_known { Seen::Ours } else { Seen::Foreign }
+        if is_known {
+            Seen::Ours
+        } else if self.is_older(ent) {
+            Seen::Older
+        } else {
+            Seen::Foreign
+        }
+    }
+
+    /// Whether something was last changed before the commit began to look. Times are not in this model, but the file of somebody
+    /// else is the only one that comes to the tree other than by a commit: if that was there at the look, it is known. All else
+    /// that nobody knows was there, or had been, unless a recovery made it.
+    fn is_older(&self, ent: Ent) -> bool {
+        ent.version != FOREIGN && ent.copy == 0 && self.script.broken != Broken::Ageless
     }
 
     /// A large file, where it still stands in a stage.

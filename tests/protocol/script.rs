@@ -69,6 +69,10 @@ pub(crate) enum Broken {
     NoProof,
     /// Recovery takes everything for its own.
     ForeignIsKnown,
+    /// Recovery does not ask what a killed commit has displaced.
+    Unseen,
+    /// Recovery does not ask when what it finds was last changed.
+    Ageless,
 }
 
 impl Script {
