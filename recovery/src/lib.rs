@@ -21,6 +21,7 @@ mod fresh;
 mod give_up;
 pub mod history;
 pub mod home;
+mod kept_first;
 pub mod look;
 pub mod make;
 mod owed;

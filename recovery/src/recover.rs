@@ -13,7 +13,7 @@
 //!    covers. A crash before it repeats 4 to 6.
 //! 8. *sweep*: what nobody refers to any more is removed. A crash leaves the rest to the next sweep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn, TreeId};
@@ -33,7 +33,7 @@ use crate::sound::part;
 use crate::survey::{is_sound, open_log};
 use crate::sweep::{remove_garbage, sweep_leftovers};
 use crate::tries::reason;
-use crate::undo::{is_permanent, undo};
+use crate::undo::{Guarded, is_permanent, undo};
 use crate::{Error, Result};
 
 /// How recovery goes about it.
@@ -218,9 +218,11 @@ impl Recovery<'_> {
         self.take_back_all(tried)?;
         let mut undone: Vec<(u64, Reach)> = Vec::new();
         let mut failed: Vec<(&mut Item<'h>, Option<Error>)> = waiting.iter_mut().map(|item| (item, None)).collect();
+        let mut kept = BTreeMap::new();
         for item in tried.iter_mut().rev() {
             let (Work::Guarded(guard), Verdict::Undo) = (&item.told.work, decide(item.facts).1) else { continue };
-            match undo(self.home, guard) {
+            let guarded = Guarded { txn: item.txn, told: item.told, guard, copied: self.copied, kept: &mut kept };
+            match undo(self.home, guarded) {
                 Ok(changed) => {
                     undone.push((item.txn, Reach::of(self.home, item.told)));
                     item.facts.tried = Tried::Done;
@@ -240,6 +242,9 @@ impl Recovery<'_> {
                 item.facts.covered = undone.iter().any(|(outer, theirs)| *outer < item.txn && theirs.meets(&reach));
             }
             self.end(item, error.as_ref())?;
+        }
+        for line in &mut self.report.transactions {
+            line.quarantine = line.quarantine.take().or_else(|| kept.remove(&line.txn));
         }
         Ok(())
     }

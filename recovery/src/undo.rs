@@ -1,12 +1,15 @@
 //! Undo: restoring the snapshot of a guarded transaction.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use treewal_journal::record::Guard;
 use treewal_snapshot::{Check, Manifest, Restored};
 use treewal_vfs::{Dir, Disk, RelPath};
 
+use crate::history::Told;
 use crate::home::{DIR_NAME, Home};
+use crate::kept_first::{is_doubtful, keep_first};
 use crate::{Error, Result, patterns};
 
 /// How often a restore is made again because somebody goes on writing.
@@ -24,13 +27,38 @@ pub fn snapshot_dir(home: &Home, name: &str) -> Result<Dir> {
     home.disk.open_dir(&home.guards, &path).map_err(Error::io("open", format!(".treewal/guards/{name}")))
 }
 
+/// A guard that is to be undone.
+pub(crate) struct Guarded<'a> {
+    /// Its number.
+    pub(crate) txn: u64,
+    /// What the journal says of it.
+    pub(crate) told: &'a Told,
+    /// The same of what it guards.
+    pub(crate) guard: &'a Guard,
+    /// The tree was copied since.
+    pub(crate) copied: bool,
+    /// The cases in quarantine that keep what stood in the way, by transaction: also where the undo fails after that.
+    pub(crate) kept: &'a mut BTreeMap<u64, String>,
+}
+
+impl Guarded<'_> {
+    fn keep_first(&mut self, home: &Home, from: &Dir, manifest: &Manifest) -> Result<()> {
+        let kept = keep_first(home, self.txn, self.told, from, manifest)?;
+        self.kept.extend(kept.map(|name| (self.txn, name)));
+        Ok(())
+    }
+}
+
 /// Restores what a guard protects, touching only what differs; gives the number of changes.
 ///
-/// May be cut short at any call and run again. Nothing is synced: the caller does that before it records the rollback.
+/// Where the snapshot may not belong to what stands there, all that would be lost is kept in quarantine first, durably.
+///
+/// May be cut short at any call and run again. Nothing is synced after that: the caller does it before it records the rollback.
 ///
 /// # Errors
 /// Any error of the disk or of the snapshot.
-pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
+pub(crate) fn undo(home: &Home, mut guarded: Guarded<'_>) -> Result<u64> {
+    let guard = guarded.guard;
     let from = snapshot_dir(home, &guard.snapshot)?;
     let (disk, tree) = (&*home.disk, &home.root);
     let manifest = patterns::with_matches(disk, tree, &from, Manifest::load(disk, &from)?)?;
@@ -41,7 +69,12 @@ pub fn undo(home: &Home, guard: &Guard) -> Result<u64> {
         });
     }
     // Where the mount is the one of then, the kernel saw every write; after a power loss it is another.
-    let check = manifest.check(disk, tree);
+    let mut check = manifest.check(disk, tree);
+    if is_doubtful(home, guarded.copied, &from, &manifest)? {
+        // Of a copy, times and inodes tell nothing.
+        check = Check::Contents;
+        guarded.keep_first(home, &from, &manifest)?;
+    }
     let mut changed = 0;
     if check == Check::Attributes {
         // The process was killed, and what it had started may go on writing. Where the guard was to be rolled back by

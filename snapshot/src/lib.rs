@@ -82,5 +82,5 @@ pub use ladder::{Report, Sharing};
 pub use manifest::fuzz;
 pub use manifest::{Backup, Entries, Entry, Guarded, Manifest, Mode, Role};
 pub use progress::Progress;
-pub use restore::{Check, Restored, Stored, exchange, restore};
+pub use restore::{Check, Displaced, Restored, Stored, displaced, exchange, is_copy, restore};
 pub use take::{TakeOptions, take};

@@ -67,7 +67,7 @@ fn what_a_disk_lost_that_was_pulled_out_within_a_boot_is_redone_and_undone() {
     println!("{tried} ways to pull a disk out");
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
@@ -77,7 +77,7 @@ fn replace_store(dir: &Path, from: &Path) {
     copy(&from.join(".treewal"), &dir.join(".treewal"));
 }
 
-fn text(dir: &Path, name: &str) -> String {
+pub(crate) fn text(dir: &Path, name: &str) -> String {
     fs::read_to_string(dir.join(name)).unwrap_or_default()
 }
 

@@ -11,6 +11,7 @@ mod child;
 mod clocks;
 mod copies;
 mod forged;
+mod guarded_copies;
 mod locks;
 mod mount;
 mod read_only;

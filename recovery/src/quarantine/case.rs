@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 
 use treewal_journal::record::{Body, Goal as Wanted, Intent};
+use treewal_snapshot::Displaced;
 use treewal_vfs::{Dir, Kind, Open, RelPath, Rename, copy_contents, errno, read_all, write_all};
 
 use super::report::{Attributes, CaseReport, Entry, FORMAT, Found, Goal, Item, JSON, REPORT, Text, read_report};
@@ -112,6 +113,55 @@ impl<'a> Case<'a> {
         item.found = self.look(&lost.path);
         self.add(item);
         Ok(())
+    }
+
+    /// Keeps a copy of what stands in the tree, once the case is closed, with its looks. What is neither file, directory nor
+    /// symlink has nothing to copy: the report for people names it.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub(crate) fn keep_found(&mut self, found: &Displaced, reason: &str) -> Result<()> {
+        let (path, meta) = (&found.path, &found.meta);
+        let attributes_only = found.attributes_only && meta.kind != Kind::Dir;
+        let goal = match meta.kind {
+            _ if attributes_only => Goal::Attributes,
+            Kind::File => Goal::File,
+            Kind::Symlink => Goal::Symlink,
+            Kind::Dir => Goal::Dir,
+            Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => {
+                self.say(&format!("{path:?}: {reason}; it is a {:?} of device number {}", meta.kind, meta.rdev));
+                return Ok(());
+            }
+        };
+        let mut line = format!("{path:?}: {reason}");
+        let text = Text::of(&path.to_bytes());
+        let mut file = None;
+        if matches!(goal, Goal::File | Goal::Symlink) {
+            let io = Error::io("look through", format!(".treewal/quarantine/{}", self.name));
+            let name = self.name_for(&text, Contents::Copied(Place::tree(path.clone()))).map_err(io)?;
+            line = format!("{line}; a copy of it is in {name:?}");
+            file = Some(name.to_string_lossy().into_owned());
+        }
+        self.say(&line);
+        let attributes = Some(Attributes::of(meta, &found.xattrs));
+        let found = Some(Found::Entry(Entry::from(meta)));
+        self.add(Item { path: text, reason: reason.to_owned(), goal, file, from: None, attributes, found });
+        Ok(())
+    }
+
+    /// The name of the case of a transaction, where an earlier try has made one.
+    ///
+    /// # Errors
+    /// Any error of the disk.
+    pub(crate) fn existing(home: &Home, txn: u64) -> Result<Option<String>> {
+        let name = format!("txn-{txn}");
+        match home.disk.stat(&home.quarantine, OsStr::new(&name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => {
+                let found = found.map_err(Error::io("look at", format!(".treewal/quarantine/{name}")))?;
+                Ok((found.kind == Kind::Dir).then_some(name))
+            }
+        }
     }
 
     /// An item takes the place of that of an interrupted try. What that one has kept is there still.

@@ -3,7 +3,7 @@
 //! It is written by recovery and read from a directory that anybody who may write there could have changed. So nothing in
 //! it is trusted: a path is checked by whoever uses it, and so is the name of a file.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 use base64::Engine as _;
@@ -204,6 +204,20 @@ impl From<&New> for Attributes {
             gid: new.gid,
             modified: set.unwrap_or(new.identity.modified).into(),
             xattrs: new.xattrs.iter().map(|(name, value)| (Text::of(name), BASE64.encode(value))).collect(),
+        }
+    }
+}
+
+impl Attributes {
+    /// Those of something that stands in the tree.
+    pub(super) fn of(meta: &Meta, xattrs: &[(OsString, Vec<u8>)]) -> Self {
+        let xattr = |(name, value): &(OsString, Vec<u8>)| (Text::of(name.as_encoded_bytes()), BASE64.encode(value));
+        Self {
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            modified: meta.modified.into(),
+            xattrs: xattrs.iter().map(xattr).collect(),
         }
     }
 }

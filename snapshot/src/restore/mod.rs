@@ -3,6 +3,7 @@
 mod apply;
 mod attributes;
 mod backups;
+mod displaced;
 mod exchange;
 mod extract;
 mod place;
@@ -14,6 +15,7 @@ mod survey;
 use treewal_vfs::{Dir, Disk};
 
 pub(crate) use attributes::set_back;
+pub use displaced::{Displaced, displaced, is_copy};
 pub use exchange::exchange;
 pub use stored::Stored;
 
