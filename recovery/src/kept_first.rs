@@ -6,7 +6,7 @@
 //! | sign | what was restored or copied |
 //! |---|---|
 //! | `.treewal/tree` says that it was written into another directory | all of `.treewal`, with the tree or without |
-//! | the tree is another directory than the one that the snapshot was taken in | the tree, around a `.treewal` that was moved into it |
+//! | it says that it was written in another tree | the tree, around a `.treewal` that was moved into it |
 //! | the contents that the snapshot keeps are other inodes than those that it wrote | what is in `.treewal`, into the directory that was there |
 //!
 //! Then all that would be overwritten or removed, and is not as the snapshot has it, is copied to the case of the transaction

@@ -170,8 +170,8 @@ fn a_treewal_that_was_closed_leaves_files_of_any_day_alone() {
     }
 }
 
-/// A `.treewal` that was backed up while a guard was alive says that its paths are to be restored, whatever came later. There
-/// is nothing in the tree that could tell.
+/// A `.treewal` that was backed up while a guard was alive says that its paths are to be restored, whatever came later; see
+/// `guarded_copies` for what becomes of that.
 #[test]
 fn a_treewal_of_the_time_of_a_guard_restores_what_it_guarded() {
     let home = tempfile::tempdir().unwrap();

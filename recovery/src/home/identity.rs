@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use treewal_journal::TreeId;
-use treewal_vfs::{Open, Rename, read_all, write_all};
+use treewal_vfs::{Meta, Open, Rename, read_all, write_all};
 
 use super::Home;
 use crate::{Error, Result};
@@ -17,6 +17,8 @@ const DRAFT: &str = "tree.new";
 const FIRST_LINE: &str = "treewal format 1";
 /// Before the inode number and the time of birth of the directory that the file was written into.
 const IN: &str = "in ";
+/// Before the same of the tree itself. Older versions do not write it.
+const OF: &str = "of ";
 const BYTES_MAX: u64 = 256;
 /// Read by git, and by many tools that walk trees as it does.
 const IGNORE: &str = ".gitignore";
@@ -41,7 +43,7 @@ pub fn read_identity(home: &Home) -> Result<Option<TreeId>> {
     parse(&bytes)
 }
 
-/// Whether the tree's directory is a copy of the one that its identity was written into. `false` where that is not known: it was
+/// Whether the tree's directory is a copy of the one that its identity was written into, or was moved into another tree. `false` where that is not known: it was
 /// written by a version that did not say it, or the file is gone.
 ///
 /// # Errors
@@ -54,16 +56,25 @@ pub fn is_copied(home: &Home) -> Result<bool> {
     };
     let Ok(bytes) = read_all(&*home.disk, &file, BYTES_MAX) else { return Ok(false) };
     let text = String::from_utf8_lossy(&bytes);
-    match text.lines().nth(2) {
-        Some(line) if line.starts_with(IN) => Ok(line != written_in(home)?),
-        _ => Ok(false),
-    }
+    let said = |nth: usize, prefix: &str| text.lines().nth(nth).filter(|line| line.starts_with(prefix));
+    let differs = |said: Option<&str>, now: &str| said.is_some_and(|line| line != now);
+    Ok(differs(said(2, IN), &written_in(home)?) || differs(said(3, OF), &written_of(home)?))
 }
 
 /// The line that says which directory it is.
 fn written_in(home: &Home) -> Result<String> {
     let meta = home.disk.stat_dir(&home.dot).map_err(Error::io("look at", super::DIR_NAME))?;
-    Ok(format!("{IN}{} born {}.{:09}", meta.ino, meta.born.secs, meta.born.nanos))
+    Ok(line(IN, &meta))
+}
+
+/// The line that says which tree it is in: a tree may be made anew around it.
+fn written_of(home: &Home) -> Result<String> {
+    let meta = home.disk.stat_dir(&home.root).map_err(Error::io("look at", "."))?;
+    Ok(line(OF, &meta))
+}
+
+fn line(what: &str, meta: &Meta) -> String {
+    format!("{what}{} born {}.{:09}", meta.ino, meta.born.secs, meta.born.nanos)
 }
 
 fn parse(bytes: &[u8]) -> Result<Option<TreeId>> {
@@ -97,8 +108,10 @@ pub fn write_identity(home: &Home, id: TreeId) -> Result<()> {
         write!(text, "{byte:02x}").map_err(|_| Error::io("write", path)(io::ErrorKind::Other.into()))?;
     }
     text.push('\n');
-    text.push_str(&written_in(home)?);
-    text.push('\n');
+    for line in [written_in(home)?, written_of(home)?] {
+        text.push_str(&line);
+        text.push('\n');
+    }
     let disk = &*home.disk;
     keep_out_of_repositories(home)?;
     match disk.remove_file(&home.dot, OsStr::new(DRAFT)) {

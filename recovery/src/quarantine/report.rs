@@ -46,7 +46,7 @@ pub struct CaseReport {
     pub snapshot: Option<String>,
     /// What the guard was about; an empty path is the whole tree.
     pub guarded: Vec<Text>,
-    /// The paths of a staged transaction that are not as it was to leave them.
+    /// The paths of a staged transaction that are not as it was to leave them; of a guard that was undone in a copy, what stood there.
     pub items: Vec<Item>,
 }
 

@@ -52,9 +52,8 @@ pub fn displaced(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifest, c
     Ok(found)
 }
 
-/// Whether the snapshot and the tree are not together any more as they were when it was taken: the tree is another directory,
-/// or the first contents that the snapshot keeps are neither where they were put nor at the path that a restore brings them to.
-/// `false` where that cannot be told: the directory is the same, and it keeps no contents or shares them with the file.
+/// Whether the snapshot itself was copied since it was taken: the first contents that it keeps are neither where they were
+/// put nor at the path that a restore brings them to. `false` where it keeps no contents, or shares them with the file.
 ///
 /// # Errors
 /// [`Error::Damaged`] or [`Error::Incomplete`] where the manifest is; what the disk says.
@@ -62,12 +61,6 @@ pub fn is_copy(disk: &dyn Disk, tree: &Dir, from: &Dir, manifest: &Manifest) -> 
     let backups = Backups::new(disk, from);
     for entry in manifest.entries(disk) {
         let entry = entry?;
-        if entry.path.is_root() {
-            let live = disk.stat_dir(tree).map_err(Error::io("describe", &entry.path))?;
-            if (live.ino, live.born) != (entry.meta.ino, entry.meta.born) {
-                return Ok(true);
-            }
-        }
         let Some(backup) = entry.backup.as_ref().filter(|backup| backup.mode != Mode::HardLink) else { continue };
         // What was put back already, by renames alone, is no sign.
         let Some(own) = backups.at_home(&entry, backup)? else { continue };
