@@ -82,7 +82,7 @@ pub(crate) fn text(dir: &Path, name: &str) -> String {
 }
 
 /// Everything that tree and quarantine hold.
-fn held(dir: &Path) -> BTreeSet<Vec<u8>> {
+pub(crate) fn held(dir: &Path) -> BTreeSet<Vec<u8>> {
     let (mut found, mut dirs) = (BTreeSet::new(), vec![dir.to_owned()]);
     while let Some(at) = dirs.pop() {
         for entry in fs::read_dir(at).unwrap() {

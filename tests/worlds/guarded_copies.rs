@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use treewal::Options;
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{Disk, Fault, FaultDisk, Open, RealDisk, RelPath, read_all, write_all};
+use treewal_vfs::{Disk, Fault, FaultDisk, Open, RealDisk, RelPath, errno, read_all, write_all};
 
-use crate::copies::{copy, text};
+use crate::copies::{copy, held, text};
 
 fn options() -> Options {
     Options::new().segment_bytes(64 << 10).lock_wait(Duration::ZERO)
@@ -309,4 +309,67 @@ fn the_power_goes_at_every_call_of_an_undo_in_a_copy() {
     }
     println!("{states} states, {undoing} of them with the undo begun");
     assert!(states > 300 && undoing > 50, "{states}, {undoing}");
+}
+
+/// A disk that is full, or fails once: the newer contents are never in the tree's place only, and nothing piles up.
+#[test]
+fn an_error_at_every_call_of_an_undo_in_a_copy() {
+    let base = copied();
+    let mut failed = 0;
+    for n in 1.. {
+        let disk = base.remount();
+        let faulty = Arc::new(FaultDisk::new(Arc::new(disk.clone()), Fault::ErrorFrom { at: n, errno: errno::ENOSPC }));
+        let told = format!("no room from call {n} on");
+        let opened = options().open_on(faulty.clone(), "/");
+        let is_whole = opened.as_ref().is_ok_and(|tree| tree.recovery().pending().count() == 0);
+        drop(opened);
+        is_all_there(&disk, &told);
+        failed += u32::from(!is_whole);
+        drop(options().open_on(Arc::new(disk.clone()), "/").unwrap());
+        is_undone(&disk, &told);
+        is_all_there(&disk, &told);
+        let case = RelPath::new(".treewal/quarantine").unwrap();
+        let kept: Vec<RelPath> =
+            disk.dump().into_keys().filter(|at| at.starts_with(&case) && at.depth() == 4).collect();
+        // The reports and the copies, and those of a try whose removal failed as well.
+        assert!(kept.len() <= 2 + 2 * NEWER.len(), "{kept:?}: {told}");
+        if is_whole {
+            break;
+        }
+    }
+    println!("{failed} errors");
+    assert!(failed > 20, "{failed}");
+}
+
+/// Both guards were alive: each keeps what its own undo takes, the inner one first.
+#[test]
+fn a_guard_in_a_guard() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("tree");
+    fs::create_dir_all(dir.join("d/e")).unwrap();
+    fs::write(dir.join("d/a"), "a 1").unwrap();
+    fs::write(dir.join("d/e/b"), "b 1").unwrap();
+    fs::hard_link(dir.join("d/a"), dir.join("d/e/also")).unwrap();
+    let backup = home.path().join("backup");
+    let tree = options().open(&dir).unwrap();
+    let outer = tree.guard(["d"]).unwrap();
+    fs::write(dir.join("d/e/b"), "b 2").unwrap();
+    let inner = outer.guard(["d/e"]).unwrap();
+    fs::write(dir.join("d/e/b"), "b 3").unwrap();
+    copy(&dir, &backup);
+    inner.commit().unwrap();
+    outer.commit().unwrap();
+    drop(tree);
+    for name in ["d/a", "d/e/b"] {
+        fs::write(backup.join(name), format!("{name} later")).unwrap();
+    }
+    let tree = options().open(&backup).unwrap();
+    let told = tree.recovery().to_string();
+    assert_eq!(tree.recovery().pending().count(), 0, "{told}");
+    assert_eq!(["d/a", "d/e/also", "d/e/b"].map(|name| text(&backup, name)), ["a 1", "a 1", "b 1"], "{told}");
+    assert_eq!(tree.recovery().transactions.iter().filter(|line| line.quarantine.is_some()).count(), 2, "{told}");
+    let held = held(&backup);
+    for contents in ["d/a later", "d/e/b later", "b 2"] {
+        assert!(held.contains(contents.as_bytes()), "{contents} is nowhere: {told}");
+    }
 }

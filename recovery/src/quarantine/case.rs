@@ -136,7 +136,12 @@ impl<'a> Case<'a> {
         let mut line = format!("{path:?}: {reason}");
         let text = Text::of(&path.to_bytes());
         let mut file = None;
-        if matches!(goal, Goal::File | Goal::Symlink) {
+        let has_contents = matches!(goal, Goal::File | Goal::Symlink);
+        if !has_contents && self.items.contains_key(&text) {
+            // What an interrupted try has found counts: since then that try itself may have been at work here.
+            return Ok(());
+        }
+        if has_contents {
             let io = Error::io("look through", format!(".treewal/quarantine/{}", self.name));
             let name = self.name_for(&text, Contents::Copied(Place::tree(path.clone()))).map_err(io)?;
             line = format!("{line}; a copy of it is in {name:?}");
@@ -273,7 +278,12 @@ impl<'a> Case<'a> {
                     let file = disk.open(&self.dir, name, Open::CreateNew { mode: 0o600 }).map_err(io("write to"))?;
                     write_all(disk, &file, bytes, 0).map_err(io("write to"))?;
                 }
-                Contents::Copied(place) => copy(self.home, place, &self.dir, name).map_err(io("copy into"))?,
+                Contents::Copied(place) => {
+                    if let Err(error) = copy(self.home, place, &self.dir, name) {
+                        self.drop_copies();
+                        return Err(io("copy into")(error));
+                    }
+                }
                 Contents::Staged(place) => self.take_over(place, name).map_err(io("move into"))?,
             }
         }
@@ -285,6 +295,19 @@ impl<'a> Case<'a> {
             }
         }
         Ok(self.name)
+    }
+
+    /// Removes the copies of this try, the originals of which stand in the tree: no later try takes them up, and where the disk
+    /// is full, each would leave some more.
+    fn drop_copies(&self) {
+        for (name, _) in self.kept.iter().filter(|(_, contents)| matches!(contents, Contents::Copied(_))) {
+            match self.home.disk.remove_file(&self.dir, name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::debug!(%error, ?name, "a copy in quarantine cannot be removed");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn take_over(&self, place: &Place, name: &OsStr) -> io::Result<()> {
