@@ -16,9 +16,10 @@ const WAYS: [(&str, Body, Option<&str>); 4] = [
 
 /// Where the bytes of the old `a` are, in the tree and in quarantine.
 fn holds_old(disk: &SimDisk) -> usize {
-    let held = disk.dump().into_iter().filter(|(path, node)| {
-        node.contents == b"old a" && !path.to_string().starts_with(".treewal/stage")
-    });
+    let held = disk
+        .dump()
+        .into_iter()
+        .filter(|(path, node)| node.contents == b"old a" && !path.to_string().starts_with(".treewal/stage"));
     held.count()
 }
 
@@ -32,7 +33,8 @@ fn an_older_state_that_the_power_brings_back_takes_nothing_from_a_commit() {
             let tree = open(&disk);
             tree.transaction(body).unwrap();
             let dark = disk.after(&disk.outcomes(profile).nothing());
-            let is_back = dark.dump().into_iter().any(|(path, node)| path.to_string() == "a" && node.contents == b"old a");
+            let is_back =
+                dark.dump().into_iter().any(|(path, node)| path.to_string() == "a" && node.contents == b"old a");
             back += usize::from(is_back);
             drop(tree);
             let tree = open(&dark);
@@ -88,7 +90,11 @@ fn a_clock_that_is_set_back_loses_nothing() {
             .collect();
         let theirs: &[u8] = if before { b"old a" } else { THEIRS };
         for wanted in [theirs, b"new a"] {
-            assert!(held.iter().any(|held| held == wanted), "{before}: {:?} is gone: {report}", String::from_utf8_lossy(wanted));
+            assert!(
+                held.iter().any(|held| held == wanted),
+                "{before}: {:?} is gone: {report}",
+                String::from_utf8_lossy(wanted)
+            );
         }
         assert!(report.transactions.iter().any(|done| done.quarantine.is_some()), "{before}: not told: {report}");
     }

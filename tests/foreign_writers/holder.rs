@@ -83,11 +83,16 @@ pub(crate) fn run(job: &Job, writer: &Writer, world: &World) -> Said {
 
 /// Kills every process with this mark, and waits until all are gone.
 fn kill_all(mark: &str) {
-    loop {
+    // A process that is just becoming another program shows no environment, so none is seen several times in a row.
+    let mut unseen = 0;
+    while unseen < 5 {
         let found = marked(mark);
         if found.is_empty() {
-            return;
+            unseen += 1;
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
         }
+        unseen = 0;
         // That one of them has ended meanwhile is no failure.
         Command::new("sh").args(["-c", "kill -9 \"$@\" 2> /dev/null", "sh"]).args(&found).status().unwrap();
         std::thread::sleep(Duration::from_millis(1));

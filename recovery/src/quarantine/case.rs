@@ -135,15 +135,16 @@ impl<'a> Case<'a> {
         };
         let mut line = format!("{path:?}: {reason}");
         let text = Text::of(&path.to_bytes());
+        let key = key_of(&text, &goal);
         let mut file = None;
         let has_contents = matches!(goal, Goal::File | Goal::Symlink);
-        if !has_contents && self.items.contains_key(&text) {
+        if !has_contents && self.items.contains_key(&key) {
             // What an interrupted try has found counts: since then that try itself may have been at work here.
             return Ok(());
         }
         if has_contents {
             let io = Error::io("look through", format!(".treewal/quarantine/{}", self.name));
-            let name = self.name_for(&text, Contents::Copied(Place::tree(path.clone()))).map_err(io)?;
+            let name = self.name_for(&key, Contents::Copied(Place::tree(path.clone()))).map_err(io)?;
             line = format!("{line}; a copy of it is in {name:?}");
             file = Some(name.to_string_lossy().into_owned());
         }
@@ -348,7 +349,11 @@ fn open_dir(home: &Home, own: &str) -> io::Result<(String, Dir)> {
 
 /// What an item is about: of one path there can be ours, and what somebody else had there.
 fn key(item: &Item) -> (Text, bool) {
-    (item.path.clone(), item.goal == Goal::Moved)
+    key_of(&item.path, &item.goal)
+}
+
+fn key_of(path: &Text, goal: &Goal) -> (Text, bool) {
+    (path.clone(), *goal == Goal::Moved)
 }
 
 /// What is told of a path: by what became of it, and by what the transaction says.

@@ -101,7 +101,15 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
         if let Goal::New(new) = &mut goal {
             look = look.settle(new);
         }
-        return Wish { known, dirs, goal, look, timed_by: later.timed_by.max(earlier.timed_by), at: later.at, ..earlier };
+        return Wish {
+            known,
+            dirs,
+            goal,
+            look,
+            timed_by: later.timed_by.max(earlier.timed_by),
+            at: later.at,
+            ..earlier
+        };
     }
     Wish { known, dirs, base: earlier.base, ..later }
 }

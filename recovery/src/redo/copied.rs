@@ -63,7 +63,9 @@ impl Redo<'_> {
             let Some((txn, ..)) = all.first() else { continue };
             let mut case = Case::open(home, *txn, None)?;
             case.because("redo", "what is not its own and stood where its work belongs was kept first");
-            case.say(&format!("transaction {txn} was committed; of these paths, something that is not its own is kept:"));
+            case.say(&format!(
+                "transaction {txn} was committed; of these paths, something that is not its own is kept:"
+            ));
             for (txn, path, contents, why) in all {
                 let contents = Some(contents.clone());
                 case.keep(&Superseded { contents, ..Superseded::of(*txn, path.clone(), why) })?;

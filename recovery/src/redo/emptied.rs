@@ -14,7 +14,12 @@ pub(super) const FILLED: &str = "somebody put something into the directory that 
 
 impl Redo<'_> {
     /// Whether a directory that stands in the way of a wish holds nothing that should not go with it.
-    pub(super) fn may_go(&mut self, wish: &Wish, (spot, found): (&Place, &Meta), all: (&[Wish], &[Identity])) -> Result<bool> {
+    pub(super) fn may_go(
+        &mut self,
+        wish: &Wish,
+        (spot, found): (&Place, &Meta),
+        all: (&[Wish], &[Identity]),
+    ) -> Result<bool> {
         match &wish.goal {
             Goal::Emptied => {
                 let is_emptied = self.may_go_empty(wish, (spot, &found.identity()), all)?;
