@@ -1,7 +1,7 @@
 //! Paths that this process may not reach, because another user has closed a directory since the commit. What is wanted there
 //! cannot be had, and must not keep other paths from what they are owed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind::PermissionDenied;
 use std::path::Path;
 
@@ -74,11 +74,13 @@ pub fn redo(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Redone> {
     })?;
     let records = Records::of(parts);
     let mut closed = Closed::default();
+    // Of all tries: what one has kept, the next one does not find again.
+    let mut kept_first = BTreeMap::new();
     loop {
         let mut ground = Ground::new(&*home.disk, home.root.clone());
         ground.open_closed();
         // Each try is as good as a recovery that was cut short and came again.
-        match attempt(home, ground, (&wishes, copied), (&records, &closed)) {
+        match attempt(home, ground, (&wishes, copied), (&records, &closed), &mut kept_first) {
             Err(error) => {
                 let mut ground = Ground::new(&*home.disk, home.root.clone());
                 ground.open_closed();
@@ -86,7 +88,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Redone> {
                     return Err(error);
                 }
             }
-            redone => return redone,
+            Ok(redone) => return Ok(Redone { kept_first, ..redone }),
         }
     }
 }

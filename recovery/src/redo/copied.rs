@@ -13,6 +13,8 @@
 //! | a large file of the size that was wanted, where nothing else can be it | what was wanted |
 //! | any other directory, and what moves | somebody else's: left, and reported |
 
+use std::collections::BTreeMap;
+
 use treewal_journal::record::{Body, Goal, New};
 use treewal_vfs::{Kind, Meta};
 
@@ -56,7 +58,7 @@ impl Redo<'_> {
     }
 
     /// Keeps what ours is about to take the place of and cannot be proved to be ours, durably, before the first step.
-    pub(super) fn keep_guesses(&mut self, home: &Home) -> Result<()> {
+    pub(super) fn keep_guesses(&mut self, home: &Home, kept_first: &mut BTreeMap<u64, String>) -> Result<()> {
         let mut guesses = std::mem::take(&mut self.guesses);
         guesses.sort_by_key(|(txn, ..)| *txn);
         for all in guesses.chunk_by(|one, other| one.0 == other.0) {
@@ -70,7 +72,7 @@ impl Redo<'_> {
                 let contents = Some(contents.clone());
                 case.keep(&Superseded { contents, ..Superseded::of(*txn, path.clone(), why) })?;
             }
-            self.done.kept_first.insert(*txn, case.close()?);
+            kept_first.insert(*txn, case.close()?);
             // Before the first step.
             self.made_again = true;
         }

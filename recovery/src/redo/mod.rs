@@ -119,6 +119,7 @@ fn attempt(
     mut ground: Ground<'_>,
     (wishes, copied): (&[Wish], bool),
     (records, closed): (&Records, &Closed),
+    kept_first: &mut BTreeMap<u64, String>,
 ) -> Result<Redone> {
     let stages = Stages::open(home, &mut ground, wishes)?;
     let located = locate(&mut ground, &stages, wishes)?;
@@ -165,7 +166,7 @@ fn attempt(
     }
     redo.reunite(twins)?;
     redo.find_unseen(records);
-    redo.keep_guesses(home)?;
+    redo.keep_guesses(home, kept_first)?;
     redo.carry_out()
 }
 

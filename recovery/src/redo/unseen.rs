@@ -27,7 +27,7 @@ pub(super) struct Records {
     written: HashMap<(u64, Time), Time>,
     /// Slots of new entries: of which transaction and path, and which entry that is.
     slots: HashMap<Place, (u64, RelPath, Identity)>,
-    /// The paths that each transaction removes, and its stage.
+    /// The stage of each transaction, the paths that it removes, in the order of their slots, and then all others.
     removals: BTreeMap<u64, (String, Vec<RelPath>)>,
 }
 
@@ -35,34 +35,28 @@ impl Records {
     pub(super) fn of(parts: &[Part<'_>]) -> Self {
         let mut records = Self::default();
         for part in parts {
-            let mut removed = Vec::new();
-            for intent in part.intents {
-                records.add(part, intent, &mut removed);
-            }
-            records.removals.insert(part.txn, (part.stage.to_owned(), removed));
+            part.intents.iter().for_each(|intent| records.add(part, intent));
+            let is_removal =
+                |intent: &&Intent| matches!(intent.goal, Goal::Absent | Goal::Emptied) && intent.prior.is_some();
+            let (removed, others): (Vec<&Intent>, Vec<&Intent>) = part.intents.iter().partition(is_removal);
+            let paths = removed.into_iter().chain(others).filter_map(|intent| intent.path.to_path().ok()).collect();
+            records.removals.insert(part.txn, (part.stage.to_owned(), paths));
         }
         records
     }
 
-    fn add(&mut self, part: &Part<'_>, intent: &Intent, removed: &mut Vec<RelPath>) {
-        let path = intent.path.to_path().unwrap_or_default();
+    fn add(&mut self, part: &Part<'_>, intent: &Intent) {
         let goal = match &intent.goal {
             Goal::New(new) => {
                 if new.inner.0.is_empty() {
                     let place = Place::slot(part.stage, new.slot, &RelPath::root());
+                    let path = intent.path.to_path().unwrap_or_default();
                     self.slots.insert(place, (part.txn, path, new.identity));
                 }
                 Some(Identity { modified: newest(new), ..new.identity })
             }
-            Goal::Moved { identity, .. } => {
-                removed.push(path);
-                Some(*identity)
-            }
-            Goal::Absent | Goal::Emptied => {
-                removed.push(path);
-                None
-            }
-            Goal::Kept | Goal::Rewritten { .. } => None,
+            Goal::Moved { identity, .. } => Some(*identity),
+            Goal::Absent | Goal::Emptied | Goal::Kept | Goal::Rewritten { .. } => None,
         };
         for known in intent.prior.into_iter().chain(goal) {
             let at = self.written.entry((known.ino, known.born)).or_insert(known.modified);
@@ -85,8 +79,8 @@ impl Records {
                 if place.area != Area::Stage(stage.clone()) {
                     return None;
                 }
-                let path = usize::try_from(index).ok().and_then(|index| paths.get(index));
-                (txn, path.or(paths.first())?.clone())
+                let path = usize::try_from(index).ok().and_then(|index| paths.get(index)).or(paths.first());
+                (txn, path?.clone())
             }
         };
         let is_known = self.written.get(&(found.ino, found.born)).is_some_and(|written| found.modified <= *written);
