@@ -19,8 +19,11 @@
 //! the snapshot has it, and then the first copy is complete. The copies of the backups in the snapshot are durable as of the
 //! same sync, so none of them can be put into the tree and torn by the power loss after it.
 
+use std::ffi::OsStr;
+use std::io;
+
 use treewal_snapshot::{Check, Manifest, displaced, is_copy};
-use treewal_vfs::Dir;
+use treewal_vfs::{Dir, Kind};
 
 use crate::history::Told;
 use crate::home::Home;
@@ -50,7 +53,7 @@ pub(crate) fn keep_first(
 ) -> Result<Option<String>> {
     let found = displaced(&*home.disk, &home.root, from, manifest, Check::Contents)?;
     if found.is_empty() {
-        return Case::existing(home, txn);
+        return existing(home, txn);
     }
     let mut case = Case::open(home, txn, Some(told))?;
     case.because("undo", "tree or .treewal is a copy, and these paths were not as they were before the guard");
@@ -62,4 +65,16 @@ pub(crate) fn keep_first(
     home.disk.sync_all(&home.root).map_err(Error::io("sync", "."))?;
     tracing::warn!(txn, case = name, kept = found.len(), "the undo of a guard in a copy: what it takes was kept first");
     Ok(Some(name))
+}
+
+/// The name of the case of a transaction, where an earlier try has made one.
+fn existing(home: &Home, txn: u64) -> Result<Option<String>> {
+    let name = format!("txn-{txn}");
+    match home.disk.stat(&home.quarantine, OsStr::new(&name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => {
+            let found = found.map_err(Error::io("look at", format!(".treewal/quarantine/{name}")))?;
+            Ok((found.kind == Kind::Dir).then_some(name))
+        }
+    }
 }

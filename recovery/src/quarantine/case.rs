@@ -155,21 +155,6 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// The name of the case of a transaction, where an earlier try has made one.
-    ///
-    /// # Errors
-    /// Any error of the disk.
-    pub(crate) fn existing(home: &Home, txn: u64) -> Result<Option<String>> {
-        let name = format!("txn-{txn}");
-        match home.disk.stat(&home.quarantine, OsStr::new(&name)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            found => {
-                let found = found.map_err(Error::io("look at", format!(".treewal/quarantine/{name}")))?;
-                Ok((found.kind == Kind::Dir).then_some(name))
-            }
-        }
-    }
-
     /// An item takes the place of that of an interrupted try. What that one has kept is there still.
     fn add(&mut self, mut item: Item) {
         match self.items.get(&key(&item)) {
