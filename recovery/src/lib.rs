@@ -45,6 +45,6 @@ pub use batch::{Batch, append};
 pub use error::{Error, Result, journal_kind, snapshot_kind};
 pub use owed::Owed;
 pub use recover::{Config, Recovered, Retry, recover};
-pub use report::{LastRecovery, RecoveryReport, TransactionReport, read_last};
+pub use report::{LAST_RECOVERY_FILES, LastRecovery, RecoveryReport, TransactionReport, read_last};
 pub use since::{Since, Standing};
 pub use sweep::sweep_leftovers;

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use last::keep_last;
-pub use last::{LastRecovery, read_last};
+pub use last::{LAST_RECOVERY_FILES, LastRecovery, read_last};
 
 /// The report of one recovery: empty when the tree was left in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

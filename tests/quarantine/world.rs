@@ -76,7 +76,7 @@ pub(crate) fn tree_of(disk: &SimDisk) -> BTreeMap<String, String> {
 /// owed.
 pub(crate) fn give_up(disk: &SimDisk) -> Option<Tree> {
     for _ in 0..2 {
-        let fault = Fault::ErrorFrom { at: 1, errno: errno::EIO };
+        let fault = Fault::ErrorFrom { at: 1, errno: errno::ENODATA };
         let broken = Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault).only(Verb::Rename));
         let tree = options().open_on(broken, "/").unwrap();
         if tree.recovery().pending().count() == 0 {

@@ -120,3 +120,12 @@ fn the_owner_of_a_part_is_looked_at() {
     }
     assert_eq!(codes(dir.path()), BTreeSet::from([("foreign-owner", false)]));
 }
+
+#[test]
+fn the_report_of_the_last_recovery_belongs_there() {
+    let dir = tree();
+    for name in ["last-recovery.json", "last-recovery.new"] {
+        std::fs::write(dir.path().join(".treewal").join(name), "{}").unwrap();
+    }
+    assert_eq!(codes(dir.path()), BTreeSet::new());
+}

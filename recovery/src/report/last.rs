@@ -13,6 +13,8 @@ use crate::home::Home;
 
 const NAME: &str = "last-recovery.json";
 const DRAFT: &str = "last-recovery.new";
+/// The names in `.treewal` of the last report, and of one that was being written.
+pub const LAST_RECOVERY_FILES: [&str; 2] = [NAME, DRAFT];
 /// A longer file is none of ours.
 const BYTES_MAX: u64 = 1 << 20;
 /// Of long lists the file has only the first.

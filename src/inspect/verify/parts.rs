@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use treewal_recovery::LAST_RECOVERY_FILES;
 use treewal_recovery::home::DIR_NAME;
 use treewal_vfs::{Dir, Disk, Kind, Meta, RelPath};
 
@@ -65,7 +66,8 @@ pub(super) fn check(disk: &dyn Disk, root: &Dir, findings: &mut Findings) -> Res
     usable &= files_are_files;
     for entry in disk.list(&dot).map_err(io(""))? {
         let name = entry.name.to_string_lossy();
-        if !DIRS.contains(&&*name) && !FILES.contains(&&*name) && name != SNAPSHOTS && name != DRAFT {
+        let is_known = [&DIRS[..], &FILES, &LAST_RECOVERY_FILES, &[SNAPSHOTS, DRAFT]].concat().contains(&&*name);
+        if !is_known {
             let what = format!("{name:?} is nothing that treewal keeps there");
             findings.add("stray", &*name, what, "harmless: look whose it is, and move it away");
         }
