@@ -184,9 +184,19 @@ fn ro24_the_journal_stays_bounded_and_forgets_nothing_that_is_owed() {
     ends_well(&disk.kill(), 7, "after 600 commits");
 }
 
-/// The power goes at every call of what is done beside it.
+/// The power goes at every call of what is done beside it, checkpoints by the commits' own thread among that.
 #[test]
 fn ro24_a_power_loss_after_later_commits_leaves_both() {
+    power_goes(Tree::checkpoint);
+}
+
+/// The same with checkpoints that are made beside commits, by a thread of the handle.
+#[test]
+fn ro24_a_power_loss_after_checkpoints_beside_commits_leaves_both() {
+    power_goes(|tree| tree.checkpoint_beside().map(drop));
+}
+
+fn power_goes(checkpoint: fn(&Tree) -> treewal::Result<()>) {
     let start = promised(&base(), owed);
     let mut states = 0;
     for cut in 1.. {
@@ -196,9 +206,9 @@ fn ro24_a_power_loss_after_later_commits_leaves_both() {
         tree.transaction(|tx| tx.write("d/other", "d 1")).unwrap();
         disk.cut_at(Some(cut));
         let told = (|| -> treewal::Result<()> {
-            tree.checkpoint()?;
+            checkpoint(&tree)?;
             tree.transaction(|tx| tx.write("e/ex", "e 1"))?;
-            tree.checkpoint()?;
+            checkpoint(&tree)?;
             tree.transaction(|tx| tx.rename("f/fx", "f/moved"))?;
             tree.transaction(|tx| tx.rename("f/moved", "f/fx"))
         })();
