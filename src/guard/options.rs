@@ -64,8 +64,8 @@ impl GuardOptions {
     ///
     /// Every file and directory is another inode afterwards, the guarded path itself among them: who has one of them open,
     /// or works in one, is left with what was displaced. That also cuts off a program that goes on writing, which the
-    /// rollback by comparison cannot do. What was displaced is removed when the exchange is durable. The rollback that
-    /// follows a crash compares.
+    /// rollback by comparison cannot do. What was displaced is removed when the exchange is durable. After
+    /// a kill, recovery begins with the same exchange; after a loss of power it compares.
     ///
     /// Not for the whole tree, and not where something in a guarded path is excluded: such a guard is refused
     /// ([`Error::Snapshot`](crate::Error::Snapshot)).
