@@ -183,6 +183,22 @@ fn what_others_had_not_synced_does_not_take_a_commit_with_it() {
     }
 }
 
+/// The times of entries stand still between two ticks, and the clock does not: what somebody writes right after the commit has
+/// a time from before it.
+#[test]
+fn what_somebody_wrote_within_the_tick_of_the_commit_stays() {
+    let disk = SimDisk::new();
+    disk.set_tick_us(1_000_000);
+    let tree = open(&disk);
+    tree.transaction(|tx| tx.write("f", "ours")).unwrap();
+    disk.remove_file(&disk.open_root("/".as_ref()).unwrap(), OsStr::new("f")).unwrap();
+    put(&disk, "f", "theirs");
+    let killed = disk.kill();
+    let tree = open(&killed);
+    assert_eq!(holds(&killed, "f").as_deref(), Some("theirs"), "{}", tree.recovery());
+    assert_eq!(tree.recovery().transactions.iter().map(|done| done.superseded.len()).sum::<usize>(), 1);
+}
+
 #[test]
 fn what_somebody_changed_after_the_commit_stays_and_ours_is_kept_in_quarantine() {
     let disk = SimDisk::new();

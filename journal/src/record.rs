@@ -49,7 +49,8 @@ pub enum Record {
         txn: TxnNumber,
         /// How many intents belong to it; 0 for a guarded transaction.
         intents: u32,
-        /// Wall clock at the commit, for people only: nothing is decided by it.
+        /// The clock that the times of entries come from, at the moment when the commit began to look at the tree: what
+        /// changed before it is no newer work.
         at: Time,
     },
     /// 3: the transaction was undone, and the undoing is durable.

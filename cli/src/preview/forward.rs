@@ -39,6 +39,10 @@ impl Disk for PreviewDisk {
         RealDisk.stat_file(file)
     }
 
+    fn tick(&self) -> Time {
+        RealDisk.tick()
+    }
+
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         RealDisk.list(dir)
     }

@@ -127,6 +127,12 @@ impl State {
         }
     }
 
+    /// What programs are told: finer than the times of entries.
+    pub(super) fn clock(&self) -> Time {
+        time(self.now_us)
+    }
+
+    /// What entries get that change now.
     pub(super) fn now(&self) -> Time {
         time(self.now_us / self.settings.tick_us * self.settings.tick_us)
     }

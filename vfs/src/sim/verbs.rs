@@ -112,6 +112,10 @@ impl Disk for SimDisk {
     }
 
     fn now(&self) -> crate::Time {
+        self.state.lock().clock()
+    }
+
+    fn tick(&self) -> crate::Time {
         self.state.lock().now()
     }
 
