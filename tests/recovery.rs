@@ -188,7 +188,7 @@ fn what_others_had_not_synced_does_not_take_a_commit_with_it() {
 #[test]
 fn what_somebody_wrote_within_the_tick_of_the_commit_stays() {
     let disk = SimDisk::new();
-    disk.set_tick_us(1_000_000);
+    disk.set_tick_us(10_000);
     let tree = open(&disk);
     tree.transaction(|tx| tx.write("f", "ours")).unwrap();
     disk.remove_file(&disk.open_root("/".as_ref()).unwrap(), OsStr::new("f")).unwrap();

@@ -34,10 +34,6 @@ macro_rules! forward {
 }
 
 impl<F: Fn(Verb) + Send + std::marker::Sync> Disk for Bent<F> {
-    fn tick(&self) -> Time {
-        RealDisk.tick()
-    }
-
     fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File> {
         let out = RealDisk.open(at, name, how);
         (self.after)(if matches!(how, Open::Read | Open::ReadWrite) { Verb::Open } else { Verb::Create });

@@ -95,9 +95,8 @@ impl<'a> Flight<'a> {
             // Entries that get other names are changed with them, wherever they stand.
             hold.refuse_owed(&Claim::of(all(&self.intents).filter_map(linked).collect()), &[])?;
         }
-        // Before the looks: recovery takes what is newer for work that they did not see. By the clock of the entries: what
-        // somebody writes a moment after this must not seem older.
-        self.at = self.engine.disk().tick();
+        // Before the looks: recovery takes what is newer for work that they did not see.
+        self.at = self.engine.disk().now();
         check::since(&self.expectations.since, hold.log()?.last())?;
         check::expectations(&mut self.ground, self.expectations)?;
         check::priors(&mut self.ground, self.claim.changes(), all(&self.intents))?;

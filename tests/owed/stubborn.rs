@@ -50,7 +50,6 @@ impl Disk for Stubborn {
 
     forward! {
         fn now(&self) -> Time;
-        fn tick(&self) -> Time;
         fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File>;
         fn open_root(&self, path: &Path) -> io::Result<Dir>;
         fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir>;

@@ -34,10 +34,6 @@ impl<D: Disk, F: Fn(Verb) + Send + Sync> Disk for Hooked<D, F> {
         self.inner.now()
     }
 
-    fn tick(&self) -> Time {
-        self.inner.tick()
-    }
-
     fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
         self.inner.is_mount_point(at, name)
     }

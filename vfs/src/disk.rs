@@ -227,14 +227,10 @@ pub trait Disk: Debug + Send + Sync {
     fn boot_id(&self) -> String;
 
     /// The clock that the times of entries come from, or one that goes with it, for saying when something was done. It is
-    /// finer than they are: what changes after this can have an earlier time ([`tick`](Disk::tick)).
+    /// finer than they are: what changes after this can have a time from before it, by a tick of that clock.
     fn now(&self) -> Time {
         Time::now()
     }
-
-    /// The earliest time that an entry can get which changes from now on. A kernel takes the times of entries from a clock
-    /// that stands still between two ticks of its timer, 1 to 10 ms apart on Linux.
-    fn tick(&self) -> Time;
 
     /// The user that this process acts as on the disk.
     fn user(&self) -> u32;

@@ -39,10 +39,6 @@ impl Disk for PreviewDisk {
         RealDisk.stat_file(file)
     }
 
-    fn tick(&self) -> Time {
-        RealDisk.tick()
-    }
-
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         RealDisk.list(dir)
     }

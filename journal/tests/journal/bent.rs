@@ -88,7 +88,6 @@ impl Disk for Bent {
         fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
         fn space(&self, dir: &Dir) -> io::Result<u64>;
         fn boot_id(&self) -> String;
-        fn tick(&self) -> Time;
         fn user(&self) -> u32;
         fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
         fn remove_dir(&self, at: &Dir, name: &OsStr) -> io::Result<()>;

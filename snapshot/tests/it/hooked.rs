@@ -30,10 +30,6 @@ macro_rules! forward {
 }
 
 impl<D: Disk, F: Fn(Verb) + Send + Sync> Disk for Hooked<D, F> {
-    fn tick(&self) -> Time {
-        self.inner.tick()
-    }
-
     fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File> {
         let out = self.inner.open(at, name, how);
         (self.after)(if matches!(how, Open::Read | Open::ReadWrite) { Verb::Open } else { Verb::Create });
@@ -109,7 +105,6 @@ impl Disk for Lying {
         fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
         fn space(&self, dir: &Dir) -> io::Result<u64>;
         fn boot_id(&self) -> String;
-        fn tick(&self) -> Time;
         fn user(&self) -> u32;
         fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
         fn remove_dir(&self, at: &Dir, name: &OsStr) -> io::Result<()>;

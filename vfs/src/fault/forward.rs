@@ -97,10 +97,6 @@ impl Disk for FaultDisk {
         self.inner.now()
     }
 
-    fn tick(&self) -> crate::Time {
-        self.inner.tick()
-    }
-
     fn unwritten(&self) -> Option<u64> {
         self.inner.unwritten()
     }

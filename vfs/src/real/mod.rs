@@ -81,10 +81,6 @@ impl Disk for RealDisk {
         stat::stat_open(fd(&file.0)?)
     }
 
-    fn tick(&self) -> Time {
-        stat::tick()
-    }
-
     fn stamp(&self, file: &File, now: Time) -> io::Result<Meta> {
         let fd = fd(&file.0)?;
         attributes::set_modified(fd, now)?;

@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStringExt;
 
 use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags, StatxTimestamp, makedev, readlinkat, statx};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::name;
 use crate::{Kind, Meta, Time};
@@ -29,12 +28,6 @@ pub(super) fn stat_timeless(fd: BorrowedFd<'_>, now: Time) -> io::Result<Meta> {
     let wanted = wanted() - (StatxFlags::MTIME | StatxFlags::CTIME);
     let said = retry_on_intr(|| statx(fd, c"", AtFlags::EMPTY_PATH, wanted))?;
     Ok(Meta { modified: now, changed: now, ..meta(&said)? })
-}
-
-/// The clock of the kernel that the times of entries come from.
-pub(super) fn tick() -> Time {
-    let now = clock_gettime(ClockId::RealtimeCoarse);
-    Time { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
 }
 
 /// Whether the entry `name` is what something was mounted at; a kernel that does not know that bit leaves it unset.

@@ -94,10 +94,6 @@ impl Disk for RecordingDisk {
         self.inner.now()
     }
 
-    fn tick(&self) -> crate::Time {
-        self.inner.tick()
-    }
-
     fn unwritten(&self) -> Option<u64> {
         self.inner.unwritten()
     }

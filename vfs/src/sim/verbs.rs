@@ -115,10 +115,6 @@ impl Disk for SimDisk {
         self.state.lock().clock()
     }
 
-    fn tick(&self) -> crate::Time {
-        self.state.lock().now()
-    }
-
     fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
         self.look(dir, |state, _| Ok(state.settings.network.map(ToOwned::to_owned)))
     }
