@@ -12,9 +12,18 @@ use crate::workloads::{Workload, prepare};
 
 const THREADS: usize = 2;
 
-/// The number of a kill, or of one in so many, that is followed by kills in the recovery.
+/// One kill in so many is followed by kills in the recovery.
 pub(crate) fn nested_every() -> u64 {
-    if std::env::var_os("TREEWAL_KILL_FULL").is_some() { 1 } else { 7 }
+    if is_full() { 1 } else { 13 }
+}
+
+/// One system call in so many is where a process is killed: a tracer takes its time.
+pub(crate) fn traced_every() -> usize {
+    if is_full() { 1 } else { 3 }
+}
+
+fn is_full() -> bool {
+    std::env::var_os("TREEWAL_KILL_FULL").is_some()
 }
 
 /// The turn of one test: the threads of several would take each other's time.
