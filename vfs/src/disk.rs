@@ -92,6 +92,9 @@ pub const ITSELF: &str = ".";
 /// Only [`open_dir`](Disk::open_dir) refuses other mounts. A verb that takes a name works on the root of what is mounted
 /// at that name; [`Meta::dev`](crate::Meta::dev) tells, except for a bind mount of the same file system.
 ///
+/// No verb has a default: a disk says each. One that stands over another is a [`Layer`](crate::Layer), and says only what
+/// it does otherwise.
+///
 /// # What survives a crash
 ///
 /// A kill loses nothing that was called before it. A power loss keeps what a `sync_*` verb covered when it returned
@@ -140,10 +143,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Where the kernel keeps times finer than its tick for files that somebody has asked about (Linux 6.13 and later), to
     /// ask for the times of a file and to rename it within the same tick moves the clock of all file systems forward, and
     /// the next write to each file is one more change of its inode. Nothing of the times is asked for here.
-    fn stamp(&self, file: &File, now: Time) -> io::Result<Meta> {
-        let _ = now;
-        self.stat_file(file)
-    }
+    fn stamp(&self, file: &File, now: Time) -> io::Result<Meta>;
 
     /// The entries of a directory, in no particular order.
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>>;
@@ -160,10 +160,7 @@ pub trait Disk: Debug + Send + Sync {
     ///
     /// **Only for a file that nobody writes and nobody cuts while the mapping lives**: hold the lock that all who do
     /// have to hold. [`Mapping`] says what happens otherwise. Where that cannot be had, use [`read_at`](Disk::read_at).
-    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>> {
-        let (_, _) = (file, bytes_max);
-        Ok(None)
-    }
+    fn map(&self, file: &File, bytes_max: u64) -> io::Result<Option<Mapping>>;
 
     /// The next run of bytes at or after `offset` that is not a hole, as `(start, end)`; `None` where only a hole
     /// follows. A file system that knows no holes gives the rest of the file.
@@ -174,63 +171,41 @@ pub trait Disk: Debug + Send + Sync {
     fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
 
     /// The same of a file that is open, and was opened as `name` in `at`: cheaper where the disk can ask the open file.
-    fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
-        let _ = file;
-        self.xattrs(at, name)
-    }
+    fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
 
     /// Whether the permissions of the directory `name` let this process make, remove and rename entries in it. The system may
     /// have other reasons to refuse: only the call itself tells.
-    fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
-        let (_, _) = (at, name);
-        Ok(true)
-    }
+    fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
 
     /// Whether something is mounted at the entry `name`, so that it can be neither renamed nor replaced by a rename
     /// (`EBUSY`). `false` where the system does not tell: before Linux 5.8.
-    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
-        let (_, _) = (at, name);
-        Ok(false)
-    }
+    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
 
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
 
     /// Whether what is synced on the file system of `dir` is there after a power loss, as far as the system tells.
-    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss> {
-        let _ = dir;
-        Ok(PowerLoss::Unknown)
-    }
+    fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss>;
 
     /// The name of the file system that `dir` is on, where that is one of a network or the like: other machines may have it
     /// mounted too, and a lock may keep nobody there out. `None` where it is this machine's own, as far as the system tells.
-    fn network(&self, dir: &Dir) -> io::Result<Option<String>> {
-        let _ = dir;
-        Ok(None)
-    }
+    fn network(&self, dir: &Dir) -> io::Result<Option<String>>;
 
     /// Bytes that were written and that no disk of this machine has yet, whoever wrote them and wherever: at most so many
     /// has [`sync_all`](Disk::sync_all) to write. `None` where nobody knows.
-    fn unwritten(&self) -> Option<u64> {
-        None
-    }
+    fn unwritten(&self) -> Option<u64>;
 
     /// What names the mount that `dir` is on, in this boot of the machine, and no other mount ever. As long as it stays the
     /// same, the kernel has lost nothing that it knew of the files there, and every write to one has moved its times. `None`
     /// where the system does not tell, or the file system is not known to keep times so.
-    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>> {
-        let _ = dir;
-        Ok(None)
-    }
+    fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>>;
 
     /// A string that names this boot of the machine, for diagnosis; empty where the system does not tell.
     fn boot_id(&self) -> String;
 
     /// The clock that the times of entries come from, or one that goes with it, for saying when something was done. It is
     /// finer than they are: what changes after this can have a time from before it, by a tick of that clock.
-    fn now(&self) -> Time {
-        Time::now()
-    }
+    fn now(&self) -> Time;
 
     /// The user that this process acts as on the disk.
     fn user(&self) -> u32;
@@ -274,12 +249,7 @@ pub trait Disk: Debug + Send + Sync {
 
     /// The same from several buffers, one after another, as if they were one. A disk that has no such call writes the
     /// first of them that is not empty.
-    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
-        match bufs.iter().find(|buf| !buf.is_empty()) {
-            Some(buf) => self.write_at(file, buf, offset),
-            None => Ok(0),
-        }
-    }
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
 
     /// Cuts the file, or extends it with a hole.
     fn set_len(&self, file: &File, len: u64) -> io::Result<()>;
@@ -287,10 +257,7 @@ pub trait Disk: Debug + Send + Sync {
     /// Asks for a file, which is empty, that what is written over its bytes goes into the blocks that it has, on a file system
     /// that would take new ones for it, which a full disk does not have. Says whether it is such a file system, and does so
     /// now. There the file loses the checksums of the file system.
-    fn overwrite_in_place(&self, file: &File) -> io::Result<bool> {
-        let _ = file;
-        Ok(false)
-    }
+    fn overwrite_in_place(&self, file: &File) -> io::Result<bool>;
 
     /// Makes the empty `to` share all the extents of `from`.
     ///
@@ -346,8 +313,5 @@ pub trait Disk: Debug + Send + Sync {
 
     /// Which processes hold a lock on the file, this one among them, as far as the system tells: for people, never to
     /// decide anything by.
-    fn lockers(&self, file: &File) -> io::Result<Vec<Locker>> {
-        let _ = file;
-        Ok(Vec::new())
-    }
+    fn lockers(&self, file: &File) -> io::Result<Vec<Locker>>;
 }

@@ -1,14 +1,12 @@
 //! A disk that fails where it is told to, so that a test can meet every fault at every call.
 
-mod forward;
-
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::{Disk, Verb, errno, real};
+use crate::{Call, Dir, Disk, File, Layer, Rename, Verb, errno, real};
 
 /// What goes wrong, and at which counted call, the first being 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,14 +131,16 @@ impl FaultDisk {
         self.state.lock().off
     }
 
-    /// The disk beneath, where it is to be called at all and wholly.
-    fn whole(&self, verb: Verb) -> io::Result<&dyn Disk> {
-        self.judge(verb).map(|_| &*self.inner)
-    }
-
-    fn prove_free(&self, name: &OsStr) -> io::Result<()> {
-        match &self.busy {
-            Some(busy) if busy == name => Err(io::Error::from_raw_os_error(errno::EBUSY)),
+    /// What the disk is without, or too busy for, whatever the fault.
+    fn knows(&self, call: &Call) -> Result<(), i32> {
+        let is_busy = |name: &OsString| self.busy.as_ref() == Some(name);
+        match call.verb {
+            Verb::HardLink if !self.links => Err(errno::EPERM),
+            Verb::Rename | Verb::RemoveFile | Verb::RemoveDir
+                if is_busy(&call.name) || call.other.as_ref().is_some_and(is_busy) =>
+            {
+                Err(errno::EBUSY)
+            }
             _ => Ok(()),
         }
     }
@@ -166,6 +166,47 @@ impl FaultDisk {
                 Err(io::Error::from_raw_os_error(errno::EIO))
             }
             _ => Ok(Verdict::Whole),
+        }
+    }
+}
+
+impl Layer for FaultDisk {
+    fn inner(&self) -> &dyn Disk {
+        &*self.inner
+    }
+
+    fn before(&self, call: Call) -> io::Result<()> {
+        self.knows(&call).map_err(io::Error::from_raw_os_error)?;
+        self.judge(call.verb).map(drop)
+    }
+
+    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
+        Ok(self.busy.as_deref() == Some(name) || self.inner.is_mount_point(at, name)?)
+    }
+
+    fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {
+        if how == Rename::Exchange && !self.exchanges {
+            return Err(io::Error::from_raw_os_error(errno::EINVAL));
+        }
+        self.before(Call::new(Verb::Rename, name).with(to_name))?;
+        self.inner.rename(from, name, to, to_name, how)
+    }
+
+    fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize> {
+        let buf = match self.judge(Verb::WriteAt)? {
+            Verdict::Whole => buf,
+            Verdict::Half => &buf[..buf.len().div_ceil(2)],
+        };
+        self.inner.write_at(file, buf, offset)
+    }
+
+    fn write_vectored_at(&self, file: &File, bufs: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        match self.judge(Verb::WriteAt)? {
+            Verdict::Whole => self.inner.write_vectored_at(file, bufs, offset),
+            Verdict::Half => {
+                let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).collect();
+                self.inner.write_at(file, &all[..all.len().div_ceil(2)], offset)
+            }
         }
     }
 }

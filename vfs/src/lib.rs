@@ -12,7 +12,8 @@
 //! | [`FaultDisk`] | forwards to another disk and fails, or kills the process, at a chosen call |
 //!
 //! Handles are opaque values rather than type parameters, so that an engine written against `dyn Disk` runs unchanged
-//! on all four, and a wrapper passes the handles of its inner disk through.
+//! on all four, and a wrapper passes the handles of its inner disk through. [`Layer`] is how a wrapper is written: it says
+//! what it does otherwise, and passes on the rest.
 //!
 //! What needs several verbs is a function over any of them: [`read_all`], [`write_all`], [`copy_contents`],
 //! [`remove_tree`]. [`errno`] names the error numbers, so that nobody else needs to know the operating system.
@@ -22,12 +23,14 @@
 //! be there, be missing, or be there in part).
 
 mod bytes;
+mod call;
 pub mod codec;
 mod copy;
 mod disk;
 pub mod errno;
 mod fault;
 mod handle;
+mod layer;
 mod mapping;
 mod meta;
 mod path;
@@ -40,15 +43,17 @@ pub mod sim;
 mod verb;
 
 pub use bytes::{read_all, write_all, write_all_vectored};
+pub use call::Call;
 pub use copy::{Copied, copy_contents};
 pub use disk::{Disk, ITSELF, Lock, Locker, MountId, Open, PowerLoss, Rename};
 pub use fault::{Fault, FaultDisk};
 pub use handle::{Dir, File};
+pub use layer::Layer;
 pub use mapping::Mapping;
 pub use meta::{Entry, Identity, Kind, Meta, Time};
 pub use path::{BadPath, NAME_BYTES_MAX, PATH_BYTES_MAX, RelPath};
 pub use random::random;
 pub use real::RealDisk;
-pub use record::{Call, RecordingDisk};
+pub use record::RecordingDisk;
 pub use remove::remove_tree;
 pub use verb::Verb;

@@ -1,12 +1,10 @@
 //! A disk with a sector that cannot be read, and with somebody who meddles with a file as soon as it is mapped.
 
-use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use treewal_vfs::{Dir, Disk, Entry, File, Lock, Mapping, Meta, Open, RelPath, Rename, Time, errno};
+use treewal_vfs::{Disk, File, Layer, Mapping, errno};
 
 /// What a medium refuses at the least, in bytes.
 pub(crate) const SECTOR: u64 = 512;
@@ -44,15 +42,11 @@ impl Bent {
     }
 }
 
-macro_rules! forward {
-    ($(fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $out:ty;)*) => {
-        $(fn $name(&self $(, $arg: $type)*) -> $out {
-            self.inner.$name($($arg),*)
-        })*
-    };
-}
+impl Layer for Bent {
+    fn inner(&self) -> &dyn Disk {
+        &*self.inner
+    }
 
-impl Disk for Bent {
     fn read_at(&self, file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let Some(bad) = self.bad_in(file)? else { return self.inner.read_at(file, buf, offset) };
         if offset >= bad.at + SECTOR || offset + buf.len() as u64 <= bad.at {
@@ -73,42 +67,5 @@ impl Disk for Bent {
         let Some(bad) = bad else { return Ok(Some(map)) };
         let bytes = map.upto(usize::MAX)?.to_vec();
         Ok(Some(Mapping::of_copy(bytes, usize::try_from(bad.at).unwrap())))
-    }
-
-    forward! {
-        fn open_root(&self, path: &Path) -> io::Result<Dir>;
-        fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir>;
-        fn open(&self, at: &Dir, name: &OsStr, how: Open) -> io::Result<File>;
-        fn stat(&self, at: &Dir, name: &OsStr) -> io::Result<Meta>;
-        fn stat_dir(&self, dir: &Dir) -> io::Result<Meta>;
-        fn stat_file(&self, file: &File) -> io::Result<Meta>;
-        fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>>;
-        fn read_link(&self, at: &Dir, name: &OsStr) -> io::Result<OsString>;
-        fn next_data(&self, file: &File, offset: u64) -> io::Result<Option<(u64, u64)>>;
-        fn xattrs(&self, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
-        fn space(&self, dir: &Dir) -> io::Result<u64>;
-        fn boot_id(&self) -> String;
-        fn user(&self) -> u32;
-        fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
-        fn remove_dir(&self, at: &Dir, name: &OsStr) -> io::Result<()>;
-        fn remove_file(&self, at: &Dir, name: &OsStr) -> io::Result<()>;
-        fn symlink(&self, target: &OsStr, at: &Dir, name: &OsStr) -> io::Result<()>;
-        fn hard_link(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr) -> io::Result<()>;
-        fn make_node(&self, at: &Dir, name: &OsStr, meta: &Meta) -> io::Result<()>;
-        fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()>;
-        fn write_at(&self, file: &File, buf: &[u8], offset: u64) -> io::Result<usize>;
-        fn set_len(&self, file: &File, len: u64) -> io::Result<()>;
-        fn reflink(&self, from: &File, to: &File) -> io::Result<()>;
-        fn set_mode(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()>;
-        fn set_owner(&self, at: &Dir, name: &OsStr, uid: u32, gid: u32) -> io::Result<()>;
-        fn set_times(&self, at: &Dir, name: &OsStr, accessed: Time, modified: Time) -> io::Result<()>;
-        fn set_xattr(&self, at: &Dir, name: &OsStr, key: &OsStr, value: &[u8]) -> io::Result<()>;
-        fn remove_xattr(&self, at: &Dir, name: &OsStr, key: &OsStr) -> io::Result<()>;
-        fn sync_data(&self, file: &File) -> io::Result<()>;
-        fn sync_file(&self, file: &File) -> io::Result<()>;
-        fn sync_dir(&self, dir: &Dir) -> io::Result<()>;
-        fn sync_all(&self, dir: &Dir) -> io::Result<()>;
-        fn try_lock(&self, file: &File, lock: Lock) -> io::Result<bool>;
-        fn unlock(&self, file: &File) -> io::Result<()>;
     }
 }

@@ -12,7 +12,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, Open, RealDisk, RelPath, Verb, errno};
 
 use crate::bed::{Bed, PRIVATE, assert_same, rel};
 use crate::furnished::{ALL, mutate, on_real};
-use crate::hooked::Lying;
+use crate::lying::Lying;
 
 fn taken_by(bed: &Bed<'_>, threads: usize, sharing: Sharing) -> treewal_snapshot::Result<Manifest> {
     let threads = NonZeroUsize::new(threads);

@@ -8,10 +8,12 @@ mod crash;
 mod differences;
 mod exchange;
 mod furnished;
+#[path = "../../../tests/shared/hooked.rs"]
 mod hooked;
 mod hostile;
 mod images;
 mod kill;
+mod lying;
 mod model;
 mod privilege;
 mod real;

@@ -147,6 +147,10 @@ impl Disk for RealDisk {
         system::boot_id()
     }
 
+    fn now(&self) -> Time {
+        Time::now()
+    }
+
     fn user(&self) -> u32 {
         process::user()
     }

@@ -12,7 +12,9 @@ use super::content::to_usize;
 use super::image::{Body, Id};
 use super::names::permissions;
 use super::state::State;
-use crate::{Dir, Disk, Entry, File, Kind, Lock, Mapping, Meta, MountId, Open, RelPath, Rename, Time};
+use crate::{
+    Dir, Disk, Entry, File, Kind, Lock, Locker, Mapping, Meta, MountId, Open, PowerLoss, RelPath, Rename, Time,
+};
 
 impl Disk for SimDisk {
     fn open_root(&self, path: &Path) -> io::Result<Dir> {
@@ -67,6 +69,11 @@ impl Disk for SimDisk {
         self.look_file(file, |state, file| state.meta(file.id))
     }
 
+    /// Leaves the time as it is: the clock of this disk is its own, and `now` may be another.
+    fn stamp(&self, file: &File, _: Time) -> io::Result<Meta> {
+        self.stat_file(file)
+    }
+
     fn list(&self, dir: &Dir) -> io::Result<Vec<Entry>> {
         self.look(dir, State::list)
     }
@@ -102,8 +109,31 @@ impl Disk for SimDisk {
         self.look(at, |state, dir| state.xattrs(state.existing_or_itself(dir, name)?))
     }
 
+    fn xattrs_of_file(&self, _: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+        self.xattrs(at, name)
+    }
+
+    /// Root may.
+    fn may_change_names(&self, _: &Dir, _: &OsStr) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// There is one file system, and nothing is mounted in it.
+    fn is_mount_point(&self, _: &Dir, _: &OsStr) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.look(dir, |state, _| Ok(state.free()))
+    }
+
+    /// What it keeps is for a test to say; see [`SimDisk::outcomes`].
+    fn power_loss(&self, _: &Dir) -> io::Result<PowerLoss> {
+        Ok(PowerLoss::Unknown)
+    }
+
+    fn unwritten(&self) -> Option<u64> {
+        None
     }
 
     /// Root, the owner of everything that is made here.
@@ -172,6 +202,11 @@ impl Disk for SimDisk {
         self.change_file(file, |state, file| state.set_len(file, len))
     }
 
+    /// What is written goes where it went before.
+    fn overwrite_in_place(&self, _: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn reflink(&self, from: &File, to: &File) -> io::Result<()> {
         self.change_file(to, |state, to| {
             let (from, _) = self.opened(state, &from.0)?;
@@ -228,6 +263,10 @@ impl Disk for SimDisk {
         let (opened, number) = self.opened(&state, &file.0)?;
         state.locks.unlock(opened.id, number);
         Ok(())
+    }
+
+    fn lockers(&self, _: &File) -> io::Result<Vec<Locker>> {
+        Ok(Vec::new())
     }
 }
 

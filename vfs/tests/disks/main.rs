@@ -5,6 +5,7 @@
 
 mod copy;
 mod fault;
+mod layer;
 mod mapping;
 mod power;
 mod real_contents;

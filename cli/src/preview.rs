@@ -1,7 +1,5 @@
 //! A tree opened for looking only: what treewal would keep in it goes to a temporary directory instead.
 
-mod forward;
-
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -9,7 +7,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 use treewal::{Options, Tree};
-use treewal_vfs::{Dir, Disk, RealDisk, RelPath};
+use treewal_vfs::{Dir, Disk, File, Layer, Meta, RealDisk, RelPath, Rename, errno};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -62,5 +60,64 @@ impl PreviewDisk {
             Some(first) if self.is_own(at, first)? => Ok(path.strip_prefix(&RelPath::root().join(OWN))),
             _ => Ok(None),
         }
+    }
+}
+
+impl Layer for PreviewDisk {
+    fn inner(&self) -> &dyn Disk {
+        &RealDisk
+    }
+
+    fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir> {
+        match self.beyond(at, path)? {
+            Some(path) => RealDisk.open_dir(&self.elsewhere, &path),
+            None => RealDisk.open_dir(at, path),
+        }
+    }
+
+    fn stat(&self, at: &Dir, name: &OsStr) -> io::Result<Meta> {
+        if self.is_own(at, name)? {
+            return RealDisk.stat_dir(&self.elsewhere);
+        }
+        RealDisk.stat(at, name)
+    }
+
+    fn create_dir(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
+        if self.is_own(at, name)? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        RealDisk.create_dir(at, name, mode)
+    }
+
+    fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {
+        // What is to be published is taken from where it is prepared: here it is copied, and stays there.
+        let (source, target) = (RealDisk.stat_dir(from)?, RealDisk.stat_dir(to)?);
+        if (source.dev, source.ino) != (target.dev, target.ino) {
+            return Err(io::Error::from_raw_os_error(errno::EXDEV));
+        }
+        RealDisk.rename(from, name, to, to_name, how)
+    }
+
+    fn set_mode(&self, at: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
+        if self.is_own(at, name)? {
+            return Ok(());
+        }
+        RealDisk.set_mode(at, name, mode)
+    }
+
+    fn sync_data(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_file(&self, _: &File) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_dir(&self, _: &Dir) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self, _: &Dir) -> io::Result<()> {
+        Ok(())
     }
 }
