@@ -70,7 +70,7 @@ fn every_crash(
     for cut in 1.. {
         let disk = base.remount();
         let tree = open(&disk).unwrap();
-        disk.cut_at(Some(disk.mutations() + cut));
+        disk.cut_at(Some(cut));
         let done = work(&tree).is_ok();
         let off = disk.is_off();
         drop(tree);

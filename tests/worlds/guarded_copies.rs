@@ -283,7 +283,7 @@ fn the_power_goes_at_every_call_of_an_undo_in_a_copy() {
     let (mut states, mut undoing) = (0, 0);
     for cut in 1.. {
         let disk = base.remount();
-        disk.cut_at(Some(disk.mutations() + cut));
+        disk.cut_at(Some(cut));
         let opened = options().open_on(Arc::new(disk.clone()), "/");
         let off = disk.is_off();
         for profile in [Profile::Strict, Profile::Ordered] {
