@@ -38,10 +38,16 @@ pub struct Holder {
     pub this_thread: bool,
     /// Whether it only reads. There may be other readers beside it.
     pub reads: bool,
+    /// Where it is a guard of the same handle that is in the way: the guarded path, or pattern, that is met.
+    pub guards: Option<PathBuf>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.guards {
+            let who = if self.this_thread { "of this thread: end it first" } else { "of this process" };
+            return write!(f, "a guard on {path:?} {who}");
+        }
         match (self.pid, self.reads) {
             (_, true) if self.this_thread => f.write_str("this thread, which reads it: drop the reader first"),
             _ if self.this_thread => f.write_str("this thread, which guards it: end the guard first"),
@@ -218,6 +224,7 @@ impl Error {
                     this_process: holder.pid == me.pid || own.is_any(),
                     this_thread: own.is_any(),
                     reads: if own.is_any() { own.reads && !own.guards } else { reads },
+                    guards: None,
                 },
             },
             other => Self::from_recovery(other),
@@ -263,6 +270,7 @@ impl Error {
             | Self::Pending { path, .. }
             | Self::RolledBack { path, .. } => Some(path),
             Self::Undecided { source } | Self::Change { source, .. } => source.path(),
+            Self::Locked { holder } => holder.guards.as_deref(),
             _ => None,
         }
     }

@@ -55,6 +55,7 @@ mod reader;
 mod resolve;
 mod retry;
 mod snapshot;
+mod taking;
 mod transaction;
 mod tree;
 
@@ -65,7 +66,7 @@ pub use commit::Receipt;
 pub use commit::interleave;
 pub use engine::Others;
 pub use error::{Error, Holder, Outcome, Result};
-pub use guard::{Guard, GuardOptions};
+pub use guard::{Guard, GuardOptions, Guarding};
 pub use inspect::{
     Finding, Follow, Log, LogEntry, LogEvent, LogSegment, LogTail, LogTransaction, Status, Unfinished,
     export_quarantine, log, log_of, quarantine, quarantined, snapshots, status, status_with, verify, verify_with,
@@ -77,7 +78,8 @@ pub use quarantine::{
 pub use reader::Reader;
 pub use resolve::outlooks;
 pub use retry::RetryPolicy;
-pub use snapshot::{Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};
+pub use snapshot::{Naming, Snapshot, SnapshotEntry, SnapshotOptions, SnapshotSummary};
+pub use taking::Taking;
 pub use transaction::{DirEntry, Expect, FileTimes, How, Metadata, PathChange, Publish, StagedFile, Transaction};
 pub use tree::Tree;
 pub use treewal_recovery::decide::Resolution;

@@ -52,11 +52,10 @@ impl<'a> Flight<'a> {
         let stage = engine.stage()?;
         let Material { intents, paths, slots, is_barrier: barrier } =
             Material::make(&stage, base, difference, (durability, engine.options().mounted_files))?;
-        let relies = expectations.entries.iter().map(|expected| &expected.path).chain(&expectations.since.paths);
-        let relies = relies.cloned().collect();
+        let relies = expectations.entries.iter().map(|expected| expected.path.clone()).collect();
         let mut ground = Ground::new(&**engine.disk(), engine.root().clone());
         ground.add_stage(stage.name(), stage.dir().clone());
-        let claim = Arc::new(Claim::new(paths, relies));
+        let claim = Arc::new(Claim::new(paths, relies).watching(expectations.since.paths.clone()));
         let batch = engine.batch();
         let mut flight = Self {
             engine,

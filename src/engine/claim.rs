@@ -7,6 +7,8 @@ use treewal_vfs::RelPath;
 pub(crate) struct Claim {
     changes: Vec<RelPath>,
     relies: Vec<RelPath>,
+    /// Where nobody may commit meanwhile. A guard is no commit before it ends.
+    watches: Vec<RelPath>,
 }
 
 impl Claim {
@@ -14,7 +16,14 @@ impl Claim {
     pub(crate) fn new(changes: Vec<RelPath>, mut relies: Vec<RelPath>) -> Self {
         debug_assert!(changes.is_sorted());
         relies.sort();
-        Self { changes, relies }
+        Self { changes, relies, watches: Vec::new() }
+    }
+
+    /// And nobody else is to commit anything to these meanwhile. Who guards them, and has been looked at, may go on.
+    pub(crate) fn watching(mut self, mut paths: Vec<RelPath>) -> Self {
+        paths.sort();
+        self.watches = paths;
+        self
     }
 
     /// Some paths, in any order.
@@ -33,6 +42,11 @@ impl Claim {
         self.changes.iter().chain(&self.relies)
     }
 
+    /// These, and the paths that are watched.
+    pub(crate) fn all_paths(&self) -> impl Iterator<Item = &RelPath> {
+        self.paths().chain(&self.watches)
+    }
+
     /// Whether one of the two changes what the other changes or relies on, or something above or beneath that.
     ///
     /// Above, because to remove or replace a directory is to change all that is in it.
@@ -40,6 +54,8 @@ impl Claim {
         overlap(&self.changes, &other.changes)
             || overlap(&self.changes, &other.relies)
             || overlap(&self.relies, &other.changes)
+            || overlap(&self.changes, &other.watches)
+            || overlap(&self.watches, &other.changes)
     }
 }
 
@@ -90,6 +106,15 @@ mod tests {
         assert!(!claim(&["a"], &["c"]).meets(&claim(&["b"], &["c"])));
         // Each changes what the other relies on: one after the other, or neither sees the other's change.
         assert!(claim(&["a"], &["b"]).meets(&claim(&["b"], &["a"])));
+    }
+
+    #[test]
+    fn what_is_watched_keeps_changes_out_and_is_no_change() {
+        let watching = || claim(&["a"], &[]).watching(paths(&["", "b"]));
+        assert!(watching().meets(&claim(&["z"], &[])) && claim(&["z"], &[]).meets(&watching()));
+        assert!(!claim(&[], &[]).watching(paths(&[""])).meets(&claim(&[], &["z"]).watching(paths(&[""]))));
+        assert_eq!(watching().paths().count(), 1);
+        assert_eq!(watching().all_paths().count(), 3);
     }
 
     proptest! {

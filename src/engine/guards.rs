@@ -62,14 +62,24 @@ impl Held {
         self.record.txn
     }
 
-    /// Whether a commit touches what is guarded, or what would be if it were there.
-    pub(super) fn meets(&self, claim: &Claim) -> bool {
-        self.scope.meets(claim)
+    /// What is guarded, or would be if it were there, and is touched by a commit.
+    pub(super) fn met_by(&self, claim: &Claim) -> Option<&RelPath> {
+        self.scope.met_by(claim)
     }
 
-    /// Whether something that another guard or a snapshot is about is guarded by this one.
-    pub(super) fn overlaps(&self, scope: &Scope) -> bool {
-        self.scope.overlaps(scope)
+    /// What is guarded and is, or lies above or beneath, one path.
+    pub(crate) fn touched_by(&self, path: &RelPath) -> Option<&RelPath> {
+        self.scope.touched_by(path)
+    }
+
+    /// What is guarded, something of which another guard or a snapshot is about.
+    pub(super) fn shared_with(&self, scope: &Scope) -> Option<&RelPath> {
+        self.scope.shared_with(scope)
+    }
+
+    /// The first of what is guarded; a pattern where that is all.
+    pub(crate) fn first(&self) -> RelPath {
+        self.scope.first().cloned().unwrap_or_default()
     }
 
     /// Whether everything that another guard is about is guarded by this one.
@@ -91,26 +101,26 @@ impl Core {
     /// Takes the tree for a commit that stands alone: nothing else is under way until the hold is dropped, and no guard is
     /// that it meets.
     pub(crate) fn hold_for(&self, claim: &Claim) -> Result<Hold<'_>> {
-        self.hold_unless(|guard| guard.meets(claim))
+        self.hold_unless(|guard| guard.met_by(claim))
     }
 
     /// The same for a guard or a snapshot.
     pub(crate) fn hold_over(&self, scope: &Scope) -> Result<Hold<'_>> {
-        self.hold_unless(|guard| guard.overlaps(scope))
+        self.hold_unless(|guard| guard.shared_with(scope))
     }
 
     /// Takes the tree for this one piece of work, where no guard is in the way: waits for those that are, or says so.
     ///
     /// Where another handle was at work since this one last held the tree, this one [catches up](Self::catch_up), so that
     /// no work ever meets an unfinished transaction, whoever left it.
-    fn hold_unless(&self, is_in_the_way: impl Fn(&Held) -> bool) -> Result<Hold<'_>> {
+    fn hold_unless(&self, in_the_way: impl Fn(&Held) -> Option<&RelPath>) -> Result<Hold<'_>> {
         // Before the lock of the state, which the other process may have held as it was forked.
         self.prove_own_process()?;
         let mut state = self.state.lock();
         loop {
-            let guard = state.guards.iter().find(|guard| is_in_the_way(guard)).cloned();
+            let guard = state.guards.iter().find_map(|guard| Some((Arc::clone(guard), in_the_way(guard)?.clone())));
             match guard {
-                Some(guard) => self.wait_for_guard(&mut state, &guard)?,
+                Some((guard, path)) => self.wait_for_guard(&mut state, &guard, &path)?,
                 None if state.is_busy() => self.wait_alone(&mut state),
                 None => break,
             }
@@ -118,14 +128,29 @@ impl Core {
         self.enter_alone(state)
     }
 
-    /// Waits for the end of a guard that is in the way, or says that it is.
-    pub(super) fn wait_for_guard(&self, state: &mut MutexGuard<'_, State>, guard: &Arc<Held>) -> Result<()> {
+    /// Waits for the end of a guard that is in the way with a path of its own, or says that it is.
+    pub(super) fn wait_for_guard(
+        &self,
+        state: &mut MutexGuard<'_, State>,
+        guard: &Arc<Held>,
+        path: &RelPath,
+    ) -> Result<()> {
         let this_thread = guard.thread == std::thread::current().id();
         if guard.others == Others::Refuse || this_thread {
-            let holder = crate::Holder { this_process: true, this_thread, ..crate::Holder::default() };
+            let guards = Some(if path.is_root() { ".".into() } else { path.to_path() });
+            let holder = crate::Holder { this_process: true, this_thread, guards, ..crate::Holder::default() };
             return Err(Error::Locked { holder });
         }
         self.changed.wait(state);
+        Ok(())
+    }
+
+    /// Waits until a guard that is in the way with a path of its own has ended, or says that it is.
+    pub(crate) fn wait_for_end(&self, guard: &Arc<Held>, path: &RelPath) -> Result<()> {
+        let mut state = self.state.lock();
+        while state.guards.iter().any(|held| Arc::ptr_eq(held, guard)) {
+            self.wait_for_guard(&mut state, guard, path)?;
+        }
         Ok(())
     }
 }

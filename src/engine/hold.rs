@@ -15,7 +15,7 @@ use treewal_recovery::{Batch, append};
 use treewal_vfs::RelPath;
 
 use super::mine::Own;
-use super::{Claim, Core, Held, State};
+use super::{Claim, Core, Held, Scope, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
@@ -82,8 +82,9 @@ impl Core {
         let span = tracing::debug_span!("turn_wait").entered();
         let mut state = self.state.lock();
         loop {
-            if let Some(guard) = state.guards.iter().find(|guard| guard.meets(claim)).cloned() {
-                self.wait_for_guard(&mut state, &guard)?;
+            let met = |guard: &Arc<Held>| Some((Arc::clone(guard), guard.met_by(claim)?.clone()));
+            if let Some((guard, path)) = state.guards.iter().find_map(met) {
+                self.wait_for_guard(&mut state, &guard, &path)?;
             } else if state.keeps_out(claim) {
                 self.changed.wait(&mut state);
             } else {
@@ -193,6 +194,12 @@ impl Hold<'_> {
     pub(crate) fn keep_for_guard(mut self, guard: Arc<Held>) {
         self.owes = false;
         self.engine.state.lock().guards.push(guard);
+    }
+
+    /// The guards that go on, and have something of this.
+    pub(crate) fn guards_over(&self, scope: &Scope) -> Vec<Arc<Held>> {
+        let state = self.engine.state.lock();
+        state.guards.iter().filter(|guard| guard.shared_with(scope).is_some()).cloned().collect()
     }
 
     /// Whether this guard goes on, and none inside it.

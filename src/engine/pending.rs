@@ -22,7 +22,7 @@ impl State {
     /// [`Error::Pending`] with the first path that meets one.
     pub(super) fn refuse_owed(&self, claim: &Claim, patterns: &[RelPath]) -> Result<()> {
         for owed in &self.owed {
-            let touched = claim.paths().find_map(|path| owed.touched(path));
+            let touched = claim.all_paths().find_map(|path| owed.touched(path));
             let matched = || patterns.iter().find_map(|pattern| owed.matched(pattern));
             if let Some(path) = touched.or_else(matched) {
                 return Err(Error::Pending { path: path.to_path(), txn: owed.txn });

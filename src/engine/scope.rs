@@ -26,31 +26,45 @@ impl Scope {
         Self { paths, patterns: patterns.to_vec(), excludes: excludes.to_vec() }
     }
 
-    /// Whether a commit touches what this is about, or what would be if it were there.
-    pub(crate) fn meets(&self, claim: &Claim) -> bool {
-        claim.paths().any(|path| {
-            let patterned = || self.patterns.iter().any(|pattern| touches(pattern, path));
-            !self.leaves_out(path) && (is_near(&self.paths, path) || patterned())
+    /// The path or pattern of this that a commit touches, or would if something were there.
+    pub(crate) fn met_by(&self, claim: &Claim) -> Option<&RelPath> {
+        claim.paths().find_map(|path| self.touched_by(path))
+    }
+
+    /// The path or pattern of this that one path is, or lies above or beneath.
+    pub(crate) fn touched_by(&self, path: &RelPath) -> Option<&RelPath> {
+        if self.leaves_out(path) {
+            return None;
+        }
+        near(&self.paths, path).or_else(|| self.patterns.iter().find(|pattern| touches(pattern, path)))
+    }
+
+    /// The path or pattern of this, something of which belongs to the other, too.
+    pub(crate) fn shared_with(&self, other: &Self) -> Option<&RelPath> {
+        let ours = || self.paths.iter().filter(|path| !other.leaves_out(path));
+        let our_patterns = || self.patterns.iter().filter(|pattern| !other.leaves_parent_out(pattern));
+        let theirs: Vec<RelPath> = other.paths.iter().filter(|path| !self.leaves_out(path)).cloned().collect();
+        let their_patterns: Vec<&RelPath> =
+            other.patterns.iter().filter(|pattern| !self.leaves_parent_out(pattern)).collect();
+        let path = ours()
+            .find(|path| near(&theirs, path).is_some() || their_patterns.iter().any(|pattern| touches(pattern, path)));
+        path.or_else(|| {
+            our_patterns().find(|ours| {
+                theirs.iter().any(|path| touches(ours, path))
+                    || their_patterns.iter().any(|theirs| patterns_meet(ours, theirs))
+            })
         })
     }
 
-    /// Whether something belongs to both.
-    pub(crate) fn overlaps(&self, other: &Self) -> bool {
-        let (ours, our_patterns) = self.without_what_is_left_out_by(other);
-        let (theirs, their_patterns) = other.without_what_is_left_out_by(self);
-        let described = |patterns: &[&RelPath], paths: &[RelPath]| {
-            patterns.iter().any(|pattern| paths.iter().any(|path| touches(pattern, path)))
-        };
-        theirs.iter().any(|path| is_near(&ours, path))
-            || described(&our_patterns, &theirs)
-            || described(&their_patterns, &ours)
-            || our_patterns.iter().any(|ours| their_patterns.iter().any(|theirs| patterns_meet(ours, theirs)))
+    /// The first path, or pattern.
+    pub(crate) fn first(&self) -> Option<&RelPath> {
+        self.paths.first().or_else(|| self.patterns.first())
     }
 
-    fn without_what_is_left_out_by(&self, other: &Self) -> (Vec<RelPath>, Vec<&RelPath>) {
-        let paths = self.paths.iter().filter(|path| !other.leaves_out(path)).cloned();
-        let parent_stays = |pattern: &&RelPath| !pattern.parent().is_some_and(|parent| other.leaves_out(&parent));
-        (paths.collect(), self.patterns.iter().filter(parent_stays).collect())
+    /// Whether something belongs to both.
+    #[cfg(test)]
+    fn overlaps(&self, other: &Self) -> bool {
+        self.shared_with(other).is_some()
     }
 
     /// Whether everything that another is about is part of this.
@@ -67,19 +81,23 @@ impl Scope {
         self.excludes.iter().any(|excluded| path.starts_with(excluded))
     }
 
+    fn leaves_parent_out(&self, pattern: &RelPath) -> bool {
+        pattern.parent().is_some_and(|parent| self.leaves_out(&parent))
+    }
+
     fn is_beneath_own(&self, path: &RelPath) -> bool {
         let parents = self.patterns.iter().filter(|pattern| touches(pattern, path)).count();
         parents > 0 || self.paths.iter().any(|ours| path.starts_with(ours))
     }
 }
 
-/// Whether a path is one of these, which are sorted and none inside another, or lies above or beneath one.
+/// The one of these, which are sorted and none inside another, that a path is, or lies above or beneath.
 ///
 /// One above it comes right before it, since what lies between is beneath that one; one beneath it right behind.
-fn is_near(paths: &[RelPath], path: &RelPath) -> bool {
+fn near<'a>(paths: &'a [RelPath], path: &RelPath) -> Option<&'a RelPath> {
     let at = paths.partition_point(|one| one <= path);
-    let before = at.checked_sub(1).and_then(|before| paths.get(before));
-    before.is_some_and(|one| path.starts_with(one)) || paths.get(at).is_some_and(|one| one.starts_with(path))
+    let before = at.checked_sub(1).and_then(|before| paths.get(before)).filter(|one| path.starts_with(one));
+    before.or_else(|| paths.get(at).filter(|one| one.starts_with(path)))
 }
 
 /// Whether a path that one pattern describes can be one that another does, or lie above or beneath one.
@@ -197,7 +215,10 @@ mod tests {
             let own: Vec<&str> = own.iter().map(String::as_str).collect();
             let path = RelPath::new(&path).unwrap();
             let pairs = paths(&own).iter().any(|one| one.starts_with(&path) || path.starts_with(one));
-            prop_assert_eq!(is_near(&scope(&own, &[], &[]).paths, &path), pairs);
+            let scope = scope(&own, &[], &[]);
+            let found = near(&scope.paths, &path);
+            prop_assert_eq!(found.is_some(), pairs);
+            prop_assert!(found.is_none_or(|one| one.starts_with(&path) || path.starts_with(one)));
         }
     }
 }

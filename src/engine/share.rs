@@ -61,7 +61,7 @@ impl Core {
         };
         loop {
             while let Some(guard) = state.guards.first().cloned() {
-                self.wait_for_guard(&mut state, &guard)?;
+                self.wait_for_guard(&mut state, &guard, &guard.first())?;
             }
             self.wait_alone(&mut state);
             if state.guards.is_empty() {

@@ -17,7 +17,7 @@ use crate::engine::{About, Changed, Claim, Engine, Held, Hold, Mine, guard_recor
 use crate::snapshot::kept;
 use crate::{Error, Result, SnapshotEntry};
 use options::Asked;
-pub use options::GuardOptions;
+pub use options::{GuardOptions, Guarding};
 
 /// A guard on paths of a tree: made with [`Tree::guard`](crate::Tree::guard), ended with [`commit`](Self::commit),
 /// [`rollback`](Self::rollback) or by dropping it, which rolls back.
@@ -45,7 +45,7 @@ impl Engine {
     /// nobody's: it is swept. After it, recovery restores.
     pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
-        let asked = Asked::of(paths, options)?;
+        let asked = Asked::of(paths, &options)?;
         let mut hold = self.hold_over(&asked.scope())?;
         if hold.is_unsettled() {
             // What was committed before must be in the tree for good: recovery restores the guard's snapshot of it.
@@ -57,7 +57,7 @@ impl Engine {
     /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
     fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
-        let asked = Asked::of(paths, options)?;
+        let asked = Asked::of(paths, &options)?;
         if !outer.covers(&asked.scope()) {
             let text = "a guard inside another can have no paths that the outer one has not";
             return Err(Error::Input(text.to_owned()));
@@ -125,6 +125,12 @@ impl Engine {
         let disk = &**self.disk();
         let manifest = Manifest::load(disk, &held.from).map_err(Error::Snapshot)?;
         patterns::with_matches(disk, self.root(), &held.from, manifest).map_err(Error::from_recovery)
+    }
+
+    /// What is different now from when a guard was taken.
+    pub(crate) fn changes_under(&self, held: &Held) -> Result<Vec<Change>> {
+        let manifest = self.manifest_of(held)?;
+        treewal_snapshot::compare(&**self.disk(), self.root(), &manifest).map_err(Error::Snapshot)
     }
 
     /// Removes a snapshot that nobody needs any more. What fails to go is swept by the next open.
@@ -223,16 +229,12 @@ impl Guard {
         self.engine.guard_within(&self.held, &to_paths(paths), options)
     }
 
-    fn manifest(&self) -> Result<Manifest> {
-        self.engine.manifest_of(&self.held)
-    }
-
     /// What is different now from when the guard was taken.
     ///
     /// # Errors
     /// Any error of the disk.
     pub fn changes(&self) -> Result<Vec<Change>> {
-        treewal_snapshot::compare(&**self.engine.disk(), self.engine.root(), &self.manifest()?).map_err(Error::Snapshot)
+        self.engine.changes_under(&self.held)
     }
 
     /// What the snapshot cost: entries, and how their bytes are shared with the live files.
@@ -246,7 +248,7 @@ impl Guard {
     /// # Errors
     /// Any error of the disk.
     pub fn kept(&self) -> Result<Vec<SnapshotEntry>> {
-        kept(&**self.engine.disk(), &self.manifest()?)
+        kept(&**self.engine.disk(), &self.engine.manifest_of(&self.held)?)
     }
 
     /// The number of the guarded transaction.

@@ -31,9 +31,7 @@ impl Engine {
 
     /// The changes, where they are few.
     fn changed_by(&self, held: &Held) -> Option<Vec<Change>> {
-        let disk = &**self.disk();
-        let manifest = self.manifest_of(held).ok()?;
-        let changes = treewal_snapshot::compare(disk, self.root(), &manifest).ok()?;
+        let changes = self.changes_under(held).ok()?;
         (changes.len() <= SYNCED_ALONE_MAX).then_some(changes)
     }
 

@@ -8,12 +8,12 @@
 //!
 //! A snapshot depends on nothing but its own directory: neither the journal nor another snapshot.
 
+mod beside;
 mod diff;
 mod kept;
 mod name;
 mod options;
 mod restore;
-mod scope;
 mod view;
 
 use std::ffi::OsStr;
@@ -31,7 +31,7 @@ use crate::transaction::to_system_time;
 use crate::{Error, GuardChange, Result};
 pub use kept::SnapshotEntry;
 pub(crate) use kept::kept;
-pub use options::SnapshotOptions;
+pub use options::{Naming, SnapshotOptions};
 
 /// The largest file that [`Snapshot::read`] brings into memory, in bytes: 4 GiB.
 const READ_BYTES_MAX: u64 = 4 << 30;

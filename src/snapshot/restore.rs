@@ -7,35 +7,33 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use treewal_journal::Lsn;
 use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
 use treewal_vfs::{Kind, RelPath};
 
 use super::Snapshot;
-use crate::engine::{Claim, Core, Engine, Scope};
+use crate::engine::{Claim, Core, Engine, Held, Scope};
 use crate::{Error, Receipt, Result, Transaction};
 
 /// How often a restore begins anew because somebody committed meanwhile.
 const TRIES_MAX: u32 = 8;
 
 impl Core {
-    /// The end of the log, with nothing under way and no guard on these paths: who finds it there later knows that nothing
-    /// was committed since. And that nothing is owed to them, which would stand between two states.
-    fn quiet(&self, about: &[RelPath], scope: &Scope) -> Result<Lsn> {
-        let hold = self.hold_over(scope)?;
+    /// The end of the log, with nothing under way: who finds it there later knows that nothing was committed since, and
+    /// that no guard has begun or ended. And the guards that go on in these paths. Nothing may be owed to them, which would
+    /// stand between two states.
+    fn quiet(&self, about: &[RelPath], scope: &Scope) -> Result<(Lsn, Vec<Arc<Held>>)> {
+        let hold = self.hold_beside_guards()?;
         hold.refuse_owed(&Claim::of(about.to_vec()), &[])?;
-        Ok(hold.log()?.last())
+        Ok((hold.log()?.last(), hold.guards_over(scope)))
     }
 }
 
 impl Engine {
     /// Brings paths back, all that the snapshot has where none is given.
-    pub(crate) fn restore(
-        self: &std::sync::Arc<Self>,
-        snapshot: &Snapshot,
-        only: Option<&[PathBuf]>,
-    ) -> Result<Receipt> {
+    pub(crate) fn restore(self: &Arc<Self>, snapshot: &Snapshot, only: Option<&[PathBuf]>) -> Result<Receipt> {
         let _span = tracing::debug_span!("restore", name = snapshot.name()).entered();
         let (ours, theirs) = (self.root_meta(), &snapshot.home.root_meta);
         if (ours.dev, ours.ino) != (theirs.dev, theirs.ino) {
@@ -51,7 +49,7 @@ impl Engine {
 
     /// The same where `may` allows it, which is asked with what would be changed; `None` where it does not.
     pub(crate) fn restore_where(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         snapshot: &Snapshot,
         manifest: &Manifest,
         only: Option<&[RelPath]>,
@@ -60,16 +58,21 @@ impl Engine {
         let stored = snapshot.stored(manifest)?;
         let guarded: Vec<RelPath> = manifest.guarded().iter().map(|guarded| guarded.path.clone()).collect();
         let about = only.unwrap_or(&guarded);
-        let scope = Scope::new(about, &[], &[]);
+        let scope = Scope::new(about, &[], manifest.excluded());
         let mut tried = 1;
         loop {
-            let since = self.quiet(about, &scope)?;
+            let (since, guards) = self.quiet(about, &scope)?;
             let wanted = |path: &RelPath| only.is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
-            let changes = snapshot.differences(manifest, &stored, &wanted)?;
+            let found = snapshot.differences(manifest, &stored, &wanted);
+            if let Some((guard, path)) = self.in_the_way(&guards, &scope, &found) {
+                self.wait_for_end(guard, &path)?;
+                continue;
+            }
+            let changes = found?;
             if !may(&changes)? {
                 return Ok(None);
             }
-            let mut tx = Transaction::new(std::sync::Arc::clone(self));
+            let mut tx = Transaction::new(Arc::clone(self));
             tx.set_durability(self.options().durability.or_journal());
             Restore { tx: &mut tx, manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
             tx.expect_since(since, about.iter().cloned());

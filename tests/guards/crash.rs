@@ -11,13 +11,13 @@ use treewal_vfs::{Disk, Open, RelPath, write_all};
 use crate::end;
 use crate::seen::{Seen, leftovers, look};
 
-fn open(disk: &SimDisk) -> treewal::Result<Tree> {
+pub(crate) fn open(disk: &SimDisk) -> treewal::Result<Tree> {
     let options = Options::new().segment_bytes(64 << 10).inline_max(4 << 10).lock_wait(Duration::ZERO);
     options.open_on(Arc::new(disk.clone()), "/")
 }
 
 /// What a program does in place.
-fn put(disk: &SimDisk, path: &str, text: &str) {
+pub(crate) fn put(disk: &SimDisk, path: &str, text: &str) {
     let write = || {
         let path = RelPath::new(path).unwrap();
         let (parent, name) = path.split().unwrap();
@@ -159,7 +159,7 @@ fn explore(story: Story) -> u64 {
     for cut in 1.. {
         let disk = base.remount();
         let tree = open(&disk).unwrap();
-        disk.cut_at(Some(disk.mutations() + cut));
+        disk.cut_at(Some(cut));
         let mut said = Said::default();
         let told = story.tell(&tree, &disk, &mut said);
         let off = disk.is_off();
