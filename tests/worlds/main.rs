@@ -12,6 +12,7 @@ mod clocks;
 mod copies;
 mod forged;
 mod guarded_copies;
+mod linked_copies;
 mod locks;
 mod mount;
 mod read_only;
