@@ -27,6 +27,27 @@ pub(crate) fn guard_exchange(tree: &Tree, dir: &Path) {
     guard.rollback().unwrap();
 }
 
+/// A snapshot of the whole tree is restored while a guard goes on.
+pub(crate) fn restored_beside(tree: &Tree, dir: &Path) {
+    let guard = tree.guard(["d", "large"]).unwrap();
+    tree.restore(&tree.find_snapshot("one").unwrap()).unwrap();
+    fs::write(dir.join("d/x"), "in place").unwrap();
+    fs::remove_file(dir.join("large")).unwrap();
+    guard.rollback().unwrap();
+}
+
+/// What a restore beside a guard on other paths brings back.
+pub(crate) fn elsewhere(tree: &Tree, _: &Path) {
+    tree.transaction(|tx| {
+        tx.write("a", "since")?;
+        tx.remove_file("b")?;
+        tx.create_dir("new")?;
+        tx.write("new/n", vec![b'n'; 40_000])?;
+        tx.rename("e/aside", "e/moved")
+    })
+    .unwrap();
+}
+
 pub(crate) fn snapshot_taken(tree: &Tree, _: &Path) {
     tree.snapshot("one").unwrap();
 }

@@ -1,13 +1,13 @@
 //! Kills: a real process, this test binary run once more, is ended by SIGKILL at every call that changes the disk, in
 //! the middle of a commit, of a guard, and of the recovery after them. What must hold is said in `judge.rs`.
 //!
-//! * `disk`: at every mutating or syncing call of the disk trait, by a wrapper that kills just before the call; guards and
-//!   snapshots also on images of xfs and btrfs;
+//! * `disk`: at every mutating or syncing call of the disk trait, by a wrapper that kills just before the call;
 //! * `nested`: the same inside the recovery that follows;
 //! * `kernel`: at every mutating system call that the kernel sees, by the tracer `strace`, treewal's own and those of
-//!   the code that a guard watches alike.
+//!   the code that a guard watches alike;
+//! * `images`: a part of both for guards and snapshots, on ext4, xfs and btrfs behind loop devices.
 //!
-//! `TREEWAL_KILL_FULL=1` leaves no point of the nested ones out. `TREEWAL_KILL_DIR` names a directory to work in, on
+//! `TREEWAL_KILL_FULL=1` leaves no point of the nested ones out, and none of those on images. `TREEWAL_KILL_DIR` names a directory to work in, on
 //! whatever file system is to be tried; without it, it is memory where there is some: a kill loses nothing that the
 //! kernel was told, so the medium does not matter, and syncs cost nothing there.
 #![expect(
@@ -23,6 +23,7 @@ mod guarded;
 #[expect(dead_code, reason = "shared with tests that move images about")]
 #[path = "../images/image.rs"]
 mod image;
+mod images;
 mod judge;
 mod kernel;
 mod rig;
@@ -66,23 +67,6 @@ fn nested_several_recoveries_in_a_row() {
         each(chosen, tally, workload, |n| target.kill_in_a_row(n));
         format!("after every {every}. of {calls} calls")
     });
-}
-
-#[test]
-fn disk_calls_of_guards_and_snapshots_on_xfs_and_btrfs() {
-    let every = nested_every();
-    for (kind, bytes) in image::KINDS.into_iter().filter(|(kind, _)| *kind != "ext4") {
-        let test = "disk_calls_of_guards_and_snapshots_on_xfs_and_btrfs";
-        let Some(image) = image::Image::in_memory(kind, bytes, test) else { continue };
-        let about = |workload: &&Workload| ["guard", "snapshot"].iter().any(|word| workload.name.contains(word));
-        run_some(kind, about, Some(image.at()), |workload, tally| {
-            let target = Target::new(workload);
-            let calls = target.calls();
-            let chosen = (1..=calls).filter(|n| n % every == calls % every);
-            each(chosen, tally, workload, |n| target.kill_and_judge(n));
-            format!("every {every}. of {calls} calls")
-        });
-    }
 }
 
 #[test]

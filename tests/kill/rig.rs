@@ -14,15 +14,16 @@ const THREADS: usize = 2;
 
 /// One kill in so many is followed by kills in the recovery.
 pub(crate) fn nested_every() -> u64 {
-    if is_full() { 1 } else { 13 }
+    if full() { 1 } else { 13 }
 }
 
 /// One system call in so many is where a process is killed: a tracer takes its time.
 pub(crate) fn traced_every() -> usize {
-    if is_full() { 1 } else { 3 }
+    if full() { 1 } else { 3 }
 }
 
-fn is_full() -> bool {
+/// Whether no point is to be left out.
+pub(crate) fn full() -> bool {
     std::env::var_os("TREEWAL_KILL_FULL").is_some()
 }
 

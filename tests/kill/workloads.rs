@@ -11,7 +11,8 @@ use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 use crate::child;
 use crate::guarded::{
-    guard_commit, guard_dropped, guard_exchange, guard_rollback, snapshot_removed, snapshot_restored, snapshot_taken,
+    elsewhere, guard_commit, guard_dropped, guard_exchange, guard_rollback, restored_beside, snapshot_removed,
+    snapshot_restored, snapshot_taken,
 };
 use crate::walk::walk;
 
@@ -39,7 +40,7 @@ pub(crate) enum Renames {
 
 pub(crate) type Step = fn(&Tree, &Path);
 
-pub(crate) static WORKLOADS: [Workload; 20] = [
+pub(crate) static WORKLOADS: [Workload; 21] = [
     Workload {
         name: "first opening, first commit",
         steps: &[small],
@@ -146,6 +147,13 @@ pub(crate) static WORKLOADS: [Workload; 20] = [
         steps: &[snapshot_taken, small, snapshot_restored, snapshot_removed],
         first_open: false,
         staged: true,
+        renames: Renames::All,
+    },
+    Workload {
+        name: "named snapshot restored beside a guard",
+        steps: &[snapshot_taken, elsewhere, restored_beside],
+        first_open: false,
+        staged: false,
         renames: Renames::All,
     },
     Workload {

@@ -1,8 +1,9 @@
 //! The commands that are disturbed, each with a fresh tree.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub(crate) const TREEWAL: &str = env!("CARGO_BIN_EXE_treewal");
@@ -83,6 +84,11 @@ impl Case {
         if self.changes.is_empty() { String::new() } else { format!(r#"{{"changes": [{}]}}"#, self.changes) }
     }
 
+    /// Whether it takes, restores or removes a snapshot, a guard's or one with a name.
+    pub(crate) fn is_about_kept(&self) -> bool {
+        matches!(self.args[0], "run" | "snapshot") || self.before == Before::KilledRun
+    }
+
     pub(crate) fn is_apply(&self) -> bool {
         self.args[0] == "apply"
     }
@@ -125,9 +131,21 @@ pub(crate) fn plainly(dir: &Path, args: &'static [&'static str], input: &str) {
     assert!(output.status.success(), "{args:?}: {output:?}");
 }
 
+thread_local! {
+    static ELSEWHERE: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// Makes the trees of this thread's test there from now on; `None`: where they are made by default.
+pub(crate) fn work_in(dir: Option<PathBuf>) {
+    ELSEWHERE.set(dir);
+}
+
 /// Memory where there is some: a kill loses nothing that the kernel was told, and syncs cost nothing there.
-pub(crate) fn work_dir() -> std::path::PathBuf {
-    let memory = std::path::PathBuf::from("/dev/shm");
+pub(crate) fn work_dir() -> PathBuf {
+    if let Some(dir) = ELSEWHERE.with_borrow(Clone::clone) {
+        return dir;
+    }
+    let memory = PathBuf::from("/dev/shm");
     let named = std::env::var_os("TREEWAL_CALLS_DIR").map(Into::into);
     named.unwrap_or_else(|| if tempfile::tempdir_in(&memory).is_ok() { memory } else { std::env::temp_dir() })
 }
