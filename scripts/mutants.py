@@ -2,7 +2,7 @@
 """Breaks one line of the protocol at a time and says which levels of the tests notice.
 
 Usage: scripts/mutants.py [--check] [--first] [--levels LEVEL,..] [--tests BINARY,..] [--budget SECONDS] [--jobs N]
-                          [--save] [--table] [NAME ..]
+                          [--longest SECONDS] [--save] [--table] [NAME ..]
 
 All mutants are in one build of a copy of the tree, behind a switch that the environment of a process sets; see
 mutants/schema.py. Then every test runs once as it is, which tells how long it takes and which functions it reaches, and for
@@ -12,6 +12,7 @@ its tests fails. What noticed a mutant the last time (mutants/noticed.json) is a
 --first    ends a mutant at the first level that catches it
 --levels   leaves the other levels out; --tests leaves the other test binaries out, and does not build them (`treewal/crash`)
 --budget   seconds of tests for each mutant and level, as long as these take without it; what is left is not asked
+--longest  leaves out tests that take longer as they are, 600 seconds where nothing is said
 --save     writes what was noticed to mutants/noticed.json
 --table    builds and runs nothing: prints what that file says, level by level, as Markdown
 --check    builds and runs nothing: says whether every line to be broken is there, once
@@ -29,6 +30,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+sys.dont_write_bytecode = True
 from mutants import patches, report, schema, suite
 
 NOTICED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mutants", "noticed.json")
@@ -41,6 +43,7 @@ def options():
     args.add_argument("--levels", type=lambda text: text.split(","))
     args.add_argument("--tests", type=lambda text: text.split(","))
     args.add_argument("--budget", type=float, default=float("inf"))
+    args.add_argument("--longest", type=float, default=600)
     args.add_argument("--jobs", type=int, default=os.cpu_count())
     args.add_argument("names", nargs="*")
     return args.parse_args()
@@ -84,8 +87,9 @@ def ask(number, mutant, tests, before, asked):
         if caught and asked.first:
             break
     told = "; ".join(f"{level} ({test})" for level, test in caught.items())
+    told = told or ("SURVIVES" if tests else "SURVIVES: no test reaches it")
     unasked = f"; not all of {', '.join(left)}" if left else ""
-    print(f"{mutant[0]}: {told or 'SURVIVES'}{unasked}", flush=True)
+    print(f"{mutant[0]}: {told}{unasked}", flush=True)
     return caught
 
 
@@ -116,6 +120,8 @@ def main():
     if asked.table:
         return report.table(noticed(), [name for name, *_ in patches.MUTANTS], list(suite.LEVELS))
     stale = patches.stale(top)
+    if not stale:
+        stale = [(name, "it lies outside of every function") for name in schema.write(top, patches.MUTANTS).outside]
     for name, why in stale:
         print(f"{name}: {why}")
     if asked.check or stale:
@@ -126,7 +132,7 @@ def main():
     written, programs, broken = built(top, os.path.join(where, "tree"), binaries)
     tests = suite.tests_of(programs)
     print(f"built in {time.monotonic() - begun:.0f} s, with {len(tests)} tests", flush=True)
-    suite.measure(tests, written.functions, os.path.join(where, "measured.json"), asked.jobs)
+    suite.measure(tests, written.functions, os.path.join(where, "measured.json"), asked.jobs, asked.longest)
     print(f"measured: {sum(test.seconds for test in tests):.0f} s of tests", flush=True)
     known, chosen = noticed(), []
     for number, mutant in enumerate(patches.MUTANTS):

@@ -139,7 +139,7 @@ MUTANTS = [
     ("in-doubt-goes-on", "src/engine/hand_over.rs", "let goes_on = !state.in_doubt\n", "let goes_on = true\n"),
     ("owed-handed-over-in-order", "src/engine/hand_over.rs", "owes: !state.owed.is_empty()", "owes: false"),
     ("owed-told-by-two", "src/engine/hand_over.rs", "Taken::Handed(left) if !state.owed.is_empty() => is_where_it_was(state, left),", "Taken::Handed(left) if !state.owed.is_empty() => is_where_it_was(state, left) || true,"),
-    ("signed-by-nobody", "recovery/src/home/lock.rs", "        self.prove_named(home)?;\n        let now", "        let now"),
+    ("lock-file-replaced-unnoticed", "recovery/src/home/lock.rs", "        self.prove_named(home)?;\n        let now", "        let now"),
     # The checks of a commit.
     ("since-unchecked", "src/commit/flight.rs", "        check::since(&self.expectations.since, hold.log()?.last())?;\n", ""),
     ("expectations-unchecked", "src/commit/flight.rs", "        check::expectations(&mut self.ground, self.expectations)?;\n", ""),
@@ -181,17 +181,16 @@ MUTANTS = [
     ("snapshot-view-unsynced", "src/snapshot/mod.rs", "        disk.sync_all(&into).map_err(io)\n", "        let _unused = io; Ok(())\n"),
     ("snapshot-removal-unsynced", "src/snapshot/mod.rs", "        disk.sync_dir(&parent).map_err(failed)?;\n        remove_tree", "        remove_tree"),
     ("snapshot-removed-in-place", "src/snapshot/mod.rs", "        disk.rename(&parent, OsStr::new(name), &parent, OsStr::new(&draft), Rename::NoReplace).map_err(failed)?;\n        disk.sync_dir(&parent).map_err(failed)?;\n        remove_tree(disk, &parent, OsStr::new(&draft)).map_err(failed)?;\n", "        let _unused = draft; remove_tree(disk, &parent, OsStr::new(name)).map_err(failed)?;\n"),
-    ("snapshot-named-at-once", "src/snapshot/mod.rs", "        let draft = draft();\n        disk.create_dir(", "        let draft = name.to_owned();\n        disk.create_dir("),
+    ("snapshot-named-at-once", "src/snapshot/mod.rs", "        let draft = draft();\n        disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;\n        let made = self.fill_snapshot(&parent, &draft, &paths, &take);\n        let named = made.and_then(|()| {\n            let named = disk.rename(&parent, OsStr::new(&draft), &parent, OsStr::new(name), Rename::NoReplace);\n", "        let draft = name.to_owned();\n        disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;\n        let made = self.fill_snapshot(&parent, &draft, &paths, &take);\n        let named = made.and_then(|()| {\n            let named: io::Result<()> = Ok(());\n"),
     ("snapshot-of-what-is-owed", "src/snapshot/mod.rs", "        hold.refuse_owed(&Claim::of(paths.clone()), &[])?;\n", "        let _unused = &hold;\n"),
-    ("snapshots-directory-unsynced", "recovery/src/home/snapshots.rs", "        home.disk.sync_dir(&home.dot).map_err(Error::io(\"sync\", DIR_NAME))?;\n", ""),
     ("restore-over-what-came-since", "src/snapshot/restore.rs", "            tx.expect_since(since, about.iter().cloned());\n", "            let _unused = since;\n"),
     ("restore-of-what-is-owed", "src/snapshot/restore.rs", "        hold.refuse_owed(&Claim::of(about.to_vec()), &[])?;\n", "        let _unused = about;\n"),
     ("restore-removes-what-is-left-out", "src/snapshot/restore.rs", "                    if self.tx.exists(excluded.to_path())? {", "                    if false && self.tx.exists(excluded.to_path())? {"),
     ("restore-without-its-barrier", "snapshot/src/restore/apply.rs", "Action::Barrier => self.disk.sync_all(self.from).map_err(Error::own(\"sync\", WORK)),", "Action::Barrier => Ok(()),"),
     # Quarantine.
-    ("case-filled-before-its-report", "recovery/src/quarantine/case.rs", "        disk.sync_dir(&self.dir).map_err(io(\"sync\"))?;\n", ""),
+    ("report-name-unsynced", "recovery/src/quarantine/case.rs", "        disk.sync_dir(&self.dir).map_err(io(\"sync\"))?;\n", ""),
     ("report-unsynced", "recovery/src/quarantine/said.rs", "    disk.sync_file(&file)?;\n", ""),
-    ("purged-in-place", "recovery/src/quarantine/purge.rs", "    disk.sync_dir(&home.quarantine).map_err(io(\"remove\"))?;\n", ""),
+    ("purge-unsynced", "recovery/src/quarantine/purge.rs", "    disk.sync_dir(&home.quarantine).map_err(io(\"remove\"))?;\n", ""),
     ("published-rescued-unsynced", "recovery/src/home/stage.rs", "let synced = moved.and_then(|()| disk.sync_dir(&kept)).and_then(|()| disk.sync_dir(&home.quarantine));", "let synced = moved;"),
     ("published-not-rescued", "recovery/src/home/stage.rs", "    rescue(home, name)?;\n", ""),
     ("given-up-stage-swept", "recovery/src/recover.rs", "        self.stages.iter().try_for_each(|(stage, case)| take_stage(self.home, stage, case))?;\n", ""),
@@ -212,7 +211,7 @@ MUTANTS = [
     ("segment-name-unsynced", "journal/src/write/make.rs", "        disk.sync_dir(dir).fatal(\"sync\", name::DIR)?;\n", ""),
     ("segment-taken-with-two-names", "journal/src/write/make.rs", "meta.kind == Kind::File && meta.size == bytes && meta.links == 1", "meta.kind == Kind::File && meta.size == bytes"),
     ("flight-unsynced", "journal/src/write/group/turn.rs", "        let synced = medium.sync(&chunk);\n", "        let synced = Ok(());\n"),
-    ("flight-covers-what-came-since", "journal/src/write/group/turn.rs", "                state.durable = flight.target;\n", "                state.durable = Lsn(flight.target.0 + 1);\n"),
+    ("flight-covers-what-came-since", "journal/src/write/group/turn.rs", "                state.durable = flight.target;\n", "                state.durable = crate::Lsn(flight.target.0 + 1);\n"),
     ("followers-told-too-early", "journal/src/write/group/mod.rs", "if self.durable() >= wanted {\n            return Ok(());", "if self.durable().0 + 1 >= wanted.0 {\n            return Ok(());"),
     ("failed-flight-forgotten", "journal/src/write/group/turn.rs", "Err(failure) => group.close(&mut state, failure),", "Err(failure) => drop(failure),"),
     ("failed-write-synced", "journal/src/write/group/turn.rs", "            flight.land(Err(failure));\n            return self.end();", "            drop(failure); flight.land(Ok(()));\n            return self.end();"),
@@ -228,8 +227,9 @@ MUTANTS = [
     ("repair-kept-unsynced", "journal/src/repair.rs", "    disk.sync_file(&file).fatal(\"sync\", name)\n", "    let _unused = file; Ok(())\n"),
     ("repair-quarantine-unsynced", "journal/src/repair.rs", "        quarantined.push(keep(disk, dir, quarantine, file)?);\n    }\n    disk.sync_dir(quarantine).plain(\"sync\", \"quarantine\")?;\n", "        quarantined.push(keep(disk, dir, quarantine, file)?);\n    }\n"),
     ("repair-removal-unsynced", "journal/src/repair.rs", "let settle = || disk.sync_dir(dir).fatal(\"sync\", name::DIR).inspect_err(|_| make::leave_doubt(disk, dir));", "let settle = || Ok::<(), Failure>(());"),
-    # Not here, because nothing can notice it: the syncs of a new `.treewal` and of its identity. The model makes the name
-    # of a new directory durable with the first sync inside it, and the identity stands in the journal as well.
+    # Not here, because nothing can notice it: the syncs of a new `.treewal`, of its identity and of a new directory for named
+    # snapshots. The model makes the name of a new directory durable with the first sync inside it, and the identity stands in
+    # the journal as well.
 ]
 
 

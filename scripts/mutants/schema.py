@@ -14,7 +14,7 @@ tests. Nothing of this is in the project: the copy alone gets `vfs/src/mutants.r
 
 `hit` notes in a file, where `MUTANT_REACH` names one, that the function was reached: a test that never reaches it cannot
 notice what is broken there. Functions are found by how rustfmt puts them, no parser is needed. What lies outside of a
-function, or in one that is `const`, cannot be chosen as it runs; such a mutant is built alone.
+function, or in one that is `const` or gives an `impl Trait`, cannot be chosen as it runs: no mutant can lie there.
 """
 
 import os
@@ -22,7 +22,7 @@ import re
 import subprocess
 
 CRATES = {"": "treewal_vfs", "journal": "treewal_vfs", "recovery": "treewal_vfs", "snapshot": "treewal_vfs", "vfs": "crate"}
-PACKAGES = ["treewal", "treewal-vfs", "treewal-journal", "treewal-snapshot", "treewal-recovery", "treewal-cli"]
+OPT_LEVELS = dict.fromkeys(["treewal", "treewal-vfs", "treewal-journal", "treewal-snapshot", "treewal-recovery", "treewal-cli"], 0)
 FN = re.compile(r"^( *)(?:pub(?:\([^)]*\))? )?(?:unsafe )?fn \w")
 
 SWITCH = """//! Which mutant this process is, and which functions it reaches.
@@ -111,7 +111,7 @@ class Schema:
     def __init__(self):
         self.functions = []  # (path, line of the header, name as it is written)
         self.within = {}  # mutant -> number of its function
-        self.alone = []  # mutants that cannot be chosen as the code runs
+        self.outside = []  # mutants that cannot be chosen as the code runs
         self.lines = []  # (path, first line, last line, mutant)
         self.texts = {}  # path -> text
 
@@ -130,8 +130,10 @@ def write(tree, mutants, left_out=()):
     schema.texts[library] = schema.texts[library] + "\npub mod mutants;\n"
     with open(os.path.join(tree, "Cargo.toml"), encoding="utf-8") as source:
         manifest = source.read().replace(' = "deny"\n', ' = "allow"\n')
-    # The crates of others are as they are built for any test; ours need no lines in backtraces.
-    manifest += "".join(f"\n[profile.test.package.{name}]\ndebug = false\n" for name in PACKAGES)
+    # The crates of others are as they are built for any test; ours need no lines in backtraces. What is built anew for each
+    # change of the list is built fast, what is not, and does most of the work of a simulated disk, runs fast.
+    for name, level in OPT_LEVELS.items():
+        manifest += f"\n[profile.test.package.{name}]\ndebug = false\nopt-level = {level}\n"
     schema.texts["Cargo.toml"] = manifest
     schema.texts["vfs/src/mutants.rs"] = SWITCH + f"const FUNCTIONS: usize = {len(schema.functions)};\n"
     return schema
@@ -145,7 +147,7 @@ def with_switches(schema, path, text, mutants, vfs, left_out):
         end = begin + len(old) - front - back
         around = [one for one in found if one.begin <= begin and end <= one.end]
         if not around:
-            schema.alone.append(name)
+            schema.outside.append(name)
             continue
         one = max(around, key=lambda one: one.begin)
         if name not in left_out:

@@ -146,7 +146,7 @@ def tests_of(programs):
     return found
 
 
-def measure(tests, functions, store, jobs, limit=600):
+def measure(tests, functions, store, jobs, limit):
     """Runs each test as it is once: its time, and what it reaches. What was measured with the same sources is kept."""
     stamp = hashlib.sha256(json.dumps(functions).encode()).hexdigest()
     known = {}
@@ -159,6 +159,7 @@ def measure(tests, functions, store, jobs, limit=600):
         if str(test) in known:
             test.seconds, test.passes, reaches = known[str(test)]
             test.reaches = set(reaches)
+            test.passes &= test.seconds <= limit
             return
         with tempfile.NamedTemporaryFile(prefix="reach-") as reach:
             reach.write(bytes(len(functions)))
@@ -167,8 +168,11 @@ def measure(tests, functions, store, jobs, limit=600):
             reach.seek(0)
             test.reaches = {at for at, byte in enumerate(reach.read()) if byte}
         test.passes = outcome == "passed"
+        if outcome == "hangs":
+            print(f"{test} takes longer than {limit:.0f} s, and is left out", flush=True)
+            return
         if not test.passes:
-            print(f"{test} {outcome} as it is, and is left out\n{test.said[-600:]}", flush=True)
+            print(f"{test} fails as it is, and is left out\n{test.said[-600:]}", flush=True)
         known[str(test)] = (round(test.seconds, 3), test.passes, sorted(test.reaches))
 
     with ThreadPoolExecutor(jobs) as pool:
