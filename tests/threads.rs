@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::Duration;
 
 use hooked::Hooked;
-use treewal::{Durability, Error, Options, Tree, interleave};
+use treewal::{Checkpoints, Durability, Error, Options, Tree, interleave};
 use treewal_vfs::{RealDisk, RecordingDisk, Verb};
 
 /// Long enough that whoever is not kept from going on has gone on.
@@ -103,6 +103,10 @@ fn stopped() -> Stopped {
 }
 
 fn stopped_after(stopping: Verb) -> Stopped {
+    stopped_with(&Options::new(), stopping)
+}
+
+fn stopped_with(options: &Options, stopping: Verb) -> Stopped {
     let dir = tempfile::tempdir().unwrap();
     for sub in ["d", "e"] {
         fs::create_dir(dir.path().join(sub)).unwrap();
@@ -120,7 +124,7 @@ fn stopped_after(stopping: Verb) -> Stopped {
         }
     };
     let disk = Arc::new(Hooked { inner: RealDisk, after });
-    let tree = Options::new().open_on(disk, dir.path()).unwrap();
+    let tree = options.open_on(disk, dir.path()).unwrap();
     Stopped { dir, tree, gate }
 }
 
@@ -328,4 +332,50 @@ fn what_a_sync_under_way_makes_durable_is_replaced_only_by_what_is_durable() {
         told.recv().unwrap().unwrap();
     });
     assert_eq!((text(dir.path(), "a"), text(dir.path(), "b")), ("deferred".to_owned(), "durable".to_owned()));
+}
+
+/// Nobody else may append to the journal meanwhile, or it would say of their work that it is in the tree.
+#[test]
+fn a_checkpoint_beside_commits_keeps_the_tree() {
+    let options = Options::new().checkpoints(Checkpoints::Beside).checkpoint_age(Duration::ZERO);
+    // Of a commit of a small file, only the thread of the handle syncs the file.
+    let Stopped { dir, tree, gate } = stopped_with(&options, Verb::SyncFile);
+    std::thread::scope(|scope| {
+        let stopped = LetGo(&gate);
+        gate.arm();
+        write(&tree, "a", "first").unwrap();
+        gate.wait_for_somebody();
+        write(&tree, "b", "second").unwrap();
+        let other = Options::new().lock_wait(Duration::ZERO).open(dir.path()).map(drop);
+        assert!(matches!(other, Err(Error::Locked { .. })), "{other:?}");
+        let (tell, told) = mpsc::channel();
+        let tree = &tree;
+        scope.spawn(move || tell.send(tree.transaction(|tx| tx.rename("d/x", "d/z"))).unwrap());
+        assert!(told.recv_timeout(A_WHILE).is_err(), "what moves entries stands alone");
+        drop(stopped);
+        told.recv().unwrap().unwrap();
+    });
+    assert_eq!((text(dir.path(), "b"), text(dir.path(), "d/z")), ("second".to_owned(), "old".to_owned()));
+}
+
+/// With the checkpoint comes a sweep, which would take a snapshot that is being made for one that a killed process left.
+#[test]
+fn a_checkpoint_beside_commits_waits_for_who_is_alone() {
+    let age = Duration::from_millis(100);
+    let options = Options::new().checkpoints(Checkpoints::Beside).checkpoint_age(age);
+    let Stopped { dir, tree, gate } = stopped_with(&options, Verb::SyncAll);
+    // From here on it knows that others are about, and sweeps what they may have left.
+    write(&tree, "b", "mine").unwrap();
+    write(&Tree::open(dir.path()).unwrap(), "b", "another's").unwrap();
+    std::thread::scope(|scope| {
+        let stopped = LetGo(&gate);
+        gate.arm();
+        write(&tree, "a", "old enough soon").unwrap();
+        let taking = scope.spawn(|| tree.snapshot("one").map(drop));
+        gate.wait_for_somebody();
+        std::thread::sleep(age + A_WHILE);
+        drop(stopped);
+        taking.join().unwrap().unwrap();
+    });
+    assert_eq!(tree.find_snapshot("one").unwrap().verify().unwrap(), Vec::<std::path::PathBuf>::new());
 }

@@ -7,6 +7,8 @@ mod guards;
 mod hand_over;
 mod helper;
 mod hold;
+#[cfg(test)]
+mod hold_tests;
 mod mine;
 mod pending;
 mod scope;
