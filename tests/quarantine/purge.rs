@@ -23,10 +23,14 @@ fn a_purge_removes_one_entry_and_may_be_cut_anywhere() {
             done.unwrap();
             break;
         }
-        let all = disk.outcomes(Profile::Ordered);
-        for outcome in
-            [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(cut, 6))
-        {
+        let outcomes = [Profile::Strict, Profile::Ordered].map(|profile| {
+            let all = disk.outcomes(profile);
+            [all.nothing(), all.everything(), all.names_without_contents()]
+                .into_iter()
+                .chain(all.sample(cut, 6))
+                .collect()
+        });
+        for outcome in outcomes.into_iter().flat_map(|of_one: Vec<_>| of_one) {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             assert!(tree.recovery().pending().count() == 0);
@@ -38,6 +42,7 @@ fn a_purge_removes_one_entry_and_may_be_cut_anywhere() {
             assert!(!left.keys().any(|path| path.starts_with(".purged")), "cut {cut}: {left:?}");
             assert_eq!(left["stays/0001"], "stays");
             if ids.contains(&id) {
+                assert!(done.is_err(), "cut {cut}: it was said to be gone");
                 assert_eq!(below(&lost, &format!(".treewal/quarantine/{id}")), whole, "cut {cut}: whole or gone");
                 there += 1;
             } else {

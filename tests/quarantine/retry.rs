@@ -125,10 +125,14 @@ fn a_retry_may_be_cut_anywhere_and_nothing_is_lost() {
             assert!(done.unwrap().purged && cut > 30, "cut at {cut} calls only");
             break;
         }
-        let all = disk.outcomes(Profile::Ordered);
-        for outcome in
-            [all.nothing(), all.everything(), all.names_without_contents()].into_iter().chain(all.sample(cut, 6))
-        {
+        let outcomes = [Profile::Strict, Profile::Ordered].map(|profile| {
+            let all = disk.outcomes(profile);
+            [all.nothing(), all.everything(), all.names_without_contents()]
+                .into_iter()
+                .chain(all.sample(cut, 6))
+                .collect()
+        });
+        for outcome in outcomes.into_iter().flat_map(|of_one: Vec<_>| of_one) {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             let there = tree.quarantine().unwrap().iter().any(|entry| entry.id == id);
