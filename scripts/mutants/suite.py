@@ -92,12 +92,12 @@ def chosen(levels, binaries):
 
 def arguments(binaries):
     """What cargo is told to build, package by package: a name that two packages have is built in both."""
-    packages, targets = set(), []
+    packages, targets = {}, {}
     for binary in binaries:
         package, name = binary.split("/")
-        packages.add(package)
-        targets += {"lib": ["--lib"], "*": ["--lib", "--tests"]}.get(name, ["--test", name])
-    return [*targets, *(part for package in sorted(packages) for part in ("-p", package))]
+        packages[package] = ["-p", package]
+        targets[name] = {"lib": ["--lib"], "*": ["--lib", "--tests"]}.get(name, ["--test", name])
+    return [part for parts in [*targets.values(), *packages.values()] for part in parts]
 
 
 def build(tree, target, binaries):
