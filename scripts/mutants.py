@@ -127,7 +127,7 @@ def main():
     if asked.check or stale:
         return len(stale)
     where = os.environ.get("MUTANTS_DIR") or os.path.join(top, "target", "mutants")
-    binaries = suite.chosen(asked.levels, asked.tests)
+    binaries = suite.chosen(top, asked.levels, asked.tests)
     begun = time.monotonic()
     written, programs, broken = built(top, os.path.join(where, "tree"), binaries)
     tests = suite.tests_of(programs)
