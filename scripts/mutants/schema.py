@@ -22,7 +22,7 @@ import re
 import subprocess
 
 CRATES = {"": "treewal_vfs", "journal": "treewal_vfs", "recovery": "treewal_vfs", "snapshot": "treewal_vfs", "vfs": "crate"}
-OPT_LEVELS = dict.fromkeys(["treewal", "treewal-vfs", "treewal-journal", "treewal-snapshot", "treewal-recovery", "treewal-cli"], 0)
+OURS = ["treewal", "treewal-vfs", "treewal-journal", "treewal-snapshot", "treewal-recovery", "treewal-cli"]
 FN = re.compile(r"^( *)(?:pub(?:\([^)]*\))? )?(?:unsafe )?fn \w")
 
 SWITCH = """//! Which mutant this process is, and which functions it reaches.
@@ -130,10 +130,10 @@ def write(tree, mutants, left_out=()):
     schema.texts[library] = schema.texts[library] + "\npub mod mutants;\n"
     with open(os.path.join(tree, "Cargo.toml"), encoding="utf-8") as source:
         manifest = source.read().replace(' = "deny"\n', ' = "allow"\n')
-    # The crates of others are as they are built for any test; ours need no lines in backtraces. What is built anew for each
-    # change of the list is built fast, what is not, and does most of the work of a simulated disk, runs fast.
-    for name, level in OPT_LEVELS.items():
-        manifest += f"\n[profile.test.package.{name}]\ndebug = false\nopt-level = {level}\n"
+    # The crates of others are as they are built for any test. Ours are built anew for each change of the list, and that takes
+    # longer than the tests: so fast, and without lines in backtraces.
+    for name in OURS:
+        manifest += f"\n[profile.test.package.{name}]\ndebug = false\nopt-level = 0\n"
     schema.texts["Cargo.toml"] = manifest
     schema.texts["vfs/src/mutants.rs"] = SWITCH + f"const FUNCTIONS: usize = {len(schema.functions)};\n"
     return schema
