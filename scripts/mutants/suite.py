@@ -9,6 +9,8 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from mutants import schema
+
 # Fastest first. A test binary is named by its package and itself; the tests within a library are `PACKAGE/lib`.
 LEVELS = {
     "unit": ["treewal/lib", "treewal-recovery/lib", "treewal-snapshot/lib", "treewal-vfs/lib", "treewal-journal/lib"],
@@ -161,7 +163,7 @@ def measure(tests, functions, store, jobs, limit):
             test.passes &= test.seconds <= limit
             return
         with tempfile.NamedTemporaryFile(prefix="reach-") as reach:
-            reach.write(bytes(len(functions)))
+            reach.write(bytes(schema.FUNCTIONS_MAX))
             reach.flush()
             outcome, test.seconds = test.run(limit, MUTANT_REACH=reach.name)
             reach.seek(0)
