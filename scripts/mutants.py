@@ -71,7 +71,7 @@ def ask(number, mutant, tests, before, asked):
     """What each level makes of one mutant: the test that noticed, by level."""
     caught, left = {}, []
     for level in suite.LEVELS:
-        hint = before.get(mutant[0], {}).get(level)
+        hint = before.get(mutant[0], {}).get(level, "").removesuffix(" (hangs)")
         mine = [test for test in tests if test.level == level]
         mine.sort(key=lambda test: (str(test) != hint, test.seconds))
         spent = 0.0
@@ -80,7 +80,7 @@ def ask(number, mutant, tests, before, asked):
             if spent > asked.budget and str(test) != hint:
                 left.append(level)
                 break
-            outcome, _, _ = test.run(30 + 8 * test.seconds, MUTANT=str(number))
+            outcome, _ = test.run(30 + 8 * test.seconds, MUTANT=str(number))
             if outcome != "passed":
                 caught[level] = str(test) + (" (hangs)" if outcome == "hangs" else "")
                 break
@@ -100,18 +100,15 @@ def noticed():
         return json.load(file)
 
 
-def in_order(asked, tests, known, chosen):
-    """With --first, the level that caught a mutant the last time comes first, by asking its test alone."""
+def ask_what_noticed(number, mutant, tests, before, asked):
+    """With --first, the tests that noticed the last time are asked before all others."""
     by_name = {str(test): test for test in tests}
-    for number, mutant, reached in chosen:
-        for name in known.get(mutant[0], {}).values() if asked.first else ():
-            test = by_name.get(name.removesuffix(" (hangs)"))
-            if test and test.passes and test.run(30 + 8 * test.seconds, MUTANT=str(number))[0] != "passed":
-                print(f"{mutant[0]}: {test.level} ({test})", flush=True)
-                yield mutant[0], {test.level: name}
-                break
-        else:
-            yield mutant[0], ask(number, mutant, reached, known, asked)
+    for level, name in before.get(mutant[0], {}).items() if asked.first else ():
+        test = by_name.get(name.removesuffix(" (hangs)"))
+        if test and test.run(30 + 8 * test.seconds, MUTANT=str(number))[0] != "passed":
+            print(f"{mutant[0]}: {level} ({name})", flush=True)
+            return {level: name}
+    return ask(number, mutant, tests, before, asked)
 
 
 def main():
@@ -136,20 +133,19 @@ def main():
     print(f"measured: {sum(test.seconds for test in tests):.0f} s of tests", flush=True)
     known, chosen = noticed(), []
     for number, mutant in enumerate(patches.MUTANTS):
-        if asked.names and mutant[0] not in asked.names:
-            continue
-        reached = [test for test in tests if test.passes and written.within[mutant[0]] in test.reaches]
-        chosen.append((number, mutant, reached))
+        if not asked.names or mutant[0] in asked.names:
+            reached = [test for test in tests if test.passes and written.within[mutant[0]] in test.reaches]
+            chosen.append((number, mutant, [] if mutant[0] in broken else reached))
     for name, text in broken.items():
         print(f"{name}: does not compile: {text}")
+    caught = {}
     with ThreadPoolExecutor(asked.jobs) as pool:
-        runs = pool.map(
-            lambda one: dict(in_order(asked, tests, known, [one])), [one for one in chosen if one[1][0] not in broken]
-        )
-        caught = {name: by for run in runs for name, by in run.items()}
-    survivors = [name for name in [one[1][0] for one in chosen] if not caught.get(name)]
-    if asked.save:
-        report.save(NOTICED, known, caught, [name for name, *_ in patches.MUTANTS])
+        verdicts = pool.map(lambda one: ask_what_noticed(*one, known, asked), chosen)
+        for (_, mutant, _), by in zip(chosen, verdicts):
+            caught[mutant[0]] = by
+            if asked.save:
+                report.save(NOTICED, known, caught, [name for name, *_ in patches.MUTANTS])
+    survivors = [name for name, by in caught.items() if not by]
     report.levels(caught, list(suite.LEVELS), alone=not asked.first)
     print(f"{len(survivors)} of {len(chosen)} survive: {', '.join(survivors) or 'none'}; {time.monotonic() - begun:.0f} s")
     return len(survivors)
