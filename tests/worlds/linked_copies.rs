@@ -97,13 +97,19 @@ fn what_was_guarded_comes_back_and_nothing_is_lost() {
             let report = tree.recovery();
             assert_eq!(report.transactions.len(), 1, "{at}: {report}");
             let line = &report.transactions[0];
-            assert!(line.error.is_none() && !report.found_damage(), "{at}: {report}");
-            let now = files(&dir);
-            let before: Vec<(PathBuf, String)> =
-                FILES.iter().map(|path| (path.into(), format!("{path} before"))).collect();
-            assert_eq!(now, sorted(before), "{at}: {report}");
-            // A tree that was copied may be newer work: what stood there is kept.
             let held = held(&dir);
+            if (kind, fate) == ("hard links", "cp -r") {
+                // Neither inodes nor times nor checksums tell what the backups are: they are not guessed, and kept.
+                assert!(line.quarantine.is_some() && report.to_string().contains("given up"), "{at}: {report}");
+                for path in FILES {
+                    assert!(held.contains(format!("{path} before").as_bytes()), "{at}: {path:?} is lost: {report}");
+                }
+            } else {
+                assert!(line.error.is_none() && (fate != "moved" || !report.found_damage()), "{at}: {report}");
+                let before = FILES.iter().map(|path| (path.into(), format!("{path} before"))).collect();
+                assert_eq!(files(&dir), sorted(before), "{at}: {report}");
+            }
+            // A tree that was copied may be newer work: what stood there is kept.
             for (path, text) in stood {
                 assert!(fate == "moved" || held.contains(text.as_bytes()), "{at}: {path:?} is lost: {report}");
             }
