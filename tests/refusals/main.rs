@@ -8,6 +8,8 @@
 )]
 
 mod ground;
+#[path = "../shared/mount.rs"]
+mod mount;
 mod mounts;
 mod odd;
 mod planted;

@@ -4,7 +4,7 @@ use std::fs;
 
 use treewal::{Error, Outcome, Transaction, Tree};
 
-use crate::tools::{Mount, walk_tree};
+use crate::tools::{Mount, bind, walk_tree};
 
 #[test]
 fn another_file_system_inside_the_tree_is_refused_by_name() {
@@ -60,7 +60,7 @@ fn a_file_that_is_a_mount_point_undoes_the_commit() {
         fs::write(dir.path().join(path), "old").unwrap();
     }
     let name = "a_file_that_is_a_mount_point_undoes_the_commit";
-    let Some(_mount) = Mount::bind(&dir.path().join("bound"), name) else { return };
+    let Some(_mount) = bind(&dir.path().join("bound"), name) else { return };
     let tree = Tree::open(dir.path()).unwrap();
     let before = walk_tree(dir.path());
     let replace = |tx: &mut Transaction| {

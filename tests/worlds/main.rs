@@ -14,6 +14,7 @@ mod forged;
 mod guarded_copies;
 mod linked_copies;
 mod locks;
+#[path = "../shared/mount.rs"]
 mod mount;
 mod read_only;
 mod removed;

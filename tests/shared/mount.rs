@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What is below a directory: path, mode and contents of each entry.
-pub(crate) fn walk(dir: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
-    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+pub(crate) type Walk = Vec<(PathBuf, u32, Vec<u8>)>;
+
+/// Everything below a directory.
+pub(crate) fn walk(dir: &Path) -> Walk {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
     while let Some(at) = dirs.pop() {
         for entry in fs::read_dir(at).unwrap() {
             let path = entry.unwrap().path();
@@ -24,19 +28,23 @@ pub(crate) fn walk(dir: &Path) -> Vec<(PathBuf, u32, Vec<u8>)> {
     found
 }
 
-/// A file system in memory that goes with the test, however it ends.
+/// A mount that goes with the test, however it ends.
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// `None`, said by name, where this machine does not let us.
+    /// A file system in memory; `None`, said by name, where this machine does not let us.
     pub(crate) fn memory(at: &Path, options: &str, test: &str) -> Option<Self> {
-        let why = match Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at).output() {
+        Self::of(Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(at), at, test)
+    }
+
+    /// Runs a command that mounts something at `at`; `None` as above.
+    pub(crate) fn of(command: &mut Command, at: &Path, test: &str) -> Option<Self> {
+        let why = match command.output() {
             Ok(output) if output.status.success() => return Some(Self(at.to_owned())),
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => error.to_string(),
         };
-        // To where nobody catches it: what is left out is told also where the test passes.
-        io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
+        skipped(test, &why);
         None
     }
 
@@ -50,4 +58,9 @@ impl Drop for Mount {
     fn drop(&mut self) {
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
+}
+
+/// To where nobody catches it: what is left out is told also where the test passes.
+pub(crate) fn skipped(test: &str, why: &str) {
+    io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
 }
