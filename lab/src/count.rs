@@ -31,7 +31,13 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub(crate) fn sum<'a>(counts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        counts.into_iter().for_each(|count| sum.add(count));
+        sum
+    }
+
+    fn add(&mut self, other: &Self) {
         self.recordings += other.recordings;
         self.writes += other.writes;
         self.flushes += other.flushes;

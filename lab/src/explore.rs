@@ -44,21 +44,23 @@ pub(crate) enum Control {
     Dropped(Sync),
 }
 
-/// Does all jobs on one file system, several at a time.
-pub(crate) fn explore(fs: Fs, jobs: &[Job], knobs: &Knobs) -> Count {
+/// Does all jobs on one file system, several at a time; gives the count of each.
+pub(crate) fn explore(fs: Fs, jobs: &[Job], knobs: &Knobs) -> Vec<Count> {
     let next = AtomicUsize::new(0);
-    let total = Mutex::new(Count::default());
+    let counts = Mutex::new(vec![Count::default(); jobs.len()]);
     std::thread::scope(|scope| {
         for thread in 0..knobs.threads.min(jobs.len()) {
-            let (next, total) = (&next, &total);
+            let (next, counts) = (&next, &counts);
             scope.spawn(move || {
                 let mut bench = Bench::new(fs, thread, knobs);
-                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(n) else { break };
                     let count = bench.explore(job);
-                    total.lock().unwrap().add(&count);
+                    counts.lock().unwrap()[n] = count;
                 }
             });
         }
     });
-    total.into_inner().unwrap()
+    counts.into_inner().unwrap()
 }

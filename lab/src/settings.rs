@@ -1,5 +1,6 @@
 //! What to do: file systems as arguments, the rest in the environment.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,5 +73,17 @@ impl Settings {
             mixed: self.mixed,
             keep: self.keep.clone(),
         }
+    }
+}
+
+/// What draws the same disks again from the same recordings, as it is said to the environment.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { images, mixed, seed, only, options, .. } = self;
+        write!(f, "TREEWAL_LAB_IMAGES={images} TREEWAL_LAB_MIXED={mixed} TREEWAL_LAB_SEED={seed}")?;
+        if !only.is_empty() {
+            write!(f, " TREEWAL_LAB_ONLY={only:?}")?;
+        }
+        options.as_ref().map_or(Ok(()), |options| write!(f, " TREEWAL_LAB_OPTIONS={options:?}"))
     }
 }

@@ -52,7 +52,7 @@ pub(crate) const OPENED: &str = "opened";
 /// A tree that treewal has never seen.
 pub(crate) const FRESH: &str = "fresh";
 
-pub(crate) static WORKLOADS: [Workload; 8] = [
+pub(crate) static WORKLOADS: [Workload; 9] = [
     Workload {
         name: "commits",
         dir: OPENED,
@@ -115,6 +115,16 @@ pub(crate) static WORKLOADS: [Workload; 8] = [
         before: Before::Anything,
         is_program: false,
         steps: &[staged::small, guarded::rollback, guarded::commit, staged::filling, guarded::dropped],
+    },
+    // Each step ends with a change of names that no later write to the journal depends on: only the sync of a directory
+    // keeps it. Steps that make or write files hide that, as the sync of a new file takes its name along.
+    Workload {
+        name: "removals",
+        dir: OPENED,
+        durability: Durability::Journal,
+        before: Before::Names,
+        is_program: false,
+        steps: &[staged::removal, staged::checkpoint, guarded::removal],
     },
     Workload {
         name: "the program",

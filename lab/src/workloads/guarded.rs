@@ -19,6 +19,14 @@ pub(super) fn rollback(world: &World<'_>) {
     guard.rollback().expect("a rollback");
 }
 
+/// A name goes and nothing else: the commit has no file to sync.
+pub(super) fn removal(world: &World<'_>) {
+    let guard = world.tree().guard(["d"]).expect("a guard");
+    fs::remove_file(world.at("d/y")).unwrap();
+    (world.stir)();
+    guard.commit().expect("a commit");
+}
+
 /// The whole tree.
 pub(super) fn dropped(world: &World<'_>) {
     let guard = world.tree().guard(["."]).expect("a guard");

@@ -92,6 +92,11 @@ fn replace(world: &World<'_>, dir: &str) {
     done.expect("a commit");
 }
 
+/// So little that a checkpoint syncs it entry by entry.
+pub(super) fn removal(world: &World<'_>) {
+    world.tree().transaction(|tx| tx.remove_file("b")).expect("a commit");
+}
+
 /// Fills a third of the journal, so that a few of these make a checkpoint due. Another content each time.
 pub(super) fn filling(world: &World<'_>) {
     let time = fs::read(world.at("log")).unwrap().len();
