@@ -84,13 +84,14 @@ impl<Own> Taking<Own> {
         self
     }
 
-    /// The same for the snapshot manager. treewal's own directory is left out in any case.
-    pub(crate) fn take(&self, exchange: bool) -> Result<TakeOptions> {
-        let mut exclude = parse(&self.excludes)?;
+    /// The same for the snapshot manager, and what only one of the two can be asked for. treewal's own directory is left out
+    /// in any case.
+    pub(crate) fn into_parts(self) -> Result<(TakeOptions, Own)> {
+        let Self { sharing, digest, threads, progress, managed, excludes, own } = self;
+        let mut exclude = parse(&excludes)?;
         exclude.push(RelPath::root().join(home::DIR_NAME));
-        let (managed, progress) = (parse(&self.managed)?, self.progress.clone());
-        let Self { sharing, digest, threads, .. } = *self;
-        Ok(TakeOptions { sharing, exclude, managed, digest, exchange, threads, progress })
+        let managed = parse(&managed)?;
+        Ok((TakeOptions { sharing, exclude, managed, digest, exchange: false, threads, progress }, own))
     }
 }
 

@@ -141,7 +141,7 @@ impl Tree {
         options: GuardOptions,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Guard> {
-        self.engine.guard(&to_paths(paths), &options)
+        self.engine.guard(&to_paths(paths), options)
     }
 
     /// Takes a snapshot of the whole tree, and keeps it under a name until [`remove_snapshot`](Self::remove_snapshot).

@@ -70,7 +70,7 @@ mod tests {
         for end in ends {
             let options = Options::new().lock_wait(std::time::Duration::ZERO);
             let engine = Arc::new(Engine::open(options.clone(), Arc::new(RealDisk), dir.path()).unwrap());
-            let guard = engine.guard(&["a".into()], &GuardOptions::default()).unwrap();
+            let guard = engine.guard(&["a".into()], GuardOptions::default()).unwrap();
             std::fs::write(&path, "in place").unwrap();
             engine.opened_by.fetch_add(1, Ordering::Relaxed);
             assert!(end(guard).is_none_or(|error| matches!(error, Error::Store { .. })));

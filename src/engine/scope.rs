@@ -69,12 +69,17 @@ impl Scope {
 
     /// Whether everything that another is about is part of this.
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        let within = |path: &RelPath| self.paths.iter().any(|ours| path.starts_with(ours)) && !self.leaves_out(path);
+        let within = |path: &RelPath| self.has(path);
         let mut patterns = other.patterns.iter().filter(|pattern| !self.patterns.contains(pattern));
         let mut beneath = self.excludes.iter().filter(|left_out| other.is_beneath_own(left_out));
         other.paths.iter().all(within)
             && patterns.all(|pattern| pattern.parent().as_ref().is_some_and(within))
             && beneath.all(|left_out| other.leaves_out(left_out))
+    }
+
+    /// Whether a path is one of this, or lies beneath one; what patterns describe is not looked at.
+    pub(crate) fn has(&self, path: &RelPath) -> bool {
+        self.paths.iter().any(|ours| path.starts_with(ours)) && !self.leaves_out(path)
     }
 
     fn leaves_out(&self, path: &RelPath) -> bool {

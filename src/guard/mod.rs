@@ -43,7 +43,7 @@ impl Engine {
     ///
     /// Crash argument: before the record is durable, nobody has been told to change anything, and the snapshot is
     /// nobody's: it is swept. After it, recovery restores.
-    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+    pub(crate) fn guard(self: &Arc<Self>, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
         let mut hold = self.hold_over(&asked.scope())?;
@@ -55,7 +55,7 @@ impl Engine {
     }
 
     /// A guard inside another: what was committed before it is settled, or does not meet the paths of the outer one.
-    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: &GuardOptions) -> Result<Guard> {
+    fn guard_within(self: &Arc<Self>, outer: &Held, paths: &[PathBuf], options: GuardOptions) -> Result<Guard> {
         let _span = tracing::debug_span!("guard", paths = paths.len()).entered();
         let asked = Asked::of(paths, options)?;
         if !outer.covers(&asked.scope()) {
@@ -226,7 +226,7 @@ impl Guard {
         options: GuardOptions,
         paths: impl IntoIterator<Item = P>,
     ) -> Result<Self> {
-        self.engine.guard_within(&self.held, &to_paths(paths), &options)
+        self.engine.guard_within(&self.held, &to_paths(paths), options)
     }
 
     /// What is different now from when the guard was taken.

@@ -71,9 +71,9 @@ impl Asked {
         Scope::new(&self.paths, &self.patterns, &self.take.exclude)
     }
 
-    pub(super) fn of(paths: &[PathBuf], options: &GuardOptions) -> Result<Self> {
-        let Guarding { others, exchange, patterns } = &**options;
-        let (paths, patterns) = (parse(paths)?, parse(patterns)?);
-        Ok(Self { paths, patterns, take: options.take(*exchange)?, others: *others })
+    pub(super) fn of(paths: &[PathBuf], options: GuardOptions) -> Result<Self> {
+        let (take, Guarding { others, exchange, patterns }) = options.into_parts()?;
+        let (paths, patterns) = (parse(paths)?, parse(&patterns)?);
+        Ok(Self { paths, patterns, take: TakeOptions { exchange, ..take }, others })
     }
 }

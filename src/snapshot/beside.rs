@@ -36,8 +36,8 @@ impl Engine {
     fn at_work_in(&self, guard: &Held, scope: &Scope) -> Option<RelPath> {
         match self.changes_under(guard) {
             Ok(changes) => {
-                let in_scope = changes.iter().filter(|change| scope.touched_by(&change.path).is_some());
-                in_scope.filter_map(|change| guard.touched_by(&change.path)).next().cloned()
+                let mut in_scope = changes.iter().filter(|change| scope.has(&change.path));
+                in_scope.find_map(|change| guard.touched_by(&change.path)).cloned()
             }
             // Either it has just ended, or somebody works there.
             Err(_) => Some(guard.first()),

@@ -30,10 +30,11 @@ impl Taking<Naming> {
 
     /// The paths, the whole tree where none is given, and how they are taken.
     pub(super) fn asked(&self) -> Result<(Vec<RelPath>, TakeOptions)> {
-        let mut paths = parse(&self.paths)?;
+        let (take, Naming { paths }) = self.clone().into_parts()?;
+        let mut paths = parse(&paths)?;
         if paths.is_empty() {
             paths.push(RelPath::root());
         }
-        Ok((paths, self.take(false)?))
+        Ok((paths, take))
     }
 }

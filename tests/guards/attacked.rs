@@ -26,6 +26,9 @@ fn world() -> (tempfile::TempDir, Tree) {
     (dir, tree)
 }
 
+/// What somebody does to a file.
+type Write = fn(&Path);
+
 /// As many other bytes, in place, and both times set back.
 fn write_unseen(path: &Path) {
     let meta = fs::metadata(path).unwrap();
@@ -57,7 +60,7 @@ fn old_or_named(path: &Path, result: &treewal::Result<()>, at: &str) {
 
 #[test]
 fn a_write_in_place_whose_times_were_set_back_is_undone_or_named() {
-    let mut ways: Vec<(&str, fn(&Path))> = vec![("times set back", write_unseen)];
+    let mut ways: Vec<(&str, Write)> = vec![("times set back", write_unseen)];
     match Command::new("python3").arg("--version").output() {
         Ok(output) if output.status.success() => ways.push(("by a memory map", write_mapped)),
         _ => crate::say("skipped: a_write_in_place: by a memory map: there is no python3"),

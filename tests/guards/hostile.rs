@@ -20,6 +20,9 @@ use crate::walk::{Walk, walk};
 /// What keeps the directory `w`, and what brings it back.
 type Keep = fn(&Tree, &dyn Fn()) -> treewal::Result<()>;
 
+/// What is done to the tree in `dir`.
+type Change = fn(&Path);
+
 const WAYS: [(&str, Keep); 3] = [
     ("named snapshot", |tree, change| {
         let snapshot = tree.snapshot("one")?;
@@ -85,24 +88,24 @@ fn is(dir: &Path, wanted: &Walk, at: &str) {
 }
 
 /// What may be done to it: nothing is left, all of it is of another kind, or all of it is another file.
-const CHANGES: [(&str, fn(&Path)); 3] = [
+const CHANGES: [(&str, Change); 3] = [
     ("all removed", |dir| fs::remove_dir_all(dir.join("w")).unwrap()),
     ("other kinds", |dir| {
         for entry in fs::read_dir(dir.join("w")).unwrap() {
             let path = entry.unwrap().path();
-            let was_dir = fs::symlink_metadata(&path).unwrap().is_dir();
-            if was_dir {
-                fs::remove_dir_all(&path).unwrap()
+            if fs::symlink_metadata(&path).unwrap().is_dir() {
+                fs::remove_dir_all(&path).unwrap();
+                symlink("/", &path).unwrap();
             } else {
-                fs::remove_file(&path).unwrap()
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
             }
-            if was_dir { symlink("/", &path).unwrap() } else { fs::create_dir(&path).unwrap() }
         }
     }),
     ("a link outside in its place", |dir| {
         fs::rename(dir.join("w"), dir.join("w.aside")).unwrap();
         fs::remove_dir_all(dir.join("w.aside")).unwrap();
-        let outside = dir.parent().unwrap().join(format!("{}.outside", dir.file_name().unwrap().display()));
+        let outside = dir.with_extension("outside");
         fs::create_dir_all(&outside).unwrap();
         fs::write(outside.join("precious"), "precious").unwrap();
         symlink(&outside, dir.join("w")).unwrap();
@@ -120,7 +123,7 @@ fn odd_names_loops_fifos_and_depth_come_back() {
             keep(&tree, &|| change(dir.path())).unwrap();
             is(dir.path(), &before, &format!("{way}, {what}"));
         }
-        let outside = PathBuf::from(format!("{}.outside", dir.path().display()));
+        let outside = dir.path().with_extension("outside");
         assert_eq!(fs::read(outside.join("precious")).unwrap(), b"precious", "{way}");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1, "{way}");
         fs::remove_dir_all(&outside).unwrap();

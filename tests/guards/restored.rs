@@ -30,6 +30,9 @@ fn restore(tree: &Tree) -> treewal::Result<()> {
     tree.restore(&tree.find_snapshot("one")?).map(drop)
 }
 
+/// What a program does under the guard.
+type Change = fn(&Path);
+
 /// Refused by a guard, with what it guards.
 fn refused(result: treewal::Result<()>, guarded: &str) {
     let error = result.unwrap_err();
@@ -70,7 +73,7 @@ fn what_no_guard_has_comes_back_beside_it() {
 
 #[test]
 fn what_a_guard_has_is_refused_with_its_name_and_nothing_has_happened() {
-    let changes: [(&str, fn(&Path)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("guarded", |dir| fs::write(dir.join("guarded/g"), "new").unwrap()),
         ("guarded", |dir| fs::remove_dir_all(dir.join("guarded/deep")).unwrap()),
         ("guarded", |dir| fs::rename(dir.join("guarded"), dir.join("aside")).unwrap()),

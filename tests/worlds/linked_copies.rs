@@ -12,8 +12,11 @@ use treewal_vfs::{Fault, FaultDisk, RealDisk};
 
 use crate::copies::held;
 
+type Kind = fn(GuardOptions) -> GuardOptions;
+type Fate = fn(&Path) -> PathBuf;
+
 /// How a guard keeps what it protects.
-const KINDS: [(&str, fn(GuardOptions) -> GuardOptions); 4] = [
+const KINDS: [(&str, Kind); 4] = [
     ("copies", |options| options.sharing(Sharing::Copy)),
     ("hard links", |options| options.sharing(Sharing::HardLink)),
     ("hard links with checksums", |options| options.sharing(Sharing::HardLink).digest(true)),
@@ -21,7 +24,7 @@ const KINDS: [(&str, fn(GuardOptions) -> GuardOptions); 4] = [
 ];
 
 /// What becomes of the directory, the guard being alive. Gives where it is then.
-const FATES: [(&str, fn(&Path) -> PathBuf); 4] = [
+const FATES: [(&str, Fate); 4] = [
     ("moved", |dir| {
         let to = dir.with_extension("moved");
         fs::rename(dir, &to).unwrap();

@@ -6,6 +6,7 @@ use treewal_vfs::{Dir, Disk, File, Kind, Meta, RelPath};
 
 use super::backups::{BackupState, Backups};
 use super::extract::Extract;
+use crate::judge::{is_backup, is_whole};
 use crate::manifest::{Backup, Entry, Manifest};
 use crate::{Error, Result};
 
@@ -74,13 +75,20 @@ impl<'a> Stored<'a> {
     }
 
     /// Whether the file `name` in `dir`, which is `live`, has the contents that `entry` had. Reads both, unless the
-    /// sizes tell.
+    /// sizes tell; of one that is its own backup, by hard link, the checksum.
     ///
     /// # Errors
     /// What the disk says.
     pub fn is_same(&self, dir: &Dir, name: &OsStr, live: &Meta, entry: &Entry) -> Result<bool> {
         let Ok((first, backup)) = self.kept(entry) else { return Ok(false) };
         let alike = live.kind == Kind::File && live.size == first.meta.size;
+        if alike && is_backup(backup, live) {
+            // It is its own backup, so there is nothing to compare it with: the checksum tells, or else the times.
+            return match backup.checksum {
+                Some(_) => self.backups.have_sum(dir, name, first, backup),
+                None => Ok(is_whole(backup, &first.meta, live)),
+            };
+        }
         Ok(alike && self.backups.are_contents_of(dir, name, first, backup)?)
     }
 
