@@ -67,7 +67,7 @@ def built(top, tree, binaries):
         broken.update(found)
 
 
-def ask(number, mutant, tests, before, asked):
+def ask(mutant, tests, before, asked):
     """What each level makes of one mutant: the test that noticed, by level."""
     caught, left = {}, []
     for level in suite.LEVELS:
@@ -80,7 +80,7 @@ def ask(number, mutant, tests, before, asked):
             if spent > asked.budget and str(test) != hint:
                 left.append(level)
                 break
-            outcome, _ = test.run(30 + 8 * test.seconds, MUTANT=str(number))
+            outcome, _ = test.run(30 + 8 * test.seconds, MUTANT=str(schema.number_of(mutant)))
             if outcome != "passed":
                 caught[level] = str(test) + (" (hangs)" if outcome == "hangs" else "")
                 break
@@ -100,15 +100,15 @@ def noticed():
         return json.load(file)
 
 
-def ask_what_noticed(number, mutant, tests, before, asked):
+def ask_what_noticed(mutant, tests, before, asked):
     """With --first, the tests that noticed the last time are asked before all others."""
     by_name = {str(test): test for test in tests}
     for level, name in before.get(mutant[0], {}).items() if asked.first else ():
         test = by_name.get(name.removesuffix(" (hangs)"))
-        if test and test.run(30 + 8 * test.seconds, MUTANT=str(number))[0] != "passed":
+        if test and test.run(30 + 8 * test.seconds, MUTANT=str(schema.number_of(mutant)))[0] != "passed":
             print(f"{mutant[0]}: {level} ({name})", flush=True)
             return {level: name}
-    return ask(number, mutant, tests, before, asked)
+    return ask(mutant, tests, before, asked)
 
 
 def main():
@@ -132,16 +132,16 @@ def main():
     suite.measure(tests, written.functions, os.path.join(where, "measured.json"), asked.jobs, asked.longest)
     print(f"measured: {sum(test.seconds for test in tests):.0f} s of tests", flush=True)
     known, chosen = noticed(), []
-    for number, mutant in enumerate(patches.MUTANTS):
+    for mutant in patches.MUTANTS:
         if not asked.names or mutant[0] in asked.names:
             reached = [test for test in tests if test.passes and written.within[mutant[0]] in test.reaches]
-            chosen.append((number, mutant, [] if mutant[0] in broken else reached))
+            chosen.append((mutant, [] if mutant[0] in broken else reached))
     for name, text in broken.items():
         print(f"{name}: does not compile: {text}")
     caught = {}
     with ThreadPoolExecutor(asked.jobs) as pool:
         verdicts = pool.map(lambda one: ask_what_noticed(*one, known, asked), chosen)
-        for (_, mutant, _), by in zip(chosen, verdicts):
+        for (mutant, _), by in zip(chosen, verdicts):
             caught[mutant[0]] = by
             if asked.save:
                 report.save(NOTICED, known, caught, [name for name, *_ in patches.MUTANTS])

@@ -1,6 +1,6 @@
 """All mutants in one build: each function that is to be broken has a body for each of its mutants, chosen as it runs.
 
-The environment of a process says which mutant it is (`MUTANT`, a number), so one build serves all, and each costs only its
+The environment of a process says which mutant it is (`MUTANT`, a number that comes from its name), so one build serves all, and each costs only its
 tests. Nothing of this is in the project: the copy alone gets `vfs/src/mutants.rs`, and in each function
 
     fn sync(&self) -> Result<()> {
@@ -20,6 +20,7 @@ function, or in one that is `const` or gives an `impl Trait`, cannot be chosen a
 import os
 import re
 import subprocess
+import zlib
 
 # What others depend on comes first: its functions keep their numbers when others get more, and it is not built anew.
 CRATES = {"vfs": "crate", "journal": "treewal_vfs", "snapshot": "treewal_vfs", "recovery": "treewal_vfs", "": "treewal_vfs"}
@@ -118,12 +119,17 @@ class Schema:
         self.texts = {}  # path -> text
 
 
+def number_of(mutant):
+    """By its name, so that it stays the same whatever comes and goes before it in the list."""
+    return zlib.crc32(mutant[0].encode())
+
+
 def write(tree, mutants, left_out=()):
-    """The texts of a tree in which every mutant waits behind a switch; `mutants` is a list, whose places are the numbers."""
+    """The texts of a tree in which every mutant waits behind a switch."""
     schema = Schema()
     by_path = {}
-    for number, mutant in enumerate(mutants):
-        by_path.setdefault(mutant[1], []).append((number, mutant))
+    for mutant in mutants:
+        by_path.setdefault(mutant[1], []).append((number_of(mutant), mutant))
     for path, vfs in sources(tree):
         with open(os.path.join(tree, path), encoding="utf-8") as source:
             text = source.read()
