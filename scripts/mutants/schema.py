@@ -1,7 +1,7 @@
 """All mutants in one build: each function that is to be broken has a body for each of its mutants, chosen as it runs.
 
-The environment of a process says which mutant it is (`MUTANT`, a number that comes from its name), so one build serves all, and each costs only its
-tests. Nothing of this is in the project: the copy alone gets `vfs/src/mutants.rs`, and in each function
+The environment of a process says which mutant it is (`MUTANT`, a number that comes from its name), so one build serves all,
+and each costs only its tests. Nothing of this is in the project: the copy alone gets `vfs/src/mutants.rs`, and in each function
 
     fn sync(&self) -> Result<()> {
         treewal_vfs::mutants::hit(17);
