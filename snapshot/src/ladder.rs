@@ -13,8 +13,13 @@ use crate::{Error, Result, TakeOptions};
 /// The directory of the backups in the directory of their snapshot.
 pub(crate) const CONTENTS: &str = "contents";
 
-/// How many backups share a directory: names are made in several directories at a time, and in none of them slowly.
+/// How many numbers belong to a directory of backups, which is part of the format.
 const BLOCK: u64 = 1024;
+
+/// How many of them are given out. Names are made in several directories at a time, and in none of them slowly: file systems
+/// look through a block of a directory for each name, and this many fit into one.
+const NAMES_MAX: u64 = 128;
+const _: () = assert!(NAMES_MAX < BLOCK);
 
 /// The directory of the backup of a number, beneath that of the snapshot, and its name there.
 pub(crate) fn backup_place(number: u64) -> (RelPath, OsString) {
@@ -214,8 +219,8 @@ impl<'a> Hand<'a> {
     fn kept(&mut self, kept: Kept) -> Looked {
         if let Some(block) = &mut self.block {
             block.next += 1;
-            // A block that is full is given up: the number after it is another thread's.
-            if block.next % BLOCK == 0 {
+            // A block that is full is given up: the numbers after it are another thread's.
+            if block.next % BLOCK == NAMES_MAX {
                 self.block = None;
             }
         }

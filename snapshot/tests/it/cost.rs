@@ -7,7 +7,7 @@ use treewal_snapshot::{Check, Sharing, compare};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{RecordingDisk, Verb};
 
-use crate::bed::Bed;
+use crate::bed::{Bed, rel};
 
 /// Calls that change something, and syncs: of taking, and of restoring after one file of so many was replaced.
 fn cost(files: usize, sharing: Sharing) -> [(usize, usize); 2] {
@@ -37,6 +37,38 @@ fn a_snapshot_costs_one_sync_and_a_few_calls_a_file() {
         assert!((many - few).div_ceil(100) <= a_file + 1, "{sharing:?}: {few} and {many}");
         assert_eq!(syncs, 1);
     }
+}
+
+#[test]
+fn a_snapshot_by_hard_link_makes_one_link_one_look_and_one_list_of_attributes_a_file() {
+    let sim = SimDisk::new();
+    let plain = Bed::new(&sim, Path::new("/"));
+    plain.dir("w");
+    let files = 700;
+    for file in 0..files {
+        plain.write(&format!("w/{file}"), b"contents");
+    }
+    let disk = RecordingDisk::new(Arc::new(sim.clone()));
+    let bed = plain.through(&disk);
+    bed.take(&["w"], Sharing::HardLink).unwrap();
+    assert_eq!(disk.count(Verb::HardLink), files);
+    for (verb, beside) in [(Verb::Stat, 8), (Verb::Xattrs, 8), (Verb::OpenDir, 24), (Verb::WriteAt, 8)] {
+        let a_file = usize::from(matches!(verb, Verb::Stat | Verb::Xattrs));
+        let calls = disk.count(verb);
+        assert!(calls <= a_file * files + beside, "{verb:?}: {calls}");
+    }
+    assert_eq!(disk.count(Verb::Open), 1, "the manifest alone");
+    assert_eq!(disk.syncs(), 1);
+    // Directories of backups stay within a block of most file systems: what is made there is looked for in all of it.
+    let contents = bed.disk.open_dir(&bed.private, &rel("contents")).unwrap();
+    let mut names = 0;
+    for dir in bed.disk.list(&contents).unwrap() {
+        let inside = bed.disk.open_dir(&contents, &rel(dir.name.to_str().unwrap())).unwrap();
+        let count = bed.disk.list(&inside).unwrap().len();
+        assert!(count <= 128, "{count} in {dir:?}");
+        names += count;
+    }
+    assert_eq!(names, files);
 }
 
 #[test]
