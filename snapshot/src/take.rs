@@ -35,8 +35,8 @@ pub struct TakeOptions {
     /// That is a second name for each backup, with its attributes set now. Nothing is then kept by hard link. Not where
     /// the whole tree is guarded, or something in a guarded path is excluded.
     pub exchange: bool,
-    /// How many threads may work on it, the calling one among them; `None`: as many as the machine runs at once. Never
-    /// more than eight.
+    /// How many threads may work on it, the calling one among them; `None`: as many as the machine runs at once, and one
+    /// where several would wait for each other: on btrfs, unless contents are copied or summed up. Never more than eight.
     pub threads: Option<NonZeroUsize>,
     /// Told how far it is, for whoever holds a clone of it.
     pub progress: Progress,
@@ -138,7 +138,7 @@ fn write(
     let mut names =
         Names::new(disk, tree, present.iter().map(|path| (*path).clone()), &options.exclude, false).inodes();
     let mut own = ladder.hand();
-    let threads = Threads::new(options.threads);
+    let threads = threads(disk.keeps_one_tree(into).unwrap_or_default(), options);
     walk(
         &mut names,
         threads,
@@ -159,6 +159,16 @@ fn write(
 }
 
 const OWN_DIR: u32 = 0o700;
+
+/// How many threads work, where nobody said.
+///
+/// On a file system that keeps everything in one tree, whoever makes names and shares extents waits for the others: two
+/// threads take as long as one, and twice the time of processors. What reads and writes contents is worth several anywhere.
+fn threads(serial: bool, options: &TakeOptions) -> Threads {
+    let makes_names_alone = options.sharing != Sharing::Copy && !options.digest;
+    let one = NonZeroUsize::MIN;
+    Threads::new(options.threads.or((serial && makes_names_alone).then_some(one)))
+}
 
 /// Sorted, each once, none inside another.
 fn outermost(paths: &[RelPath]) -> Vec<RelPath> {
@@ -328,5 +338,28 @@ impl Taker<'_> {
     fn write(&mut self, entry: Entry, path: Vec<u8>) -> Result<u64> {
         self.latest = self.latest.max(entry.meta.changed);
         self.writer.entry(from_entry(entry, path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thread_makes_names_where_several_would_wait() {
+        let of = |sharing, digest, threads: usize| TakeOptions {
+            sharing,
+            digest,
+            threads: NonZeroUsize::new(threads),
+            ..TakeOptions::default()
+        };
+        let one = Threads::new(Some(NonZeroUsize::MIN));
+        for sharing in [Sharing::Auto, Sharing::Reflink, Sharing::HardLink] {
+            assert_eq!(threads(true, &of(sharing, false, 0)), one, "{sharing:?}");
+            assert_eq!(threads(false, &of(sharing, false, 0)), Threads::new(None), "{sharing:?}");
+            assert_eq!(threads(true, &of(sharing, true, 0)), Threads::new(None), "{sharing:?}");
+        }
+        assert_eq!(threads(true, &of(Sharing::Copy, false, 0)), Threads::new(None));
+        assert_eq!(threads(true, &of(Sharing::Reflink, false, 3)), Threads::new(NonZeroUsize::new(3)));
     }
 }

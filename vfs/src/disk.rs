@@ -191,6 +191,10 @@ pub trait Disk: Debug + Send + Sync {
     /// mounted too, and a lock may keep nobody there out. `None` where it is this machine's own, as far as the system tells.
     fn network(&self, dir: &Dir) -> io::Result<Option<String>>;
 
+    /// Whether the file system of `dir` keeps all its entries in one tree of blocks, as btrfs does: threads that make entries
+    /// there at a time, in whichever directories, mostly wait for each other.
+    fn keeps_one_tree(&self, dir: &Dir) -> io::Result<bool>;
+
     /// Bytes that were written and that no disk of this machine has yet, whoever wrote them and wherever: at most so many
     /// has [`sync_all`](Disk::sync_all) to write. `None` where nobody knows.
     fn unwritten(&self) -> Option<u64>;

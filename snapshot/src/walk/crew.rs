@@ -21,7 +21,7 @@ const AHEAD: usize = 4;
 const THREADS_MAX: usize = 8;
 
 /// How many threads a walk may use, the calling one among them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Threads(usize);
 
 impl Threads {

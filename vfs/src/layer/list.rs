@@ -31,6 +31,7 @@ macro_rules! verbs {
             seen(Call::of(Verb::Space)) fn space(&self, dir: &Dir) -> io::Result<u64>;
             aside fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss>;
             aside fn network(&self, dir: &Dir) -> io::Result<Option<String>>;
+            aside fn keeps_one_tree(&self, dir: &Dir) -> io::Result<bool>;
             aside fn unwritten(&self) -> Option<u64>;
             aside fn mount_id(&self, dir: &Dir) -> io::Result<Option<MountId>>;
             told(Call::of(Verb::BootId)) fn boot_id(&self) -> String;

@@ -135,6 +135,10 @@ impl Disk for RealDisk {
         network::network(fd(&dir.0)?)
     }
 
+    fn keeps_one_tree(&self, dir: &Dir) -> io::Result<bool> {
+        system::keeps_one_tree(fd(&dir.0)?)
+    }
+
     fn unwritten(&self) -> Option<u64> {
         system::unwritten().ok().flatten()
     }

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, CWD, FsWord, Mode, OFlags, StatxFlags, fstatfs, fstatv
 use rustix::io::{pread, retry_on_intr};
 use rustix::process::geteuid;
 
+use super::power::BTRFS;
 use crate::MountId;
 
 /// Free bytes that this process may use: root may also use what the file system keeps back for it.
@@ -41,7 +42,7 @@ pub(super) fn mount_id(dir: BorrowedFd<'_>) -> io::Result<Option<MountId>> {
 }
 
 /// ext2 to ext4, XFS, Btrfs, as the kernel's `magic.h` numbers them.
-const TIMED: [FsWord; 3] = [0xef53, 0x5846_5342, 0x9123_683e];
+const TIMED: [FsWord; 3] = [0xef53, 0x5846_5342, BTRFS];
 
 /// `STATX_MNT_ID_UNIQUE` of the kernel's `stat.h`.
 const UNIQUE_MOUNT: StatxFlags = StatxFlags::from_bits_retain(0x4000);
@@ -54,6 +55,11 @@ fn boot_number(uuid: &str) -> Option<u128> {
 
 fn read_boot_id() -> io::Result<String> {
     Ok(said_by(c"/proc/sys/kernel/random/boot_id", &mut [0; 64])?.trim_end().to_owned())
+}
+
+/// Whether it is btrfs: a subvolume is one tree, and its root and the leaf of the newest inodes are locked for each change.
+pub(super) fn keeps_one_tree(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(retry_on_intr(|| fstatfs(dir))?.f_type == BTRFS)
 }
 
 /// What the page cache holds that is dirty or on its way to a disk.

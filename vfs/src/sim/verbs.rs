@@ -132,6 +132,10 @@ impl Disk for SimDisk {
         Ok(PowerLoss::Unknown)
     }
 
+    fn keeps_one_tree(&self, _: &Dir) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn unwritten(&self) -> Option<u64> {
         None
     }
