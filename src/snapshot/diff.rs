@@ -8,6 +8,7 @@ use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Stored, compare};
 use treewal_vfs::{Kind, Meta, RelPath};
 
 use super::Snapshot;
+use super::restore::has_names;
 use crate::transaction::Base;
 use crate::{Error, Result};
 
@@ -39,6 +40,24 @@ impl Snapshot {
         }
         Ok(certain)
     }
+
+    /// Of the files with several names, those names that are not `wanted` and are not what they were: what is restored must
+    /// not become one more name of theirs.
+    pub(super) fn names_apart(
+        &self,
+        stored: &Stored<'_>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<HashSet<RelPath>> {
+        let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
+        let others = stored.entries().iter().filter(|entry| has_names(stored, entry) && !wanted(&entry.path));
+        let mut apart = HashSet::new();
+        for entry in others {
+            if !look.is_as_it_was(entry)? {
+                apart.insert(entry.path.clone());
+            }
+        }
+        Ok(apart)
+    }
 }
 
 struct Look<'a> {
@@ -60,6 +79,34 @@ impl Look<'_> {
         Ok((!same).then_some(ChangeKind::Metadata))
     }
 
+    /// Whether an entry that is no directory is as it was, whatever other names it has by now.
+    fn is_as_it_was(&self, entry: &Entry) -> Result<bool> {
+        let (verb, path) = ("compare", &entry.path);
+        let Some((parent, name)) = path.split() else { return Ok(false) };
+        let Some(live) = self.live(path)?.filter(|live| live.kind == entry.meta.kind) else { return Ok(false) };
+        if !looks_alike(entry, &live) || self.base.xattrs(verb, path)? != entry.xattrs {
+            return Ok(false);
+        }
+        match (live.kind, &entry.target) {
+            (Kind::File, _) => {
+                let dir = self.base.dir(verb, &parent)?;
+                self.stored.is_same(&dir, name, &live, entry).map_err(Error::Snapshot)
+            }
+            (_, Some(target)) => Ok(self.base.read_link(verb, path)? == *target),
+            _ => Ok(live.rdev == entry.meta.rdev),
+        }
+    }
+
+    /// What stands at a path, if anything does.
+    fn live(&self, path: &RelPath) -> Result<Option<Meta>> {
+        match self.base.stat("compare", path) {
+            // Something else stands above it now.
+            Err(Error::ThroughSymlink { .. }) => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            live => live,
+        }
+    }
+
     /// Files of several names (by the path of the first) whose names are different files now.
     fn torn_groups(&self) -> Result<HashSet<RelPath>> {
         let mut inodes: HashMap<RelPath, u64> = HashMap::new();
@@ -69,13 +116,7 @@ impl Look<'_> {
             if entry.same_as.is_none() && !firsts.contains(&place) {
                 continue;
             }
-            let live = match self.base.stat("compare", &entry.path) {
-                // Something else stands above it now.
-                Err(Error::ThroughSymlink { .. }) => None,
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
-                live => live?,
-            };
-            let Some(live) = live.filter(|live| live.kind == Kind::File) else { continue };
+            let Some(live) = self.live(&entry.path)?.filter(|live| live.kind == Kind::File) else { continue };
             let first = self.stored.first(entry).path.clone();
             if *inodes.entry(first.clone()).or_insert(live.ino) != live.ino {
                 torn.insert(first);

@@ -5,7 +5,7 @@
 //! the backups again, since a restore in place uses them up. A transaction writes each changed file once, into the stage,
 //! or shares its extents; readers find each path old or new; and it goes on beside other transactions until its commit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -72,9 +72,10 @@ impl Engine {
             if !may(&changes)? {
                 return Ok(None);
             }
+            let apart = snapshot.names_apart(&stored, &wanted)?;
             let mut tx = Transaction::new(Arc::clone(self));
             tx.set_durability(self.options().durability.or_journal());
-            Restore { tx: &mut tx, manifest, stored: &stored, disk: &**self.disk() }.run(&changes)?;
+            Restore { tx: &mut tx, manifest, stored: &stored, apart: &apart, disk: &**self.disk() }.run(&changes)?;
             tx.expect_since(since, about.iter().cloned());
             match tx.commit() {
                 Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
@@ -101,6 +102,8 @@ struct Restore<'a> {
     tx: &'a mut Transaction,
     manifest: &'a Manifest,
     stored: &'a Stored<'a>,
+    /// Names of files with several that are not to be restored, and are not what they were.
+    apart: &'a HashSet<RelPath>,
     disk: &'a dyn treewal_vfs::Disk,
 }
 
@@ -112,7 +115,7 @@ impl Restore<'_> {
         let mut keepers: HashMap<RelPath, RelPath> = HashMap::new();
         for entry in self.stored.entries().iter().filter(|entry| has_names(self.stored, entry)) {
             let is_there = by_path.get(&entry.path).is_none_or(|kind| *kind == ChangeKind::Metadata);
-            if is_there && self.tx.exists(entry.path.to_path())? {
+            if is_there && !self.apart.contains(&entry.path) && self.tx.exists(entry.path.to_path())? {
                 keepers.entry(self.stored.first(entry).path.clone()).or_insert_with(|| entry.path.clone());
             }
         }
@@ -207,6 +210,6 @@ fn is_node(kind: Kind) -> bool {
 }
 
 /// Whether the snapshot knows other names of the same file.
-fn has_names(stored: &Stored<'_>, entry: &Entry) -> bool {
+pub(super) fn has_names(stored: &Stored<'_>, entry: &Entry) -> bool {
     !entry.is_dir() && (entry.same_as.is_some() || entry.meta.links > 1 && stored.entries().len() > 1)
 }

@@ -166,6 +166,38 @@ fn names_of_one_file_are_one_file_again() {
 }
 
 #[test]
+fn a_name_that_comes_back_is_not_made_one_of_what_another_name_has_become() {
+    let (dir, tree) = world();
+    let snapshot = tree.snapshot("one").unwrap();
+    let at = |path: &str| dir.path().join(path);
+    let (one, other) = ("notes/a", "notes/deep/a too");
+    let is = |path: &str, wanted: &str| assert_eq!(fs::read_to_string(at(path)).unwrap(), wanted, "{path}");
+    let inode = |path: &str| fs::metadata(at(path)).unwrap().ino();
+    let mode = |path: &str| fs::metadata(at(path)).unwrap().mode() & 0o777;
+    let before = mode(one);
+    // Nobody has touched the other name: they are one file again.
+    tree.transaction(|tx| tx.write(one, "new")).unwrap();
+    tree.restore_paths(&snapshot, [one]).unwrap();
+    is(one, "old a");
+    assert_eq!(inode(one), inode(other));
+    // Both were written to.
+    tree.transaction(|tx| tx.write(one, "new").and_then(|()| tx.write(other, "newer"))).unwrap();
+    tree.restore_paths(&snapshot, [one]).unwrap();
+    is(one, "old a");
+    is(other, "newer");
+    // The other has the same contents, and another mode, which is its own.
+    tree.restore(&snapshot).unwrap();
+    tree.transaction(|tx| {
+        tx.remove_file(one)?;
+        tx.set_permissions(other, fs::Permissions::from_mode(0o600))
+    })
+    .unwrap();
+    tree.restore_paths(&snapshot, [one]).unwrap();
+    assert_eq!((mode(one), mode(other)), (before, 0o600));
+    assert_eq!(snapshot.verify().unwrap(), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn people_and_programs_can_read_it() {
     let (dir, tree) = world();
     let snapshot = tree.snapshot("one").unwrap();
