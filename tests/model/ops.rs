@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
 use treewal::{Error, FileTimes, Publish, Transaction};
 
 /// Contents above this many bytes are staged, not journalled: small, so that tests cross it often.
 pub(crate) const INLINE_MAX: usize = 64;
 
-/// One operation of a transaction.
-#[derive(Debug, Clone)]
+/// One operation of a transaction; scripts name it by these words.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Op {
     Write(PathBuf, Vec<u8>),
     Append(PathBuf, Vec<u8>),
