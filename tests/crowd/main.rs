@@ -11,7 +11,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a test fails by panicking, counts out loud, and looks at the tree from outside"

@@ -137,8 +137,8 @@ impl Told {
 }
 
 /// The same operation in a directory.
-fn inside(op: Op, dir: &str) -> Op {
-    let mut value = serde_json::to_value(&op).unwrap();
+fn inside(op: &Op, dir: &str) -> Op {
+    let mut value = serde_json::to_value(op).unwrap();
     let parts = value.as_object_mut().unwrap().values_mut().next().unwrap();
     let one = |path: &mut serde_json::Value| {
         if let Some(text) = path.as_str() {
@@ -168,7 +168,7 @@ pub(crate) fn work(dir: &Path, with: &str) {
     let mut runner = TestRunner::default();
     while !beside(dir, "stop").exists() {
         let ops: Vec<Op> = (0..1 + random() % 4).map(|_| op().new_tree(&mut runner).unwrap().current()).collect();
-        let ops: Vec<Op> = ops.into_iter().map(|op| inside(op, &own(id))).collect();
+        let ops: Vec<Op> = ops.into_iter().map(|op| inside(&op, &own(id))).collect();
         let ops = if RealDisk.user() == 0 { ops } else { without_owners(ops) };
         act(&tree, &mut told, (dir, id), &ops);
     }
