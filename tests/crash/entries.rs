@@ -52,6 +52,17 @@ pub(crate) fn attributes() -> Vec<Workload> {
                 |tx| tx.set_times("a", long_gone(3)),
             ],
         ),
+        // Its time may be lost where the contents are not, and so may the name of the one that takes its place.
+        sequence(
+            "a new file with a time of long ago, and another in its place",
+            &[
+                |tx| {
+                    tx.write("a", "new a")?;
+                    tx.set_times("a", long_gone(9))
+                },
+                |tx| tx.write("a", "newer"),
+            ],
+        ),
         sequence(
             "attributes come and go",
             &[

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use treewal_journal::record::{Goal, Intent};
 use treewal_vfs::{BadPath, Identity, Kind, RelPath, Time};
 
-use super::looks::Looks;
+use super::looks::{Looks, newest};
 
 /// The final wish for one path.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 /// The wish of a later transaction after that of an earlier one for the same path.
 fn follow(earlier: Wish, later: Wish) -> Wish {
     let mut known = earlier.known;
-    known.extend(later.known);
+    known.extend(later.known.into_iter().map(|found| as_made(&earlier.goal, found)));
     let mut dirs = earlier.dirs;
     dirs.extend(later.dirs);
     if let Goal::Kept = later.goal {
@@ -112,6 +112,17 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
         };
     }
     Wish { known, dirs, base: earlier.base, ..later }
+}
+
+/// What a later transaction found, as it may be found again. Where an earlier one made it and set its time back, that may be
+/// lost: then it has the time at which it was written, and is ours none the less.
+fn as_made(earlier: &Goal, found: Identity) -> Identity {
+    match earlier {
+        Goal::New(new) if new.times.is_some() && new.identity.same_inode(&found) => {
+            Identity { modified: found.modified.max(newest(new)), ..found }
+        }
+        _ => found,
+    }
 }
 
 fn sets_times(intent: &Intent) -> bool {
