@@ -239,15 +239,19 @@ impl Core {
 
     /// Removes a snapshot with all it holds.
     ///
-    /// Crash argument: it loses its name first, durably. From then on the rest is swept by any opening.
+    /// Crash argument: it loses its name first, durably. From then on the rest is swept by any opening. Before that, all that was
+    /// committed is settled: where it shares files with the tree, each name that goes moves the time of change of a file,
+    /// and in a directory that a commit has displaced a recovery would take that for somebody's work.
     pub(crate) fn remove_snapshot(&self, name: &str) -> Result<()> {
         name::check(name)?;
         let failed = |source| Error::from_os("remove snapshot", shown(name), source);
         // What it holds is nothing that a guard is about.
-        let _hold = self.hold_beside_guards()?;
+        let mut hold = self.hold_beside_guards()?;
         let parent = open_snapshots(self.home()).map_err(Error::from_recovery)?;
         let parent = parent.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         let (disk, draft) = (&**self.disk(), draft());
+        disk.stat(&parent, OsStr::new(name)).map_err(failed)?;
+        hold.checkpoint()?;
         disk.rename(&parent, OsStr::new(name), &parent, OsStr::new(&draft), Rename::NoReplace).map_err(failed)?;
         disk.sync_dir(&parent).map_err(failed)?;
         remove_tree(disk, &parent, OsStr::new(&draft)).map_err(failed)?;
