@@ -6,5 +6,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 /// hash over nothing gives 64 bits that no other process can guess, and different ones each time.
 #[must_use]
 pub fn random() -> u64 {
+    #[cfg(feature = "sim")]
+    if let Some(drawn) = crate::sim::drawn() {
+        return drawn;
+    }
     RandomState::new().build_hasher().finish()
 }

@@ -49,7 +49,9 @@ mod names;
 mod names_log;
 mod outcome;
 mod sample;
+mod seeded;
 mod settings;
+mod single;
 mod state;
 mod sync;
 #[cfg(test)]
@@ -60,4 +62,6 @@ pub use disk::SimDisk;
 pub use dump::Node;
 pub(crate) use handle::SimHandle;
 pub use outcome::{Outcome, Outcomes, Profile};
+pub(crate) use seeded::drawn;
+pub use seeded::seed_random;
 pub use settings::Reuse;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The unit in which a power loss keeps or loses written bytes.
 pub(super) const SECTOR_BYTES: usize = 512;
@@ -20,8 +20,54 @@ pub(super) fn to_usize(n: u64) -> usize {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Content {
     len: u64,
-    blocks: BTreeMap<u64, Arc<[u8; BLOCK_BYTES]>>,
+    blocks: BTreeMap<u64, Arc<Block>>,
 }
+
+/// The bytes of a block, with a digest of them once somebody has asked for it: most blocks of a disk are the same in
+/// thousands of its crashes.
+#[derive(Debug)]
+struct Block {
+    bytes: [u8; BLOCK_BYTES],
+    mixed: OnceLock<u64>,
+}
+
+impl Block {
+    fn zeroed() -> Arc<Self> {
+        Arc::new(Self { bytes: [0; BLOCK_BYTES], mixed: OnceLock::new() })
+    }
+
+    /// The bytes, to be changed here and in no other copy.
+    fn bytes_mut(this: &mut Arc<Self>) -> &mut [u8; BLOCK_BYTES] {
+        let own = Arc::make_mut(this);
+        own.mixed = OnceLock::new();
+        &mut own.bytes
+    }
+
+    /// Words at a time: digests are taken of disks with much in them, and often.
+    fn mixed(&self) -> u64 {
+        *self.mixed.get_or_init(|| {
+            self.bytes.chunks_exact(8).fold(0u64, |mixed, chunk| {
+                let word = chunk.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                (mixed.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            })
+        })
+    }
+}
+
+impl Clone for Block {
+    /// For somebody who is about to change it.
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes, mixed: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.bytes == other.bytes
+    }
+}
+
+impl Eq for Block {}
 
 impl Content {
     pub(super) fn len(&self) -> u64 {
@@ -39,7 +85,7 @@ impl Content {
             let (block, start, room) = place(offset + done as u64);
             let part = room.min(total - done);
             match self.blocks.get(&block) {
-                Some(bytes) => buf[done..done + part].copy_from_slice(&bytes[start..start + part]),
+                Some(held) => buf[done..done + part].copy_from_slice(&held.bytes[start..start + part]),
                 None => buf[done..done + part].fill(0),
             }
             done += part;
@@ -60,8 +106,8 @@ impl Content {
         while done < bytes.len() {
             let (block, start, room) = place(offset + done as u64);
             let part = room.min(bytes.len() - done);
-            let into = self.blocks.entry(block).or_insert_with(|| Arc::new([0; BLOCK_BYTES]));
-            Arc::make_mut(into)[start..start + part].copy_from_slice(&bytes[done..done + part]);
+            let into = self.blocks.entry(block).or_insert_with(Block::zeroed);
+            Block::bytes_mut(into)[start..start + part].copy_from_slice(&bytes[done..done + part]);
             done += part;
         }
         if done > 0 {
@@ -75,7 +121,7 @@ impl Content {
             self.blocks.split_off(&len.div_ceil(BLOCK));
             let (block, start, _) = place(len);
             if let Some(last) = self.blocks.get_mut(&block) {
-                Arc::make_mut(last)[start..].fill(0);
+                Block::bytes_mut(last)[start..].fill(0);
             }
         }
         self.len = len;
@@ -124,15 +170,10 @@ impl Content {
 }
 
 impl Hash for Content {
-    /// Words at a time: digests are taken of disks with much in them, and often.
     fn hash<H: Hasher>(&self, into: &mut H) {
         self.len.hash(into);
-        for (block, bytes) in &self.blocks {
-            let mixed = bytes.chunks_exact(8).fold(0u64, |mixed, chunk| {
-                let word = chunk.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-                (mixed.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            });
-            (block, mixed).hash(into);
+        for (number, block) in &self.blocks {
+            (number, block.mixed()).hash(into);
         }
     }
 }

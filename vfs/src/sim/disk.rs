@@ -204,13 +204,26 @@ impl SimDisk {
     /// The whole tree as processes see it, the root directory among it.
     #[must_use]
     pub fn dump(&self) -> BTreeMap<RelPath, Node> {
-        self.state.lock().seen.dump()
+        self.state.lock().seen.dump(None)
+    }
+
+    /// The same without one path and what is below it.
+    #[must_use]
+    pub fn dump_without(&self, path: &RelPath) -> BTreeMap<RelPath, Node> {
+        self.state.lock().seen.dump(Some(path))
     }
 
     /// What `outcome` of this disk keeps and loses, a line for each change of names or metadata and each file.
     #[must_use]
     pub fn describe(&self, outcome: &Outcome) -> String {
         self.state.lock().describe(outcome)
+    }
+
+    /// Whether no more than is seen can be lost: nothing stands between the two layers.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let state = self.state.lock();
+        state.names.pending.is_empty() && state.metas.is_empty() && state.files.is_empty()
     }
 
     /// A hash of what is seen, what is durable and what is between: two disks with the same digest have the same

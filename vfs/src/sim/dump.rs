@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use super::file_log::Change;
-use super::image::{Body, Id, Image, ROOT};
+use super::image::{Body, Id, Image, Inode, ROOT};
 use super::state::State;
 use crate::{Kind, RelPath, Time};
 
@@ -33,10 +34,14 @@ pub struct Node {
 }
 
 impl Image {
-    pub(super) fn dump(&self) -> BTreeMap<RelPath, Node> {
+    /// All paths, but for `without` and those below it.
+    pub(super) fn dump(&self, without: Option<&RelPath>) -> BTreeMap<RelPath, Node> {
         let mut paths = Vec::new();
         let mut open = vec![(RelPath::root(), ROOT)];
         while let Some((path, id)) = open.pop() {
+            if Some(&path) == without {
+                continue;
+            }
             if let Some(Body::Dir(entries)) = self.find(id).map(|inode| &inode.body) {
                 open.extend(entries.by_name.iter().map(|(name, child)| (path.join(name), *child)));
             }
@@ -68,14 +73,20 @@ impl Image {
 
     fn digest(&self, into: &mut DefaultHasher) {
         for (id, inode) in &self.inodes {
-            (id, inode.ino, inode.kind, inode.mode, inode.uid, inode.gid, inode.rdev, inode.names).hash(into);
-            (inode.born, inode.accessed, inode.modified, inode.changed, &inode.xattrs).hash(into);
-            match &inode.body {
-                Body::File(content) => content.hash(into),
-                Body::Dir(entries) => entries.by_name.hash(into),
-                Body::Symlink(target) => target.hash(into),
-                Body::Node => {}
-            }
+            inode.digest(*id, into);
+        }
+    }
+}
+
+impl Inode {
+    fn digest(&self, id: Id, into: &mut DefaultHasher) {
+        (id, self.ino, self.kind, self.mode, self.uid, self.gid, self.rdev, self.names).hash(into);
+        (self.born, self.accessed, self.modified, self.changed, &self.xattrs).hash(into);
+        match &self.body {
+            Body::File(content) => content.hash(into),
+            Body::Dir(entries) => entries.by_name.hash(into),
+            Body::Symlink(target) => target.hash(into),
+            Body::Node => {}
         }
     }
 }
@@ -86,7 +97,13 @@ impl State {
     pub(super) fn digest(&self) -> u64 {
         let mut into = DefaultHasher::new();
         self.seen.digest(&mut into);
-        self.durable.digest(&mut into);
+        // After a crash or a remount both are one.
+        for (id, inode) in &self.durable.inodes {
+            match self.seen.inodes.get(id) {
+                Some(seen) if Arc::ptr_eq(seen, inode) => id.hash(&mut into),
+                _ => inode.digest(*id, &mut into),
+            }
+        }
         for (seq, change) in &self.names.pending {
             (seq, &change.edits, &change.deps, change.dropped).hash(&mut into);
         }

@@ -124,7 +124,11 @@ impl Outcomes {
         names.chain(metas).collect()
     }
 
-    fn with_files(&self, kept: BTreeSet<u64>, choose: impl Fn(&FileLog, &super::content::Content) -> Torn) -> Outcome {
+    pub(super) fn with_files(
+        &self,
+        kept: BTreeSet<u64>,
+        choose: impl Fn(&FileLog, &super::content::Content) -> Torn,
+    ) -> Outcome {
         let files = self.files.iter().filter_map(|(id, log)| Some((*id, choose(log, self.base(*id)?)))).collect();
         Outcome { kept, files }
     }

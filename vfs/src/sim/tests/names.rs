@@ -1,6 +1,8 @@
 //! Which changes of names may survive a crash.
 
-use super::tools::Desk;
+use std::collections::BTreeSet;
+
+use super::tools::{Desk, line};
 use crate::sim::Profile;
 use crate::{Disk, Open, Rename};
 
@@ -184,4 +186,50 @@ fn a_file_that_was_made_and_removed_leaves_no_trace_unless_half_of_it_survives()
     desk.disk.sync_all(&desk.root).unwrap();
     desk.leaves(&[""], &[""]);
     assert_eq!(desk.disk.state.lock().durable.inodes.len(), 1);
+}
+
+/// What a draw may miss of a large crash.
+#[test]
+fn each_change_is_also_kept_alone_and_lost_alone() {
+    let desk = Desk::with(&["a", "b", "c", "k/"]);
+    desk.mv("a", "x");
+    desk.mv("b", "k/y");
+    desk.mkdir("n");
+    desk.mv("c", "n/z");
+    let names = |profile: Profile| -> BTreeSet<String> {
+        let single = desk.disk.outcomes(profile).single();
+        single.iter().map(|outcome| line(&desk.disk.after(outcome).dump())).collect()
+    };
+    let strict = names(Profile::Strict);
+    for wanted in [
+        "b=old c=old k/ x=old",
+        "a=old c=old k/ k/y=old",
+        "a=old b=old c=old k/ n/",
+        "a=old b=old k/ n/ n/z=old",
+        "a=old k/ k/y=old n/ n/z=old",
+        "b=old k/ n/ n/z=old x=old",
+        "c=old k/ k/y=old x=old",
+        "c=old k/ k/y=old n/ x=old",
+    ] {
+        assert!(strict.contains(wanted), "{wanted} is not in {strict:#?}");
+    }
+    let moments =
+        ["a=old b=old c=old k/", "b=old c=old k/ x=old", "c=old k/ k/y=old x=old", "c=old k/ k/y=old n/ x=old"];
+    let all = moments.into_iter().chain(["k/ k/y=old n/ n/z=old x=old"]).map(str::to_owned).collect();
+    assert_eq!(names(Profile::Ordered), all);
+}
+
+#[test]
+fn the_contents_of_each_file_are_also_lost_alone_and_kept_alone() {
+    let desk = Desk::with(&["a", "b", "c"]);
+    for path in ["a", "b", "c"] {
+        desk.write(path, b"new");
+    }
+    for profile in [Profile::Strict, Profile::Ordered] {
+        let single = desk.disk.outcomes(profile).single();
+        let seen: BTreeSet<String> = single.iter().map(|outcome| line(&desk.disk.after(outcome).dump())).collect();
+        for wanted in ["a=old b=new c=new", "a=new b=old c=new", "a=new b=new c=old", "a=new b=old c=old"] {
+            assert!(seen.contains(wanted), "{profile:?}: {wanted} is not in {seen:#?}");
+        }
+    }
 }
