@@ -13,7 +13,7 @@ fn guards_and_snapshots_on_loop_images() {
     for (kind, bytes) in KINDS {
         let Some(image) = Image::in_memory(kind, bytes, TEST) else { continue };
         work_in(Some(image.at().to_owned()));
-        sweep_of(kind, every(401), |case| case.is_about_kept(), all);
+        sweep_of(kind, every(199), |case| case.is_about_kept(), all);
         work_in(None);
     }
 }
