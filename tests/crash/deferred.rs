@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use treewal::Durability::{self, Deferred, Journal};
 use treewal::{RecoveryReport, Tree};
 use treewal_recovery::redo::is_torn_form;
-use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 use treewal_vfs::{Kind, RelPath};
 
+use crate::count::{hash, is_to_recover};
 use crate::judge::{Dump, Expected, Seen, dump, judge, judge_unrecovered};
-use crate::rig::{Count, Plan, crash_inside, outcomes, prepare, recover_twice};
+use crate::recover::{crash_inside, recover_twice};
+use crate::rig::{Count, Plan, outcomes, prepare};
 use crate::workloads::{Body, tree_of_files};
 
 #[derive(Clone, Copy)]
@@ -238,6 +240,7 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
     for cut in 1.. {
         let disk = base.remount();
         disk.cut_at(Some(cut));
+        seed_random(Some(1));
         let acknowledged = plan.open(&disk).map_or(0, |tree| {
             let done = steps.iter().take_while(|step| step.take(&tree, &disk, plan)).count();
             // Closing the tree makes a checkpoint, and is cut as well.
@@ -249,15 +252,16 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
         }
         count.cuts += 1;
         let at = || format!("{name}: cut before call {cut}");
+        let measure = hash(&(name, acknowledged));
         let expected = Expected::after(&states, acknowledged);
         let killed =
             |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| judge(disk, &expected, report, at);
         let kept = disk.after(&disk.outcomes(Profile::Strict).everything());
-        recover_twice(&kept.remount(), plan, &killed, &|| format!("{}, killed", at()));
+        recover_twice(&kept.remount(), plan, 1, &killed, &|| format!("{}, killed", at()));
         let wanted = Wanted::new(&states, steps, acknowledged);
         let lost = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| wanted.judge(disk, report, at);
         if cut % 3 == 0 {
-            crash_inside(&kept, plan, (&lost, acknowledged as u64), &mut count, &|| format!("{}, killed", at()));
+            crash_inside(&kept, plan, (&lost, measure), &mut count, &|| format!("{}, killed", at()));
         }
         for profile in [Profile::Strict, Profile::Ordered] {
             for (n, outcome) in outcomes(&disk, profile, plan, cut).into_iter().enumerate() {
@@ -265,9 +269,13 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
                 let at = || format!("{}, {profile:?} outcome {n}: {}", at(), disk.describe(&outcome));
                 let crashed = disk.after(&outcome);
                 judge_unrecovered(&crashed, &expected, plan, &at);
-                recover_twice(&crashed.remount(), plan, &lost, &at);
-                if count.states % 29 == 0 {
-                    crash_inside(&crashed, plan, (&lost, acknowledged as u64), &mut count, &at);
+                if !is_to_recover(crashed.digest(), measure) {
+                    continue;
+                }
+                count.distinct += 1;
+                recover_twice(&crashed.remount(), plan, 1, &lost, &at);
+                if count.distinct % 29 == 0 {
+                    crash_inside(&crashed, plan, (&lost, measure), &mut count, &at);
                 }
             }
         }

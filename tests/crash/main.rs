@@ -8,17 +8,19 @@
 )]
 
 mod catalogue;
+mod count;
 mod deferred;
 mod entries;
 mod judge;
 mod mounted;
 mod publish;
+mod recover;
 mod rig;
 mod together;
 mod turns;
 mod workloads;
 
-use entries::{attributes, links};
+use entries::{attributes, links, restored};
 use mounted::mounted;
 use rig::{Plan, Renames, explore};
 use treewal::Durability;
@@ -52,6 +54,13 @@ fn directories_taken_apart_go_wholly_or_not_at_all() {
 fn attributes_survive_what_contents_survive() {
     run(&attributes(), Durability::Journal);
     run(&attributes(), Durability::Tree);
+}
+
+#[test]
+fn a_file_whose_time_was_set_back_and_lost_is_still_ours() {
+    for durability in [Durability::Journal, Durability::Tree] {
+        run(&[restored()], durability);
+    }
 }
 
 #[test]

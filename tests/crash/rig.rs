@@ -1,15 +1,19 @@
 //! The rig: cut the power at every call, take every outcome, recover, judge.
 
-use std::collections::HashSet;
-use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use treewal::{CheckpointSync, Durability, MountedFiles, Options, RecoveryReport, Tree};
-use treewal_vfs::sim::{Outcome, Profile, SimDisk};
+use treewal_vfs::sim::{Outcome, Outcomes, Profile, SimDisk, seed_random};
 use treewal_vfs::{Disk, Fault, FaultDisk};
 
+pub(crate) use crate::count::Count;
+use crate::count::{hash, is_new, is_to_recover};
 use crate::judge::{Dump, Expected, dump, judge, judge_unrecovered};
+use crate::recover::{crash_inside, recover_twice};
 use crate::workloads::Workload;
 
 /// What POSIX allows and no more; what ext4 and xfs do; what btrfs does.
@@ -21,18 +25,28 @@ pub(crate) struct Plan {
     pub(crate) durability: Durability,
     /// All outcomes of a crash where there are at most this many ..
     exhaustive_max: usize,
-    /// .. and this many random ones, beside the named ones, where there are more.
+    /// .. and this many random ones, beside the named ones, where there are more ..
     samples: usize,
+    /// .. and at most this many of those that differ from nothing or from everything in one thing.
+    singles_max: usize,
     /// Random outcomes of each crash inside recovery.
-    samples_inside: usize,
+    pub(crate) samples_inside: usize,
+    pub(crate) every_profile_inside: bool,
     /// Of every how many outcomes one is recovered from with crashes inside recovery.
-    nested_every: u64,
+    pub(crate) nested_every: u64,
+    /// How many crashes follow each other at most, but for the last.
+    pub(crate) crashes_inside_max: u64,
     pub(crate) renames: Renames,
     sync: CheckpointSync,
+    /// What makes a checkpoint due: so many bytes of the journal.
+    checkpoint_bytes: Option<u64>,
+    /// Or that there has been none for so long.
+    checkpoint_age: Option<Duration>,
+    max_attempts: Option<u32>,
 }
 
 /// What the disk can do with names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Renames {
     /// All that there is.
     All,
@@ -44,57 +58,25 @@ pub(crate) enum Renames {
     Mounted,
 }
 
-/// What was explored.
-#[derive(Default)]
-pub(crate) struct Count {
-    pub(crate) cuts: u64,
-    pub(crate) states: u64,
-    /// Of these, so many were the same disk, with the same to hold, as one that had been judged.
-    pub(crate) known: u64,
-    pub(crate) nested_cuts: u64,
-    pub(crate) nested_states: u64,
-    pub(crate) nested_known: u64,
-    /// Disks that were judged, with what had to hold of them, by hash. Each exploration has its own.
-    judged: HashSet<(u64, u64)>,
-}
-
-impl Count {
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.cuts += other.cuts;
-        self.states += other.states;
-        self.known += other.known;
-        self.nested_cuts += other.nested_cuts;
-        self.nested_states += other.nested_states;
-        self.nested_known += other.nested_known;
-    }
-
-    /// Whether nobody has judged this disk by this measure yet; from now on somebody has.
-    fn is_new(&mut self, disk: &SimDisk, measure: u64) -> bool {
-        self.judged.insert((disk.digest(), measure))
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cuts, states, known, nested_cuts, nested_states, nested_known, .. } = self;
-        let (different, inside) = (states - known, nested_states - nested_known);
-        write!(f, "{cuts} cuts, {states} crash states, {different} of them different; ")?;
-        write!(f, "inside recovery {nested_cuts} cuts, {nested_states} crash states, {inside} different")
-    }
-}
-
 impl Plan {
     /// A slice that is fit for every run; the environment variable `TREEWAL_CRASH_DEPTH` multiplies it.
     pub(crate) fn new(durability: Durability) -> Self {
-        let depth = std::env::var("TREEWAL_CRASH_DEPTH").ok().and_then(|depth| depth.parse().ok()).unwrap_or(1usize);
+        let depth = variable("TREEWAL_CRASH_DEPTH").unwrap_or(1);
+        let is_deep = depth >= 4;
         Self {
             durability,
             exhaustive_max: 24 * depth,
-            samples: 12 * depth,
+            samples: 10 * depth,
+            singles_max: if is_deep { usize::MAX } else { 4 * depth },
             samples_inside: 2 * depth,
+            every_profile_inside: is_deep,
             nested_every: 29 / (depth as u64).min(29),
+            crashes_inside_max: if is_deep { 2 } else { 1 },
             renames: Renames::All,
             sync: CheckpointSync::Entries,
+            checkpoint_bytes: None,
+            checkpoint_age: None,
+            max_attempts: None,
         }
     }
 
@@ -105,7 +87,12 @@ impl Plan {
 
     /// For explorations that are many: fewer outcomes of each crash.
     pub(crate) fn shallow(self) -> Self {
-        Self { exhaustive_max: self.exhaustive_max / 4, samples: self.samples / 4, ..self }
+        let (exhaustive_max, samples) = (self.exhaustive_max / 4, self.samples / 4);
+        if self.singles_max == usize::MAX {
+            return Self { exhaustive_max, samples, ..self };
+        }
+        let (singles_max, nested_every) = (self.singles_max / 4, self.nested_every * 3);
+        Self { exhaustive_max, samples, singles_max, nested_every, ..self }
     }
 
     /// For explorations whose recoveries others explore.
@@ -118,14 +105,39 @@ impl Plan {
         Self { sync: CheckpointSync::FileSystem, ..self }
     }
 
-    fn options(self) -> Options {
-        Options::new()
+    /// With a checkpoint after so many bytes of the journal.
+    pub(crate) fn due_after_bytes(self, bytes: u64) -> Self {
+        Self { checkpoint_bytes: Some(bytes), ..self }
+    }
+
+    /// With a checkpoint once the last is so old.
+    pub(crate) fn due_after(self, age: Duration) -> Self {
+        Self { checkpoint_age: Some(age), ..self }
+    }
+
+    /// Where what fails so often is given up.
+    pub(crate) fn giving_up_after(self, attempts: u32) -> Self {
+        Self { max_attempts: Some(attempts), ..self }
+    }
+
+    pub(crate) fn options(self) -> Options {
+        let mut options = Options::new()
             .durability(self.durability)
             .segment_bytes(64 << 10)
             .inline_max(4 << 10)
             .lock_wait(Duration::ZERO)
             .checkpoint_sync(self.sync)
-            .mounted_files(MountedFiles::RewriteInPlace)
+            .mounted_files(MountedFiles::RewriteInPlace);
+        if let Some(bytes) = self.checkpoint_bytes {
+            options = options.checkpoint_bytes(bytes);
+        }
+        if let Some(age) = self.checkpoint_age {
+            options = options.checkpoint_age(age);
+        }
+        if let Some(attempts) = self.max_attempts {
+            options = options.max_attempts(attempts);
+        }
+        options
     }
 
     pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
@@ -141,65 +153,123 @@ impl Plan {
             Renames::Plain => self.options().open_on(Arc::new(less().without_links()), "/"),
         }
     }
+
+    /// What of it decides how a disk is recovered.
+    pub(crate) fn measure(self) -> u64 {
+        let Self { durability, renames, sync, checkpoint_bytes, checkpoint_age, max_attempts, .. } = self;
+        hash(&(format!("{durability:?} {sync:?}"), renames, checkpoint_bytes, checkpoint_age, max_attempts))
+    }
+}
+
+pub(crate) fn variable(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
+}
+
+/// Asked of a recovered disk beside the rest, with the number of steps that were acknowledged.
+pub(crate) type Also = fn(&SimDisk, Plan, usize, &dyn Fn() -> String);
+
+/// Something that is cut at every call.
+pub(crate) struct Case<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) plan: Plan,
+    pub(crate) base: &'a SimDisk,
+    /// Does it, on a disk that is cut before this call from where it says so; gives what was acknowledged.
+    pub(crate) run: &'a (dyn Fn(&SimDisk, u64) -> usize + Sync),
+    /// What a crash may lead to, after that.
+    pub(crate) expected: &'a (dyn Fn(usize) -> Expected<'a> + Sync),
+    /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
+    pub(crate) staged: bool,
+    pub(crate) also: Option<Also>,
+}
+
+impl Case<'_> {
+    /// Explores every crash of it, in as many threads as `TREEWAL_CRASH_THREADS` says, one by default.
+    pub(crate) fn explore(&self) -> Count {
+        let next = AtomicU64::new(1);
+        let work = || {
+            let mut count = Count::default();
+            while self.cut(next.fetch_add(1, Ordering::Relaxed), &mut count) {}
+            count
+        };
+        let helpers = variable("TREEWAL_CRASH_THREADS").unwrap_or(1).saturating_sub(1);
+        thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let mut count = work();
+            for helper in helpers {
+                count.add(&helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+            count
+        })
+    }
+
+    /// Cuts it before one call, and judges all that this may leave; false where it ends before that.
+    fn cut(&self, cut: u64, count: &mut Count) -> bool {
+        let disk = self.base.remount();
+        seed_random(Some(1));
+        let acknowledged = (self.run)(&disk, cut);
+        if !disk.is_off() {
+            return false;
+        }
+        count.cuts += 1;
+        let expected = (self.expected)(acknowledged);
+        self.judge(&disk, (cut, acknowledged), &expected, count);
+        true
+    }
+
+    /// Recovers from the outcomes of a crash, and judges each.
+    fn judge(&self, disk: &SimDisk, (cut, acknowledged): (u64, usize), expected: &Expected<'_>, count: &mut Count) {
+        let plan = self.plan;
+        let also = self.also.map(|_| (self.name, acknowledged));
+        let measure = hash(&(&expected.allowed, plan.measure(), also));
+        let unrecovered = hash(&(expected.states, plan.measure(), "unrecovered"));
+        let mut seed = cut;
+        for profile in PROFILES {
+            for (n, outcome) in chosen(disk, profile, plan, seed, count).into_iter().enumerate() {
+                seed += 1;
+                count.states += 1;
+                let name = self.name;
+                let at =
+                    || format!("{name}: cut before call {cut}, {profile:?} outcome {n}: {}", disk.describe(&outcome));
+                let crashed = disk.after(&outcome);
+                let digest = crashed.digest();
+                if self.staged && is_new(digest, unrecovered) {
+                    judge_unrecovered(&crashed, expected, plan, &at);
+                }
+                if !is_to_recover(digest, measure) {
+                    continue;
+                }
+                count.distinct += 1;
+                let verdict = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| {
+                    judge(disk, expected, report, at);
+                    if let Some(also) = self.also {
+                        also(disk, plan, acknowledged, at);
+                    }
+                };
+                recover_twice(&crashed.remount(), plan, 1, &verdict, &at);
+                if count.distinct % plan.nested_every == 0 {
+                    crash_inside(&crashed, plan, (&verdict, measure), count, &at);
+                }
+            }
+        }
+    }
 }
 
 /// Explores every crash of a workload.
 pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
     let base = prepare(workload.prepare, plan);
     let states = run_whole(workload, plan, &base);
-    let mut count = Count::default();
-    for cut in 1.. {
-        let disk = base.remount();
+    let run = |disk: &SimDisk, cut: u64| {
         disk.cut_at(Some(cut));
-        let acknowledged = plan.open(&disk).map_or(0, |tree| workload.run(&tree, &disk, &mut |_| {}));
-        if !disk.is_off() {
-            break;
-        }
-        count.cuts += 1;
-        let expected = Expected::after(&states, acknowledged);
-        let name = format!("{}: cut before call {cut}", workload.name);
-        judge_all(&disk, plan, &expected, workload.staged, &mut count, cut, &name);
-    }
-    count
-}
-
-/// Recovers from the outcomes of a crash, and judges each.
-pub(crate) fn judge_all(
-    disk: &SimDisk,
-    plan: Plan,
-    expected: &Expected<'_>,
-    staged: bool,
-    count: &mut Count,
-    mut seed: u64,
-    name: &str,
-) {
-    let measure = expected.measure();
-    for profile in PROFILES {
-        for (n, outcome) in outcomes(disk, profile, plan, seed).into_iter().enumerate() {
-            seed += 1;
-            count.states += 1;
-            let at = || format!("{name}, {profile:?} outcome {n}: {}", disk.describe(&outcome));
-            let crashed = disk.after(&outcome);
-            if !count.is_new(&crashed, measure) {
-                count.known += 1;
-                continue;
-            }
-            if staged {
-                judge_unrecovered(&crashed, expected, plan, &at);
-            }
-            let verdict = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| {
-                judge(disk, expected, report, at);
-            };
-            recover_twice(&crashed.remount(), plan, &verdict, &at);
-            if (count.states - count.known) % plan.nested_every == 0 {
-                crash_inside(&crashed, plan, (&verdict, measure), count, &at);
-            }
-        }
-    }
+        plan.open(disk).map_or(0, |tree| workload.run(&tree, disk, &mut |_| {}))
+    };
+    let expected = |acknowledged| Expected::after(&states, acknowledged);
+    let Workload { name, staged, also, .. } = *workload;
+    Case { name, plan, base: &base, run: &run, expected: &expected, staged, also }.explore()
 }
 
 /// The tree before the workload, opened once by treewal, everything durable.
 pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
+    seed_random(Some(0));
     let disk = SimDisk::new();
     contents(&disk);
     drop(plan.open(&disk).unwrap());
@@ -210,6 +280,7 @@ pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
 
 /// The tree before the workload, and after each of its steps.
 fn run_whole(workload: &Workload, plan: Plan, base: &SimDisk) -> Vec<Dump> {
+    seed_random(Some(1));
     let disk = base.remount();
     let mut states = vec![dump(&disk)];
     let tree = plan.open(&disk).unwrap();
@@ -220,11 +291,18 @@ fn run_whole(workload: &Workload, plan: Plan, base: &SimDisk) -> Vec<Dump> {
     states
 }
 
-pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {
+fn chosen(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64, count: &mut Count) -> Vec<Outcome> {
     let all = disk.outcomes(profile);
     if let Some(few) = all.exhaustive(plan.exhaustive_max) {
+        count.exhausted += 1;
         return few.collect();
     }
+    count.sampled += 1;
+    drawn(&all, plan, seed)
+}
+
+/// The extremes, what differs from them in one thing, and some at random.
+fn drawn(all: &Outcomes, plan: Plan, seed: u64) -> Vec<Outcome> {
     let named = [
         all.nothing(),
         all.everything(),
@@ -232,69 +310,13 @@ pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) 
         all.names_and_lengths(),
         all.contents_without_names(),
     ];
-    named.into_iter().chain(all.sample(seed, plan.samples)).collect()
+    let single = if plan.singles_max > 0 { all.single() } else { Vec::new() };
+    let stride = single.len().div_ceil(plan.singles_max.max(1)).max(1);
+    let first = usize::try_from(seed).unwrap() % stride;
+    let single = single.into_iter().skip(first).step_by(stride);
+    named.into_iter().chain(single).chain(all.sample(seed, plan.samples)).collect()
 }
 
-/// What must hold of a recovered disk, given what recovery says of itself.
-pub(crate) type Verdict<'a> = &'a dyn Fn(&SimDisk, &RecoveryReport, &dyn Fn() -> String);
-
-pub(crate) fn recover_twice(disk: &SimDisk, plan: Plan, verdict: Verdict<'_>, at: &dyn Fn() -> String) {
-    let first = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open: {}", at(), chain(&error)));
-    verdict(disk, first.recovery(), at);
-    drop(first);
-    let found = dump(disk);
-    let again = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open again: {}", at(), chain(&error)));
-    assert!(again.recovery().is_clean(), "{}: recovery left work: {}", at(), again.recovery());
-    drop(again);
-    assert_eq!(dump(disk), found, "{}: a second recovery changed something", at());
-    // What recovery reached must itself survive the next loss of power.
-    let lost = disk.after(&disk.outcomes(Profile::Strict).nothing());
-    let tree =
-        plan.open(&lost).unwrap_or_else(|error| panic!("{}: cannot open after a second loss: {}", at(), chain(&error)));
-    assert_eq!(dump(&lost), found, "{}: what was recovered was not durable", at());
-    drop(tree);
-}
-
-/// Cuts the power at every call of the recovery, and recovers from some outcomes of that.
-pub(crate) fn crash_inside(
-    crashed: &SimDisk,
-    plan: Plan,
-    (verdict, measure): (Verdict<'_>, u64),
-    count: &mut Count,
-    at: &dyn Fn() -> String,
-) {
-    // What is said of a tree before it is recovered is not asked of these.
-    let measure = !measure;
-    for cut in 1.. {
-        let disk = crashed.remount();
-        disk.cut_at(Some(cut));
-        drop(plan.open(&disk));
-        if !disk.is_off() {
-            return;
-        }
-        count.nested_cuts += 1;
-        let profile = PROFILES[usize::try_from(cut).unwrap() % PROFILES.len()];
-        let all = disk.outcomes(profile);
-        let named = [all.nothing(), all.everything(), all.names_without_contents()];
-        for outcome in named.into_iter().chain(all.sample(cut, plan.samples_inside)) {
-            count.nested_states += 1;
-            let again = disk.after(&outcome);
-            if !count.is_new(&again, measure) {
-                count.nested_known += 1;
-                continue;
-            }
-            let at = || format!("{}; then cut before call {cut} of recovery: {}", at(), disk.describe(&outcome));
-            recover_twice(&again, plan, verdict, &at);
-        }
-    }
-}
-
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {
+    chosen(disk, profile, plan, seed, &mut Count::default())
 }

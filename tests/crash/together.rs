@@ -2,11 +2,11 @@
 //! cut at every call. Whatever subset was acknowledged is there; each of the others is there wholly or not at all.
 
 use treewal::{Durability, Outcome, interleave};
-use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 
 use crate::entries::long_gone;
 use crate::judge::{Dump, Expected, dump};
-use crate::rig::{Count, Plan, judge_all, prepare};
+use crate::rig::{Case, Count, Plan, prepare};
 use crate::workloads::{Body, tree_of_files};
 
 /// Four stages each: check, append, sync, apply.
@@ -119,6 +119,7 @@ fn explore(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> Count
 
 fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], checkpoint: Option<usize>) -> Count {
     let base = prepare(tree_of_files, plan);
+    seed_random(Some(1));
     // By bits: which of the two have happened.
     let states: Vec<Dump> = (0..4u8)
         .map(|done| {
@@ -130,25 +131,17 @@ fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], che
             dump(&disk)
         })
         .collect();
-    let mut count = Count::default();
-    for cut in 1.. {
-        let disk = base.remount();
+    let done = run(&base.remount(), plan, bodies, order, checkpoint);
+    assert_eq!(done, 3, "{name}: both must succeed on a whole disk");
+    let expected = |acknowledged: usize| {
+        let allowed = (0..4).filter(|done| done & acknowledged == acknowledged).map(|done| &states[done]).collect();
+        Expected { states: &states, allowed, may_keep: false }
+    };
+    let run = |disk: &SimDisk, cut: u64| {
         disk.cut_at(Some(cut));
-        let acknowledged = run(&disk, plan, bodies, order, checkpoint);
-        if !disk.is_off() {
-            assert_eq!(acknowledged, 3, "{name}: both must succeed on a whole disk");
-            assert_eq!(dump(&disk), states[3], "{name}");
-            break;
-        }
-        count.cuts += 1;
-        let allowed: Vec<Dump> = (0..4)
-            .filter(|done| done & acknowledged == acknowledged)
-            .map(|done| states[usize::from(done)].clone())
-            .collect();
-        let expected = Expected { states: &states, allowed: &allowed };
-        judge_all(&disk, plan, &expected, true, &mut count, cut, &format!("{name}: cut before call {cut}"));
-    }
-    count
+        usize::from(run(disk, plan, bodies, order, checkpoint))
+    };
+    Case { name, plan, base: &base, run: &run, expected: &expected, staged: true, also: None }.explore()
 }
 
 /// Commits both; gives which of them were acknowledged, by bits.
@@ -215,4 +208,26 @@ fn foreign(disk: &SimDisk, dir: &str, name: &str, contents: &[u8]) {
     let dir = disk.open_dir(&root, &RelPath::new(dir).unwrap()).unwrap();
     let file = disk.open(&dir, name.as_ref(), Open::ReadWrite).unwrap();
     write_all(disk, &file, contents, 0).unwrap();
+}
+
+/// All ways in which the stages of two commits may alternate.
+fn schedules() -> Vec<Vec<usize>> {
+    let orders = (0..256usize).filter(|bits| bits.count_ones() == 4);
+    orders.map(|bits| (0..8).map(|n| (bits >> n) & 1).collect()).collect()
+}
+
+/// In the catalogue of everything: each schedule of each pair, or some of them.
+#[test]
+fn catalogue_of_commits_at_the_same_time() {
+    let every = crate::catalogue::every();
+    let plan = Plan::new(Durability::Journal).shallow();
+    let mut total = Count::default();
+    let all = PAIRS.iter().flat_map(|pair| schedules().into_iter().map(move |order| (pair, order)));
+    for (pair, order) in all.step_by(every) {
+        let name = format!("{}, {order:?}", pair.0);
+        let count = explore(&name, plan, &pair.1, &order);
+        assert!(count.cuts > 10, "{name}: {count}");
+        total.add(&count);
+    }
+    println!("commits at the same time: {total}");
 }

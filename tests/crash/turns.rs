@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use treewal::{Durability, Tree};
-use treewal_vfs::sim::SimDisk;
+use treewal_vfs::sim::{SimDisk, seed_random};
 use treewal_vfs::{Disk, Open, write_all};
 
 use crate::judge::{Dump, Expected, dump};
-use crate::rig::{Count, Plan, judge_all, prepare};
+use crate::rig::{Case, Count, Plan, prepare};
 use crate::workloads::{Body, tree_of_files};
 
 /// What one of the processes does in its turn.
@@ -71,8 +71,7 @@ struct World {
 }
 
 impl World {
-    fn new(base: &SimDisk, plan: Plan) -> Self {
-        let disk = base.remount();
+    fn new(disk: SimDisk, plan: Plan) -> Self {
         let open = || {
             let process = disk.another_process();
             let tree = plan.open(&process).unwrap();
@@ -132,25 +131,18 @@ fn in_place(disk: &SimDisk, tree: &Tree, keep: bool) -> bool {
 
 fn explore(name: &str, script: Script, plan: Plan) -> Count {
     let base = prepare(tree_of_files, plan);
-    let mut world = World::new(&base, plan);
+    seed_random(Some(1));
+    let mut world = World::new(base.remount(), plan);
     let mut states: Vec<Dump> = vec![dump(&world.disk)];
     assert_eq!(world.act(script, &mut |disk| states.push(dump(disk))), script.len(), "{name}");
     let staged = !script.iter().any(|(_, act)| matches!(act, GuardCommitted | GuardUndone));
-    let mut count = Count::default();
-    for cut in 1.. {
-        let mut world = World::new(&base, plan);
-        world.disk.cut_at(Some(cut));
-        let acknowledged = world.act(script, &mut |_| {});
-        let World { disk, handles } = world;
-        drop(handles);
-        if !disk.is_off() {
-            break;
-        }
-        count.cuts += 1;
-        let expected = Expected::after(&states, acknowledged);
-        judge_all(&disk, plan, &expected, staged, &mut count, cut, &format!("{name}: cut before call {cut}"));
-    }
-    count
+    let run = |disk: &SimDisk, cut: u64| {
+        let mut world = World::new(disk.clone(), plan);
+        disk.cut_at(Some(cut));
+        world.act(script, &mut |_| {})
+    };
+    let expected = |acknowledged| Expected::after(&states, acknowledged);
+    Case { name, plan, base: &base, run: &run, expected: &expected, staged, also: None }.explore()
 }
 
 #[test]
@@ -176,7 +168,7 @@ fn the_processes_do_go_on_behind_each_other() {
     use treewal_vfs::{RecordingDisk, Verb};
     let plan = Plan::new(Durability::Journal);
     let base = prepare(tree_of_files, plan);
-    let world = World::new(&base, plan);
+    let world = World::new(base.remount(), plan);
     let recording = Arc::new(RecordingDisk::new(Arc::new(world.disk.another_process())));
     let third = treewal::Options::new().segment_bytes(64 << 10).open_on(recording.clone(), "/").unwrap();
     for turn in 0..3 {

@@ -6,6 +6,8 @@ use treewal::{Transaction, Tree};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Open, RelPath, Rename, write_all};
 
+use crate::rig::Also;
+
 /// A tree, and steps that happen to it one after another. A step says whether it was told that its work is done.
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
@@ -13,9 +15,11 @@ pub(crate) struct Workload {
     pub(crate) steps: Vec<Step>,
     /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
     pub(crate) staged: bool,
+    /// What else must hold of a recovered disk.
+    pub(crate) also: Option<Also>,
 }
 
-pub(crate) type Step = Box<dyn Fn(&Tree, &SimDisk) -> bool>;
+pub(crate) type Step = Box<dyn Fn(&Tree, &SimDisk) -> bool + Send + Sync>;
 
 impl Workload {
     /// Takes the steps up to the first that fails; gives the number of those that succeeded.
@@ -30,7 +34,7 @@ impl Workload {
     }
 }
 
-fn put(disk: &SimDisk, path: &str, contents: &[u8]) {
+pub(crate) fn put(disk: &SimDisk, path: &str, contents: &[u8]) {
     let path = RelPath::new(path).unwrap();
     let root = disk.open_root("/".as_ref()).unwrap();
     let (parent, name) = path.split().unwrap();
@@ -67,7 +71,13 @@ pub(crate) fn staged(name: &'static str, body: Body) -> Workload {
 
 pub(crate) fn sequence(name: &'static str, bodies: &[Body]) -> Workload {
     let step = |body: Body| -> Step { Box::new(move |tree: &Tree, _: &SimDisk| tree.transaction(body).is_ok()) };
-    Workload { name, prepare: tree_of_files, steps: bodies.iter().copied().map(step).collect(), staged: true }
+    Workload {
+        name,
+        prepare: tree_of_files,
+        steps: bodies.iter().copied().map(step).collect(),
+        staged: true,
+        also: None,
+    }
 }
 
 pub(crate) fn transactions() -> Vec<Workload> {
@@ -259,7 +269,7 @@ pub(crate) fn sequences() -> Vec<Workload> {
     ]
 }
 
-fn overwrite(disk: &SimDisk, path: &str, contents: &[u8]) -> std::io::Result<()> {
+pub(crate) fn overwrite(disk: &SimDisk, path: &str, contents: &[u8]) -> std::io::Result<()> {
     let path = RelPath::new(path).unwrap();
     let root = disk.open_root("/".as_ref())?;
     let (parent, name) = path.split().unwrap();
@@ -269,7 +279,7 @@ fn overwrite(disk: &SimDisk, path: &str, contents: &[u8]) -> std::io::Result<()>
 }
 
 /// What careless code does in place: writes into files, makes, removes and renames things.
-fn vandalise(disk: &SimDisk) -> std::io::Result<()> {
+pub(crate) fn vandalise(disk: &SimDisk) -> std::io::Result<()> {
     let root = disk.open_root("/".as_ref())?;
     let d = disk.open_dir(&root, &RelPath::new("d").unwrap())?;
     overwrite(disk, "a", b"in place")?;
@@ -282,8 +292,8 @@ fn vandalise(disk: &SimDisk) -> std::io::Result<()> {
     write_all(disk, &file, b"fresh", 0)
 }
 
-fn guarded(name: &'static str, steps: Vec<Step>) -> Workload {
-    Workload { name, prepare: tree_of_files, steps, staged: false }
+pub(crate) fn guarded(name: &'static str, steps: Vec<Step>) -> Workload {
+    Workload { name, prepare: tree_of_files, steps, staged: false, also: None }
 }
 
 pub(crate) fn guards() -> Vec<Workload> {

@@ -1,0 +1,84 @@
+//! What was explored, and what need not be explored again.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
+
+/// What was explored.
+#[derive(Default)]
+pub(crate) struct Count {
+    pub(crate) cuts: u64,
+    /// Of the crashes, a cut under a profile each, those of which all outcomes were taken.
+    pub(crate) exhausted: u64,
+    /// Those of which the extremes, what differs from them in one thing, and a draw were taken.
+    pub(crate) sampled: u64,
+    pub(crate) states: u64,
+    /// Of these, so many were no disk, with the same to hold, that had been judged: they were recovered.
+    pub(crate) distinct: u64,
+    pub(crate) nested_cuts: u64,
+    pub(crate) nested_states: u64,
+    pub(crate) nested_distinct: u64,
+}
+
+impl Count {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.cuts += other.cuts;
+        self.exhausted += other.exhausted;
+        self.sampled += other.sampled;
+        self.states += other.states;
+        self.distinct += other.distinct;
+        self.nested_cuts += other.nested_cuts;
+        self.nested_states += other.nested_states;
+        self.nested_distinct += other.nested_distinct;
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cuts, exhausted, sampled, states, distinct, nested_cuts, nested_states, nested_distinct } = self;
+        write!(f, "{cuts} cuts, {exhausted} crashes exhausted and {sampled} sampled, ")?;
+        write!(f, "{states} states, {distinct} distinct and recovered; ")?;
+        write!(
+            f,
+            "inside recovery {nested_cuts} cuts, {nested_states} states, {nested_distinct} distinct and recovered"
+        )
+    }
+}
+
+const SHARDS: usize = 64;
+
+/// What was judged by this process, by hash: of all explorations, so that what two have in common is counted once.
+static JUDGED: LazyLock<Vec<Mutex<HashSet<u64>>>> = LazyLock::new(|| (0..SHARDS).map(|_| Mutex::default()).collect());
+
+/// How many disks this process has recovered and judged, each another by hash or with something else to hold.
+static RECOVERED: AtomicU64 = AtomicU64::new(0);
+
+/// A long run says from time to time how far it is.
+const SAY_EVERY: u64 = 100_000;
+
+/// Whether this disk is to be recovered and judged by this measure: nobody has yet.
+pub(crate) fn is_to_recover(digest: u64, measure: u64) -> bool {
+    let is_new = is_new(digest, measure);
+    if is_new {
+        let recovered = RECOVERED.fetch_add(1, Ordering::Relaxed) + 1;
+        if recovered % SAY_EVERY == 0 {
+            println!("{recovered} distinct disks recovered");
+        }
+    }
+    is_new
+}
+
+/// Whether nobody has judged this disk by this measure yet; from now on somebody has.
+pub(crate) fn is_new(digest: u64, measure: u64) -> bool {
+    let key = hash(&(digest, measure));
+    let shard = usize::try_from(key % SHARDS as u64).unwrap();
+    JUDGED[shard].lock().unwrap().insert(key)
+}
+
+pub(crate) fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
