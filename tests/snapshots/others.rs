@@ -63,12 +63,11 @@ fn it_holds_all_of_a_transaction_or_nothing_of_it_and_so_does_the_tree_after_a_r
             tree.remove_snapshot(&format!("s{round}")).unwrap();
             // As one transaction sees it.
             let now = tree.transaction(|tx| {
-                let pages =
-                    (0..4).map(|n| tx.read_to_string(format!("pages/{n}"))).collect::<treewal::Result<Vec<_>>>()?;
+                // Before it reads: what is expected is what stands there when that is said.
                 for n in 0..4 {
                     tx.expect(format!("pages/{n}"), treewal::Expect::Unchanged)?;
                 }
-                Ok(pages)
+                (0..4).map(|n| tx.read_to_string(format!("pages/{n}"))).collect::<treewal::Result<Vec<_>>>()
             });
             match now {
                 Ok(pages) => drop(read(|n| pages[n as usize].clone())),
