@@ -41,7 +41,7 @@ MUTANTS = [
     ("torn-is-wanted", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "Ok(torn.then_some(Seen::Wanted(*meta)))"),
     ("torn-is-foreign", "recovery/src/redo/survey.rs", "Ok(torn.then_some(Seen::Torn(*meta)))", "let _unused = torn; Ok(None)"),
     ("no-composing-beneath", "recovery/src/redo/compose.rs", "drop_beneath(&mut wishes, &wish.path, part.txn);", ""),
-    ("composing-forgets-known", "recovery/src/redo/compose.rs", "    known.extend(later.known);\n", ""),
+    ("composing-forgets-known", "recovery/src/redo/compose.rs", "    known.extend(later.known.into_iter().map(|found| as_made(&earlier.goal, found)));\n", ""),
     ("foreign-overwritten", "recovery/src/redo/mod.rs", 'Seen::Foreign(_) => return self.supersede(wish, "somebody changed the path since"),', "Seen::Foreign(_) => None,"),
     ("attempts-uncounted", "recovery/src/recover.rs", "if attempts.is_empty() { Ok(()) } else { self.append(&attempts) }", "Ok(())"),
     ("never-give-up", "recovery/src/decide.rs", 'Facts { tries: Tries::Spent, .. } => ("undo-exhausted", Verdict::GiveUp),', ""),
