@@ -52,7 +52,7 @@ impl RetryPolicy {
     }
 
     /// The pause before the try after this many; `part` of 256 is what chance takes of its half.
-    fn pause(&self, tries: u32, part: u8) -> Duration {
+    pub(crate) fn pause(&self, tries: u32, part: u8) -> Duration {
         let doubled = self.pause_min.saturating_mul(1u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX));
         let whole = doubled.min(self.pause_max);
         whole - whole / 2 * u32::from(part) / 256

@@ -8,17 +8,20 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use treewal_journal::Lsn;
 use treewal_snapshot::{Change, ChangeKind, Entry, Manifest, Role, Stored};
-use treewal_vfs::{Kind, RelPath};
+use treewal_vfs::{Kind, RelPath, random};
 
 use super::Snapshot;
 use crate::engine::{Claim, Core, Engine, Held, Scope};
-use crate::{Error, Receipt, Result, Transaction};
+use crate::{Error, Receipt, Result, RetryPolicy, Transaction};
 
-/// How often a restore begins anew because somebody committed meanwhile.
-const TRIES_MAX: u32 = 8;
+/// How often a restore begins anew at the least because somebody committed meanwhile. Of what another process commits, only
+/// that it did is known: beside one that never pauses a restore takes as many tries as it has luck, and it has as long as it would
+/// wait for the lock.
+const TRIES_MIN: u32 = 8;
 
 impl Core {
     /// The end of the log, with nothing under way: who finds it there later knows that nothing was committed since, and
@@ -59,7 +62,8 @@ impl Engine {
         let guarded: Vec<RelPath> = manifest.guarded().iter().map(|guarded| guarded.path.clone()).collect();
         let about = only.unwrap_or(&guarded);
         let scope = Scope::new(about, &[], manifest.excluded());
-        let mut tried = 1;
+        let pauses = RetryPolicy::new().pause_max(Duration::from_millis(20));
+        let (begun, mut tried) = (Instant::now(), 1);
         loop {
             let (since, guards) = self.quiet(about, &scope)?;
             let wanted = |path: &RelPath| only.is_none_or(|only| only.iter().any(|one| path.starts_with(one)));
@@ -78,7 +82,12 @@ impl Engine {
             Restore { tx: &mut tx, manifest, stored: &stored, apart: &apart, disk: &**self.disk() }.run(&changes)?;
             tx.expect_since(since, about.iter().cloned());
             match tx.commit() {
-                Err(error) if tried < TRIES_MAX && is_conflict(&error) => tried += 1,
+                Err(error)
+                    if is_conflict(&error) && (tried < TRIES_MIN || begun.elapsed() < self.options().lock_wait) =>
+                {
+                    std::thread::sleep(pauses.pause(tried, random().to_le_bytes()[0]));
+                    tried += 1;
+                }
                 ended => return ended.map(Some),
             }
         }

@@ -208,8 +208,14 @@ impl Transaction {
         let verb = "publish";
         let (was, is) = (self.node_metadata(old), self.node_metadata(new));
         let xattrs = self.node_xattrs(verb, old)?;
+        // An access list of its own would open what the old mode closes.
+        let own = self.node_xattrs(verb, new)?.into_iter().map(|(name, _)| name);
+        let own: Vec<_> = own.filter(|own| is_given(own) && !xattrs.iter().any(|(name, _)| name == own)).collect();
         if self.base.disk().user() == 0 && (was.uid(), was.gid()) != (is.uid(), is.gid()) {
             self.give(path, new, was.uid(), was.gid())?;
+        }
+        for name in own {
+            self.note_xattr(verb, new, &name, None)?;
         }
         for (name, value) in xattrs {
             self.note_xattr(verb, new, &name, Some(&value))?;
@@ -352,6 +358,11 @@ impl Transaction {
         }
         Ok(())
     }
+}
+
+/// Whether a program gave an entry this attribute. Labels of the system's own it gives each new entry by itself.
+fn is_given(name: &OsStr) -> bool {
+    name == CAPABILITY || !name.as_bytes().starts_with(b"security.")
 }
 
 impl Touched {

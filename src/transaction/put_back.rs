@@ -46,6 +46,13 @@ impl Transaction {
     pub(crate) fn look_like(&mut self, entry: &Entry, times: bool) -> Result<()> {
         let (path, then) = (entry.path.to_path(), &entry.meta);
         let live = self.metadata(&path)?;
+        if !entry.is_dir() {
+            let (node, _, _) = self.existing("look at", &entry.path)?;
+            if self.overlay.is_set_by_another_name(node) {
+                // Names of one file have one look: that name has given it.
+                return Ok(());
+            }
+        }
         if (live.uid(), live.gid()) != (Some(then.uid), Some(then.gid)) {
             self.lchown(&path, Some(then.uid), Some(then.gid))?;
         }

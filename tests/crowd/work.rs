@@ -109,6 +109,12 @@ impl Told {
         self.hear(line);
     }
 
+    fn last_lines(&self) -> String {
+        let lines = fs::read_to_string(&self.path).unwrap_or_default();
+        let lines: Vec<&str> = lines.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
     fn own(memory: &Memory) -> Seen {
         memory.seen().into_iter().filter(|(path, _)| !path.is_root()).collect()
     }
@@ -119,9 +125,10 @@ impl Told {
             let wanted = Self::own(&self.memory);
             assert!(
                 *found == wanted,
-                "{}: what was acknowledged:\n{}",
+                "{}: what was acknowledged:\n{}{}",
                 self.path.display(),
-                differences(found, &wanted)
+                differences(found, &wanted),
+                self.last_lines()
             );
             return;
         };
@@ -130,7 +137,7 @@ impl Told {
             self.say("yes -");
         } else {
             let (a, b) = (differences(found, &before), differences(found, &after));
-            assert!(*found == before, "{}: neither\n{a}nor\n{b}", self.path.display());
+            assert!(*found == before, "{}: neither\n{a}nor\n{b}{}", self.path.display(), self.last_lines());
             self.say("no -");
         }
     }

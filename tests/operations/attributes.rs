@@ -113,6 +113,36 @@ fn extended_attributes_are_set_replaced_removed_and_kept() {
 }
 
 #[test]
+fn a_file_that_is_published_has_the_attributes_of_the_one_that_it_replaces_and_no_others() {
+    let world = World::new();
+    fs::write(world.at("f"), "old").unwrap();
+    fs::write(world.at("next"), "new").unwrap();
+    world
+        .tree
+        .transaction(|tx| {
+            tx.set_xattr("f", "user.a", "1")?;
+            tx.set_xattr("next", "user.a", "2")?;
+            tx.set_xattr("next", "user.b", "3")
+        })
+        .unwrap();
+    world.tree.transaction(|tx| tx.publish("next", "f")).unwrap();
+    assert_eq!(fs::read_to_string(world.at("f")).unwrap(), "new");
+    assert_eq!(world.xattrs("f"), [("user.a".into(), b"1".to_vec())]);
+    // Made in the same transaction, and replacing one that has none.
+    world
+        .tree
+        .transaction(|tx| {
+            tx.write("bare", "old")?;
+            tx.write("next", "newer")?;
+            tx.set_xattr("next", "user.b", "3")?;
+            tx.publish("next", "bare")
+        })
+        .unwrap();
+    assert_eq!(world.xattrs("bare"), []);
+    world.close();
+}
+
+#[test]
 fn an_attribute_that_cannot_be_is_refused_where_it_is_asked_for() {
     let world = World::new();
     fs::write(world.at("f"), "").unwrap();

@@ -166,6 +166,29 @@ fn names_of_one_file_are_one_file_again() {
 }
 
 #[test]
+fn names_of_one_file_get_their_look_back_together() {
+    let (dir, tree) = world();
+    let at = |path: &str| dir.path().join(path);
+    // Alike but for their bits, and two files.
+    fs::write(at("plain"), "alike").unwrap();
+    fs::copy(at("plain"), at("closed")).unwrap();
+    let time = fs::metadata(at("plain")).unwrap().modified().unwrap();
+    fs::File::open(at("closed")).unwrap().set_modified(time).unwrap();
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o600)).unwrap();
+    let before = walk(dir.path());
+    let snapshot = tree.snapshot("one").unwrap();
+    fs::set_permissions(at("notes/a"), fs::Permissions::from_mode(0o640)).unwrap();
+    tree.restore(&snapshot).unwrap();
+    is(dir.path(), &before);
+    // One file now, with the look of neither.
+    fs::remove_file(at("closed")).unwrap();
+    fs::hard_link(at("plain"), at("closed")).unwrap();
+    fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o640)).unwrap();
+    tree.restore(&snapshot).unwrap();
+    is(dir.path(), &before);
+}
+
+#[test]
 fn a_name_that_comes_back_is_not_made_one_of_what_another_name_has_become() {
     let (dir, tree) = world();
     let snapshot = tree.snapshot("one").unwrap();
