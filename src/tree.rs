@@ -197,9 +197,10 @@ impl Tree {
     /// it back, take a snapshot before.
     ///
     /// # Errors
-    /// [`Error::Conflict`](crate::Error::Conflict) where somebody commits each time it is tried; [`Error::Snapshot`](crate::Error::Snapshot)
-    /// where contents are lost, with their paths; `PermissionDenied` where a device would have to be made by one who is not
-    /// root; else as [`Transaction::commit`].
+    /// [`Error::Conflict`](crate::Error::Conflict) where somebody commits each time it is tried, eight times at the least and
+    /// for as long as it would wait for the lock ([`Options::lock_wait`](crate::Options::lock_wait));
+    /// [`Error::Snapshot`](crate::Error::Snapshot) where contents are lost, with their paths; `PermissionDenied` where a
+    /// device would have to be made by one who is not root; else as [`Transaction::commit`].
     pub fn restore(&self, snapshot: &Snapshot) -> Result<Receipt> {
         self.engine.restore(snapshot, None)
     }
