@@ -13,7 +13,7 @@ use crate::ladder::{CONTENTS, Hand, Kept, Ladder, Looked, Report, Sharing};
 use crate::manifest::{Entry, MANIFEST, Role, Writer, from_entry};
 use crate::mirror::{MIRROR, Mirror};
 use crate::restore::WORK;
-use crate::walk::{Names, Step, Threads, open_parent, stat, walk};
+use crate::walk::{Names, Step, Threads, is_absent, open_parent, refused, stat, walk};
 use crate::{Error, Progress, Result};
 
 /// What to take, and how.
@@ -109,13 +109,11 @@ fn write(
     }
     let contents = disk.open_dir(into, &RelPath::root().join(CONTENTS)).map_err(Error::own("open", CONTENTS))?;
     let mut writer = Writer::create(disk, into)?;
-    let mut present = Vec::new();
+    let (mut present, mut absent) = (Vec::new(), Vec::new());
     for path in &guarded {
         let found = exists(disk, tree, path)?;
         writer.guarded(path, found)?;
-        if found {
-            present.push(path);
-        }
+        if found { &mut present } else { &mut absent }.push(path);
     }
     for path in excluded.iter().copied() {
         writer.excluded(path)?;
@@ -149,6 +147,12 @@ fn write(
     if let Some(path) = names.met.missing.pop() {
         return Err(Error::Changed { path });
     }
+    // What came meanwhile is not recorded, and a restore would remove it.
+    for path in absent {
+        if exists(disk, tree, path)? {
+            return Err(Error::Changed { path: path.clone() });
+        }
+    }
     let Taker { writer, mut report, latest, mirror, .. } = taker;
     mirror.map(Mirror::finish).transpose()?;
     let mount = disk.mount_id(tree).ok().flatten().map_or([0; 24], |mount| mount.0);
@@ -181,8 +185,30 @@ fn outermost(paths: &[RelPath]) -> Vec<RelPath> {
 
 fn exists(disk: &dyn Disk, tree: &Dir, path: &RelPath) -> Result<bool> {
     let Some(parent) = path.parent() else { return Ok(true) };
-    let Some(dir) = open_parent(disk, tree, &parent)? else { return Ok(false) };
+    let Some(dir) = open_above(disk, tree, &parent)? else { return Ok(false) };
     Ok(stat(disk, &dir, path)?.is_some())
+}
+
+/// Opens a directory above what is guarded; `None` where there is nothing.
+///
+/// Where something else stands in the way, if only for a moment, what lies behind it is not absent. It must not be recorded so:
+/// a restore would remove it.
+fn open_above(disk: &dyn Disk, tree: &Dir, path: &RelPath) -> Result<Option<Dir>> {
+    match disk.open_dir(tree, path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absent(&error) => {
+            for above in path.ancestors().chain([path.clone()]) {
+                let Some(parent) = above.parent() else { continue };
+                let Some(dir) = open_parent(disk, tree, &parent)? else { break };
+                if stat(disk, &dir, &above)?.is_some_and(|meta| meta.kind != Kind::Dir) {
+                    return Err(Error::NotADirectory { path: above });
+                }
+            }
+            Err(Error::Changed { path: path.clone() })
+        }
+        Err(error) => Err(refused(error, path)),
+    }
 }
 
 /// What a thread found out about an entry.
@@ -263,7 +289,7 @@ impl Taker<'_> {
         let above: BTreeSet<RelPath> = guarded.iter().flat_map(RelPath::ancestors).collect();
         for path in above {
             let Some((parent, name)) = path.split() else { continue };
-            let Some(dir) = open_parent(disk, self.tree, &parent)? else { continue };
+            let Some(dir) = open_above(disk, self.tree, &parent)? else { continue };
             let Some(meta) = stat(disk, &dir, &path)? else { continue };
             if meta.kind != Kind::Dir {
                 return Err(Error::NotADirectory { path });

@@ -51,7 +51,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Why a directory that was just seen could not be opened.
-fn refused(error: io::Error, path: &RelPath) -> Error {
+pub(crate) fn refused(error: io::Error, path: &RelPath) -> Error {
     let path = path.clone();
     match error.raw_os_error() {
         Some(errno::EXDEV) => Error::OtherFileSystem { path },

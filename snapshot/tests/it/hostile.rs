@@ -5,10 +5,11 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use treewal_snapshot::{Check, Entry, Error, Manifest, Sharing, TakeOptions, changes, take};
 use treewal_vfs::sim::SimDisk;
-use treewal_vfs::{Disk, Fault, FaultDisk, Open, RealDisk, RelPath, Verb, errno};
+use treewal_vfs::{Dir, Disk, Fault, FaultDisk, Layer, Open, RealDisk, RelPath, Verb, errno};
 
 use crate::bed::{Bed, PRIVATE, assert_same, rel};
 use crate::furnished::{ALL, mutate, on_real};
@@ -200,4 +201,35 @@ fn what_may_not_be_read_is_refused_by_name() {
         assert!(path.starts_with(&rel("w")) && source.kind() == io::ErrorKind::PermissionDenied);
         assert_eq!(bed.disk.list(&bed.private).unwrap(), []);
     });
+}
+
+/// Somebody exchanges a directory for a link and back, and is seen at the first look that the snapshot takes behind it.
+#[derive(Debug)]
+struct Exchanged(SimDisk, AtomicBool);
+
+impl Layer for Exchanged {
+    fn inner(&self) -> &dyn Disk {
+        &self.0
+    }
+
+    fn open_dir(&self, at: &Dir, path: &RelPath) -> io::Result<Dir> {
+        if *path == rel("d") && !self.1.swap(true, Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(errno::ELOOP));
+        }
+        self.0.open_dir(at, path)
+    }
+}
+
+#[test]
+fn what_lies_behind_a_link_of_a_moment_is_not_absent() {
+    let sim = SimDisk::new();
+    let bed = Bed::new(&sim, Path::new("/"));
+    bed.dir("d");
+    bed.write("d/f", b"there");
+    let exchanged = Exchanged(sim.clone(), AtomicBool::new(false));
+    let taken = take(&exchanged, &bed.tree, &[rel("d/f")], &bed.private, &TakeOptions::default());
+    assert!(matches!(&taken, Err(Error::Changed { path }) if *path == rel("d")), "{taken:?}");
+    // Nobody is at work: it is there, and what has no directory is not.
+    let taken = take(&exchanged, &bed.tree, &[rel("d/f"), rel("e/f")], &bed.private, &TakeOptions::default()).unwrap();
+    assert_eq!(taken.files, 1);
 }
