@@ -55,9 +55,20 @@ impl<'a> Bench<'a> {
                         meta => Some(meta?.kind),
                     };
                 }
+                Ok(()) if over.is_some_and(|over| over != Kind::Dir) => return self.keep_dir(what, to, to_name),
                 _ => return renamed,
             }
         }
+    }
+
+    /// A directory that came to the place of something else right before it was exchanged: all that is in it would go with
+    /// what is displaced. It goes back, and the restore can be tried again.
+    fn keep_dir(&self, what: &Item<'_>, to: &Dir, to_name: &OsStr) -> io::Result<()> {
+        if self.disk.stat(what.dir, what.name)?.kind != Kind::Dir {
+            return Ok(());
+        }
+        self.disk.rename(what.dir, what.name, to, to_name, Rename::Exchange)?;
+        Err(io::Error::from_raw_os_error(errno::EBUSY))
     }
 
     /// Takes what is at `name` in `from` out of the tree; it stays in the private directory.

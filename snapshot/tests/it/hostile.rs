@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use treewal_snapshot::{Check, Entry, Error, Manifest, Sharing, TakeOptions, changes, take};
 use treewal_vfs::sim::SimDisk;
-use treewal_vfs::{Dir, Disk, Fault, FaultDisk, Layer, Open, RealDisk, RelPath, Verb, errno};
+use treewal_vfs::{Dir, Disk, Fault, FaultDisk, Layer, Open, RealDisk, RelPath, Rename, Verb, errno};
 
 use crate::bed::{Bed, PRIVATE, assert_same, rel};
 use crate::furnished::{ALL, mutate, on_real};
@@ -232,4 +232,39 @@ fn what_lies_behind_a_link_of_a_moment_is_not_absent() {
     // Nobody is at work: it is there, and what has no directory is not.
     let taken = take(&exchanged, &bed.tree, &[rel("d/f"), rel("e/f")], &bed.private, &TakeOptions::default()).unwrap();
     assert_eq!(taken.files, 1);
+}
+
+/// Somebody puts the directory back in the place of a link right before that is exchanged.
+#[derive(Debug)]
+struct Returning(SimDisk, AtomicBool);
+
+impl Layer for Returning {
+    fn inner(&self) -> &dyn Disk {
+        &self.0
+    }
+
+    fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {
+        if to_name == "d" && how == Rename::Exchange && !self.1.swap(true, Ordering::Relaxed) {
+            self.0.rename(to, OsStr::new("moved"), to, to_name, Rename::Exchange)?;
+        }
+        self.0.rename(from, name, to, to_name, how)
+    }
+}
+
+#[test]
+fn a_directory_that_comes_back_at_the_last_moment_does_not_go_with_what_is_displaced() {
+    let sim = SimDisk::new();
+    let bed = Bed::new(&sim, Path::new("/"));
+    bed.dir("d");
+    bed.write("d/f", b"there");
+    bed.write("d/somebody's", b"not guarded");
+    bed.take(&["d/f"], Sharing::Copy).unwrap();
+    bed.rename("d", "moved");
+    bed.symlink("elsewhere", "d");
+    let returning = Returning(sim.clone(), AtomicBool::new(false));
+    let restored = bed.through(&returning).restore(Check::Contents);
+    assert!(matches!(&restored, Err(Error::Io { .. })), "{restored:?}");
+    assert!(bed.has("d/f") && bed.has("d/somebody's") && bed.has("moved"), "somebody's work is gone");
+    bed.restore(Check::Contents).unwrap();
+    assert!(bed.has("d/f") && bed.has("d/somebody's"));
 }
