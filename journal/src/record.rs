@@ -49,8 +49,8 @@ pub enum Record {
         txn: TxnNumber,
         /// How many intents belong to it; 0 for a guarded transaction.
         intents: u32,
-        /// The clock that the times of entries come from, at the moment when the commit began to look at the tree: what
-        /// changed before it is no newer work.
+        /// The wall clock when the commit began to look at the tree: what changed before it, by more than a tick of the coarser
+        /// clock that the times of entries come from, is no newer work.
         at: Time,
     },
     /// 3: the transaction was undone, and the undoing is durable.

@@ -92,8 +92,11 @@ impl Applied {
             self.taken[1] += usize::from(done);
             taken.map_err(Error::from_recovery)?;
         }
-        for dir in emptied {
-            check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir)?;
+        if !emptied.is_empty() {
+            let moved = self.identities.iter().copied().collect();
+            for dir in emptied {
+                check::holds_no_more(ground, &place_after(&self.steps, Place::of(&dir.path)), dir, &moved)?;
+            }
         }
         for (path, change) in &self.looks {
             // Counted first: of several attributes, some may be set where it fails.

@@ -1,5 +1,7 @@
 //! The check: what a transaction is about to replace is still what it saw.
 
+use std::collections::HashSet;
+
 use treewal_journal::Lsn;
 use treewal_journal::record::Intent;
 use treewal_recovery::plan::{Ground, Place};
@@ -48,7 +50,7 @@ pub(super) fn single_names<'a>(ground: &mut Ground<'_>, intents: impl Iterator<I
 pub(super) fn expectations(ground: &mut Ground<'_>, expectations: &Expectations) -> Result<()> {
     let Expectations { entries, emptied, since: _ } = expectations;
     entries.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity))?;
-    emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir))
+    emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir, &HashSet::new()))
 }
 
 /// That nothing was committed since the transaction looked at all that it relies on; `last` is the end of the log now, with
@@ -60,10 +62,16 @@ pub(super) fn since(expected: &Since, last: Lsn) -> Result<()> {
     Err(Error::Conflict { path: ".".into(), detail: "something was committed since the transaction looked".to_owned() })
 }
 
-/// That a directory, which stands at `place` now, holds nothing that the transaction did not take.
+/// That a directory, which stands at `place` now, holds nothing that the transaction did not take, nor put there on its way:
+/// `moved` are all that its steps move. What an entry of the directory displaced stands in that entry's place.
 ///
 /// Its identity says nothing of what is in it: its time of modification changes with everybody's work.
-pub(super) fn holds_no_more(ground: &mut Ground<'_>, place: &Place, dir: &Emptied) -> Result<()> {
+pub(super) fn holds_no_more(
+    ground: &mut Ground<'_>,
+    place: &Place,
+    dir: &Emptied,
+    moved: &HashSet<Identity>,
+) -> Result<()> {
     let list = ground.dir(place).and_then(|handle| ground.disk().list(&handle));
     let list = match list {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -74,7 +82,7 @@ pub(super) fn holds_no_more(ground: &mut Ground<'_>, place: &Place, dir: &Emptie
         let path = dir.path.join(&entry.name);
         let found = ground.stat(&at).map_err(Error::io("look at", &path))?.map(|meta| meta.identity());
         let known = dir.held.binary_search_by(|(name, _)| name.cmp(&entry.name)).ok().map(|index| dir.held[index].1);
-        if found.is_some() && found != known {
+        if found.is_some_and(|found| known != Some(found) && !moved.contains(&found)) {
             let detail = "it is in a directory that is to go, and was not when the transaction looked".to_owned();
             return Err(Error::Conflict { path: path.to_path(), detail });
         }

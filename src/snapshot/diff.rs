@@ -41,17 +41,19 @@ impl Snapshot {
         Ok(certain)
     }
 
-    /// Of the files with several names, those names that are not `wanted` and are not what they were: what is restored must
-    /// not become one more name of theirs.
+    /// Of the files that have a `wanted` name, those of their other names that are not what they were: what is restored must not
+    /// become one more name of theirs.
     pub(super) fn names_apart(
         &self,
         stored: &Stored<'_>,
         wanted: &dyn Fn(&RelPath) -> bool,
     ) -> Result<HashSet<RelPath>> {
         let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
-        let others = stored.entries().iter().filter(|entry| has_names(stored, entry) && !wanted(&entry.path));
+        let named = || stored.entries().iter().filter(|entry| has_names(stored, entry));
+        let first = |entry| &stored.first(entry).path;
+        let about: HashSet<&RelPath> = named().filter(|entry| wanted(&entry.path)).map(first).collect();
         let mut apart = HashSet::new();
-        for entry in others {
+        for entry in named().filter(|entry| !wanted(&entry.path) && about.contains(first(entry))) {
             if !look.is_as_it_was(entry)? {
                 apart.insert(entry.path.clone());
             }

@@ -221,6 +221,18 @@ pub(crate) fn taken_apart() -> Vec<Workload> {
                 |tx| tx.write("d", "a file"),
             ],
         ),
+        sequence(
+            "a directory goes with what its entry displaced, and another takes its place",
+            &[
+                |tx| tx.write("d/x", "new x"),
+                |tx| {
+                    tx.rename("e/z", "a")?;
+                    tx.exchange("d", "e")?;
+                    tx.remove_dir("d")
+                },
+                |tx| tx.write("e/x", "newest x"),
+            ],
+        ),
     ]
 }
 

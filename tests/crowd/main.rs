@@ -22,6 +22,9 @@ mod child;
 mod memory;
 #[path = "../model/ops.rs"]
 mod ops;
+#[expect(dead_code, reason = "shared with tests that tell their processes what to do")]
+#[path = "../shared/process.rs"]
+mod process;
 #[path = "../model/replay.rs"]
 mod replay;
 #[path = "../shared/seen.rs"]

@@ -13,7 +13,7 @@ use treewal::{Checkpoints, Options, RetryPolicy, SnapshotOptions, Tree};
 use treewal_vfs::{Disk, RealDisk, RelPath, random};
 
 use crate::cases;
-use crate::child::{Process, say};
+use crate::child::{Process, say, start as start_process};
 use crate::memory::{Memory, rel};
 use crate::ops::{Op, op};
 use crate::seen::{Seen, differences, leftovers, look};
@@ -262,7 +262,7 @@ fn round(at: &Path, kills: u32) -> (usize, u32) {
     for id in 0..PROCESSES {
         fs::create_dir_all(dir.join(own(id))).unwrap();
     }
-    let start = |id: u64| Process::start(&id.to_string(), &dir);
+    let start = |id: u64| start_process(&id.to_string(), &dir);
     let mut crowd: Vec<Process> = (0..PROCESSES).map(start).collect();
     let mut killed = 0;
     for _ in 0..kills {

@@ -93,3 +93,37 @@ fn where_nobody_did_they_go() {
         world.close();
     }
 }
+
+/// What an entry of the directory displaces is put where that one stood, and goes with the directory.
+#[test]
+fn what_its_own_entries_displaced_goes_with_it() {
+    let ways: [fn(&mut Transaction); 3] = [
+        |tx| {
+            tx.rename("d/x", "full/z").unwrap();
+            tx.rename("d/sub/y", "y").unwrap();
+            tx.remove_dir("d/sub").unwrap();
+            tx.remove_dir("d").unwrap();
+        },
+        |tx| {
+            tx.rename("d/x", "full/z").unwrap();
+            tx.rename("d/sub/y", "y").unwrap();
+            tx.remove_dir("d/sub").unwrap();
+            tx.rename("full", "d").unwrap();
+        },
+        |tx| {
+            tx.rename("d/sub/y", "full/z").unwrap();
+            tx.exchange("d/sub", "full").unwrap();
+            tx.remove_dir("full").unwrap();
+        },
+    ];
+    for (n, way) in ways.into_iter().enumerate() {
+        let world = world();
+        let mut tx = world.tree.begin();
+        way(&mut tx);
+        tx.commit().unwrap_or_else(|error| panic!("{n}: {error}"));
+        assert_eq!(world.at("full").exists(), n == 0, "{n}");
+        let moved = ["full/z", "d/z", "d/sub/z"][n];
+        assert_eq!(fs::read_to_string(world.at(moved)).unwrap(), ["d/x", "d/x", "d/sub/y"][n], "{n}");
+        world.close();
+    }
+}

@@ -21,6 +21,8 @@
 mod child;
 mod contents;
 mod judge;
+#[path = "../shared/process.rs"]
+mod process;
 mod races;
 mod readers;
 mod soak;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::child::Process;
+use crate::child::{Process, start};
 use crate::judge::{at_rest, judge};
 use crate::readers::while_reading;
 use crate::worker::{options, own, prepare, stop};
@@ -41,7 +41,7 @@ struct Crowd<'a> {
 
 impl Crowd<'_> {
     fn start(&mut self, id: usize) {
-        let mut process = Process::start("work", self.dir, &format!("{id} {}", self.beside));
+        let mut process = start("work", self.dir, &format!("{id} {}", self.beside));
         // Also a process that only opens may be killed.
         if moment(Duration::from_millis(4)) > Duration::from_millis(1) {
             assert_eq!(process.hear().as_deref(), Some("open"), "{:?}", process.wait());

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use treewal::{Options, Reader, SnapshotOptions, Tree};
 use treewal_vfs::random;
 
-use crate::child::{Process, say};
+use crate::child::{Process, say, start};
 use crate::contents::{contents, generation};
 use crate::judge::{allows, at_rest, judge};
 use crate::readers::while_reading;
@@ -205,7 +205,7 @@ struct Crowd<'a> {
 
 impl Crowd<'_> {
     fn start(&mut self, id: usize) {
-        let mut process = Process::start("soak", self.dir, &format!("{id} {}", self.beside && id % 2 == 0));
+        let mut process = start("soak", self.dir, &format!("{id} {}", self.beside && id % 2 == 0));
         // Also a process that only opens may be killed.
         if random() % 8 != 0 {
             assert_eq!(process.hear().as_deref(), Some("open"), "{:?}", process.wait());

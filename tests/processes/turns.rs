@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use treewal::{Checkpoints, Options, Tree};
 use treewal_vfs::{Fault, FaultDisk, RealDisk, Verb};
 
-use crate::child::{Process, say, told};
+use crate::child::{say, start, told};
 use crate::contents::contents;
 use crate::judge::at_rest;
 use crate::{depth, work_dir};
@@ -136,7 +136,7 @@ fn live(at: u64, verb: &str, checkpoints: Checkpoints, wanted: Option<&[Files]>)
     let dir = home.path();
     prepare(dir);
     let living = [(); 2].map(|()| options().checkpoints(checkpoints).open(dir).unwrap());
-    let mut process = Process::start("turns", dir, &format!("{at} {verb}"));
+    let mut process = start("turns", dir, &format!("{at} {verb}"));
     assert_eq!(process.hear().as_deref(), Some("open"));
     let mut states = vec![files(dir)];
     let (mut turns, mut calls) = (0, None);
@@ -198,7 +198,7 @@ fn the_last_to_close_clears_up_after_one_that_was_killed_at_rest() {
         let dir = home.path();
         prepare(dir);
         let living = options().open(dir).unwrap();
-        let mut process = Process::start("turns", dir, "0 disk");
+        let mut process = start("turns", dir, "0 disk");
         assert_eq!(process.hear().as_deref(), Some("open"));
         for number in 0..3 {
             assert_eq!(process.ask("go").as_deref(), Some("done"));

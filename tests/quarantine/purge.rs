@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use treewal_vfs::Disk;
-use treewal_vfs::sim::Profile;
 
 use crate::world::*;
 
@@ -23,14 +22,7 @@ fn a_purge_removes_one_entry_and_may_be_cut_anywhere() {
             done.unwrap();
             break;
         }
-        let outcomes = [Profile::Strict, Profile::Ordered].map(|profile| {
-            let all = disk.outcomes(profile);
-            [all.nothing(), all.everything(), all.names_without_contents()]
-                .into_iter()
-                .chain(all.sample(cut, 6))
-                .collect()
-        });
-        for outcome in outcomes.into_iter().flat_map(|of_one: Vec<_>| of_one) {
+        for outcome in outcomes(&disk, cut) {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             assert!(tree.recovery().pending().count() == 0);

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treewal::{Durability, Error, Retry};
-use treewal_vfs::sim::Profile;
 use treewal_vfs::{Disk, RelPath};
 
 use crate::world::*;
@@ -125,14 +124,7 @@ fn a_retry_may_be_cut_anywhere_and_nothing_is_lost() {
             assert!(done.unwrap().purged && cut > 30, "cut at {cut} calls only");
             break;
         }
-        let outcomes = [Profile::Strict, Profile::Ordered].map(|profile| {
-            let all = disk.outcomes(profile);
-            [all.nothing(), all.everything(), all.names_without_contents()]
-                .into_iter()
-                .chain(all.sample(cut, 6))
-                .collect()
-        });
-        for outcome in outcomes.into_iter().flat_map(|of_one: Vec<_>| of_one) {
+        for outcome in outcomes(&disk, cut) {
             let lost = disk.after(&outcome);
             let tree = open(&lost);
             let there = tree.quarantine().unwrap().iter().any(|entry| entry.id == id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use treewal::{Options, Tree};
-use treewal_vfs::sim::{Node, Profile, SimDisk};
+use treewal_vfs::sim::{Node, Outcome, Profile, SimDisk};
 use treewal_vfs::{Dir, Disk, Fault, FaultDisk, Open, RelPath, Verb, errno, write_all};
 
 /// More than travels in a record.
@@ -154,4 +154,14 @@ pub(crate) fn guarded() -> (SimDisk, Tree, String) {
     let tree = give_up(&disk).unwrap();
     let id = tree.recovery().transactions[0].quarantine.clone().unwrap();
     (disk, tree, id)
+}
+
+/// What a loss of power may leave, at its extremes and by a draw, on a disk that keeps an order and on one that keeps none.
+pub(crate) fn outcomes(disk: &SimDisk, seed: u64) -> Vec<Outcome> {
+    let of_one = |profile| {
+        let all = disk.outcomes(profile);
+        let extremes = [all.nothing(), all.everything(), all.names_without_contents()];
+        extremes.into_iter().chain(all.sample(seed, 6)).collect::<Vec<_>>()
+    };
+    [Profile::Strict, Profile::Ordered].into_iter().flat_map(of_one).collect()
 }

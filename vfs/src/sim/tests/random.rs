@@ -249,6 +249,7 @@ pub(super) fn done(steps: &[Step]) -> (SimDisk, Dir) {
 fn take(disk: &SimDisk, root: &Dir, steps: &[Step]) {
     let mut hands = Hands::new(disk, root.clone());
     for taken in steps {
+        // What a step cannot do it does not, like a program that goes on: there is nothing to sync or to lose of it.
         hands.step(taken).ok();
     }
 }
