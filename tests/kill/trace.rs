@@ -45,6 +45,7 @@ const HARMLESS: &[&str] = &[
     "getxattr",
     "lgetxattr",
     "listxattr",
+    "listxattrat",
     "llistxattr",
     "lseek",
     "lstat",
@@ -74,6 +75,8 @@ const HARMLESS: &[&str] = &[
     "stat",
     "statfs",
     "statx",
+    // listxattrat, for a tracer that does not know it.
+    "syscall_0x1d1",
     "uname",
 ];
 

@@ -13,6 +13,7 @@ mod attributes;
 mod contents;
 mod kernel;
 mod list;
+mod listxattrat;
 mod lock;
 mod lockers;
 mod map;

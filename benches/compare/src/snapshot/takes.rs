@@ -1,9 +1,10 @@
 //! Taking a snapshot of the whole tree.
 
 use std::ffi::OsStr;
+use std::io;
 
 use treewal_snapshot::{Check, Manifest, Sharing, TakeOptions, restore, take};
-use treewal_vfs::{Disk, Kind, Open, RealDisk, RelPath};
+use treewal_vfs::{Dir, Disk, Kind, Open, RealDisk, RelPath};
 
 use crate::Result;
 use crate::home::{Home, KEPT, LIVE};
@@ -24,13 +25,27 @@ pub(crate) fn ours(home: &Home, sharing: Sharing) -> Result {
 
 /// One `getdents64` and one `linkat` after the other.
 fn bare_links(home: &Home) -> Result {
+    bare(home, |from, name, to| RealDisk.hard_link(from, name, to, name))
+}
+
+/// The least that new files with shared extents take: open, make, share.
+fn bare_clones(home: &Home) -> Result {
+    bare(home, |from, name, to| {
+        let from = RealDisk.open(from, name, Open::Read)?;
+        let to = RealDisk.open(to, name, Open::CreateNew { mode: 0o600 })?;
+        RealDisk.reflink(&from, &to)
+    })
+}
+
+/// Lists each directory, and does something with each entry in a directory of its own.
+fn bare(home: &Home, each: impl Fn(&Dir, &OsStr, &Dir) -> io::Result<()>) -> Result {
     let (live, kept) = (home.dir(LIVE)?, home.make_dir(&home.root, KEPT)?);
     for entry in RealDisk.list(&live)? {
         let from = RealDisk.open_dir(&live, &RelPath::root().join(&entry.name))?;
         RealDisk.create_dir(&kept, &entry.name, 0o755)?;
         let to = RealDisk.open_dir(&kept, &RelPath::root().join(&entry.name))?;
         for entry in RealDisk.list(&from)? {
-            RealDisk.hard_link(&from, &entry.name, &to, &entry.name)?;
+            each(&from, &entry.name, &to)?;
         }
     }
     Ok(())
@@ -76,10 +91,11 @@ pub(crate) fn reflink(home: &Home, rounds: usize) -> Result {
     let cp = "cp -a --reflink=always live kept";
     let contestants = [
         row(home, "treewal (durable)", || ours(home, Sharing::Reflink)),
+        row(home, "getdents + open, open, FICLONE", || bare_clones(home)),
         row(home, "cp -a --reflink=always", || home.run(cp)),
         row(home, "cp -a --reflink=always, syncfs", || home.run(cp).and_then(|()| home.flush())),
     ];
-    let bases = ["cp -a --reflink=always", "cp -a --reflink=always, syncfs"];
+    let bases = ["getdents + open, open, FICLONE", "cp -a --reflink=always", "cp -a --reflink=always, syncfs"];
     measure(&title(home, "reflink"), rounds, &bases, &contestants)
 }
 
