@@ -83,7 +83,8 @@ impl Transaction {
     /// reads it.
     ///
     /// The commit makes the contents durable, which takes long only as far as nobody has synced them before. A file takes
-    /// mode, owner and extended attributes of the file it replaces; everything else keeps its own.
+    /// mode, owner and extended attributes of the file it replaces; everything else keeps its own. (A file that this
+    /// transaction made and gave no mode has none to hand on.)
     ///
     /// ```no_run
     /// # fn main() -> treewal::Result<()> {

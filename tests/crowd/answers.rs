@@ -79,7 +79,11 @@ impl Memory {
             Op::RemoveFile(path) => self.remove_file(&rel(path)),
             Op::RemoveDir(path) => self.remove_dir(&rel(path)),
             Op::RemoveDirAll(path) => self.remove_dir_all(&rel(path)),
-            Op::Chmod(path, mode) => self.change(path, |entry| entry.mode = *mode),
+            Op::Chmod(path, mode) => {
+                self.change(path, |entry| entry.mode = *mode)?;
+                self.unset.remove(&self.names[&rel(path)]);
+                Ok(())
+            }
             Op::SetTime(path, secs) => self.change(path, |entry| entry.set = Some(i64::try_from(*secs).unwrap())),
             Op::Chown(path, id) => self.change(path, |entry| entry.owner = (*id, *id + 1)),
             Op::Lchown(path, id) => self.change(path, |entry| entry.owner.0 = *id),
@@ -131,7 +135,11 @@ impl Memory {
         if self.mounted.as_ref() == Some(path) {
             self.nodes.insert(self.names[path], entry);
         } else {
+            let unset = self.names.get(path).is_none_or(|old| self.unset.contains(old));
             self.put(path, entry);
+            if unset {
+                self.unset.insert(self.next);
+            }
         }
         Ok(())
     }
@@ -142,7 +150,9 @@ impl Memory {
             return Err(ErrorKind::InvalidInput.into());
         }
         self.write(to, found.contents)?;
-        self.nodes.get_mut(&self.names[to]).unwrap().mode = found.mode;
+        let id = self.names[to];
+        self.nodes.get_mut(&id).unwrap().mode = found.mode;
+        self.unset.remove(&id);
         Ok(())
     }
 
@@ -212,6 +222,7 @@ impl Memory {
     fn publish(&mut self, from: &RelPath, to: &RelPath, keep: bool) -> Done {
         let moving = self.there(from)?.clone();
         let there = self.look(to)?.cloned();
+        let unset = self.names.get(to).is_some_and(|id| self.unset.contains(id));
         if from == to {
             return Ok(());
         }
@@ -237,8 +248,11 @@ impl Memory {
             }
         }
         if let Some(there) = there.filter(|there| there.kind == Kind::File && moving.kind == Kind::File) {
-            let entry = Entry { mode: there.mode, owner: there.owner, xattrs: there.xattrs, ..moving };
-            self.nodes.insert(moved[&RelPath::root()], entry);
+            let id = moved[&RelPath::root()];
+            let mode = if unset { moving.mode } else { there.mode };
+            self.unset.retain(|other| unset || *other != id);
+            let entry = Entry { mode, owner: there.owner, xattrs: there.xattrs, ..moving };
+            self.nodes.insert(id, entry);
         }
         self.paste(to, moved.into_iter().collect());
         Ok(())

@@ -35,6 +35,8 @@ pub(crate) struct Memory {
     pub(crate) next: u64,
     /// Whose new entries are.
     pub(crate) user: (u32, u32),
+    /// New files of the transaction under way whose permission bits nobody has set: they have none to hand on.
+    pub(crate) unset: BTreeSet<u64>,
     /// A file that is mounted: it is written in place.
     pub(crate) mounted: Option<RelPath>,
 }

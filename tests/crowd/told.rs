@@ -1,5 +1,6 @@
 //! What a transaction is to answer, and what it is to leave.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use treewal::Transaction;
@@ -34,7 +35,7 @@ fn paths_of(op: &Op) -> Vec<&Path> {
 }
 
 /// Whether it sets attributes of something that has several names, or times of a directory.
-fn is_outside(memory: &Memory, op: &Op) -> bool {
+pub(crate) fn is_outside(memory: &Memory, op: &Op) -> bool {
     let path = match op {
         Op::SetTime(path, _) if memory.is_dir(&rel(path)) => return true,
         Op::Chmod(path, _) | Op::SetTime(path, _) | Op::Xattr(path, _) | Op::Chown(path, _) | Op::Lchown(path, _) => {
@@ -48,7 +49,7 @@ fn is_outside(memory: &Memory, op: &Op) -> bool {
 
 /// What operations answer, one after another, and leave. One that sets attributes of a file with several names stands alone.
 pub(crate) fn told(memory: &Memory, ops: &[Op]) -> (Memory, Vec<Answered>) {
-    let (mut memory, mut answered) = (memory.clone(), Vec::new());
+    let (mut memory, mut answered) = (Memory { unset: BTreeSet::new(), ..memory.clone() }, Vec::new());
     for op in ops {
         let outside = is_outside(&memory, op);
         let alone = answered.is_empty() && !matches!(op, Op::Publish(..)) && !memory.is_dir(&rel(paths_of(op)[0]));

@@ -10,17 +10,12 @@
 //!
 //! `TREEWAL_EXHAUSTIVE_LENGTH` asks for longer sequences (3: an hour), `TREEWAL_EXHAUSTIVE_CUTS=all` for a loss of power before
 //! every call of each.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alphabet;
 #[path = "../crowd/answers.rs"]
 mod answers;
 mod judge;
-#[expect(dead_code, reason = "shared with tests that need more of it")]
 #[path = "../crowd/memory.rs"]
 mod memory;
 #[expect(dead_code, reason = "shared with tests that draw operations")]
@@ -28,4 +23,7 @@ mod memory;
 mod ops;
 #[path = "../shared/seen.rs"]
 mod seen;
+#[expect(dead_code, reason = "shared with tests that tell their processes what to do")]
+#[path = "../crowd/told.rs"]
+mod told;
 mod walk;

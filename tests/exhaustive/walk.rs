@@ -9,6 +9,7 @@ use crate::alphabet::{operations, tree};
 use crate::judge::{commits, memory, refuses, survives};
 use crate::memory::Memory;
 use crate::ops::Op;
+use crate::told::is_outside;
 
 /// How many operations a transaction has at most, and how many of its calls are the last.
 struct Depth {
@@ -39,7 +40,7 @@ impl Walk<'_> {
             return;
         }
         let mut refused = Vec::new();
-        for op in self.operations {
+        for op in self.operations.iter().filter(|op| !is_outside(state, op)) {
             let mut after = state.clone();
             match after.take(op) {
                 Err(no) => refused.push((op, no)),
