@@ -163,14 +163,14 @@ impl Tree {
     /// # Errors
     /// `AlreadyExists`; [`Error::Input`](crate::Error::Input) for a name that is none; as [`guard`](Self::guard).
     pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
-        self.snapshot_with(&SnapshotOptions::default(), name)
+        self.snapshot_with(SnapshotOptions::default(), name)
     }
 
     /// As [`snapshot`](Self::snapshot), with options.
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
-    pub fn snapshot_with(&self, options: &SnapshotOptions, name: &str) -> Result<Snapshot> {
+    pub fn snapshot_with(&self, options: SnapshotOptions, name: &str) -> Result<Snapshot> {
         self.engine.snapshot(name, options)
     }
 

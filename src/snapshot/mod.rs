@@ -263,7 +263,7 @@ impl Engine {
     /// Takes a snapshot; see the table above.
     ///
     /// No commit is under way meanwhile, of this handle or another: it holds all of a transaction, or nothing of it.
-    pub(crate) fn snapshot(&self, name: &str, options: &SnapshotOptions) -> Result<Snapshot> {
+    pub(crate) fn snapshot(&self, name: &str, options: SnapshotOptions) -> Result<Snapshot> {
         let _span = tracing::debug_span!("snapshot", name).entered();
         name::check(name)?;
         let (paths, take) = options.asked()?;

@@ -29,8 +29,8 @@ impl Taking<Naming> {
     }
 
     /// The paths, the whole tree where none is given, and how they are taken.
-    pub(super) fn asked(&self) -> Result<(Vec<RelPath>, TakeOptions)> {
-        let (take, Naming { paths }) = self.clone().into_parts()?;
+    pub(super) fn asked(self) -> Result<(Vec<RelPath>, TakeOptions)> {
+        let (take, Naming { paths }) = self.into_parts()?;
         let mut paths = parse(&paths)?;
         if paths.is_empty() {
             paths.push(RelPath::root());

@@ -230,7 +230,7 @@ fn snapshot(tree: &Tree, told: &mut Told, id: u64) {
         told.say("forget -");
         tree.remove_snapshot(&own(id)).unwrap();
     }
-    tree.snapshot_with(&SnapshotOptions::new().path(own(id)), &own(id)).unwrap();
+    tree.snapshot_with(SnapshotOptions::new().path(own(id)), &own(id)).unwrap();
     told.say("snapshot -");
 }
 

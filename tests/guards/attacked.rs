@@ -79,7 +79,7 @@ fn a_write_in_place_whose_times_were_set_back_is_undone_or_named() {
             let (dir, tree) = world();
             let path = dir.path().join("d/a");
             let options = SnapshotOptions::new().sharing(sharing).digest(digest);
-            let snapshot = tree.snapshot_with(&options, "one").unwrap();
+            let snapshot = tree.snapshot_with(options, "one").unwrap();
             write(&path);
             if sharing == Sharing::HardLink && !digest && what == "times set back" {
                 // Its second name comes and goes with other guards and snapshots, which moves the one time that tells: see
@@ -103,7 +103,7 @@ fn a_write_in_place_whose_times_were_set_back_is_undone_or_named() {
 fn a_name_that_leads_out_of_the_snapshots_is_none() {
     let (dir, tree) = world();
     let guard = tree.guard(["d"]).unwrap();
-    let other = tree.snapshot_with(&SnapshotOptions::new().path("top"), "one").unwrap();
+    let other = tree.snapshot_with(SnapshotOptions::new().path("top"), "one").unwrap();
     let guards = fs::read_dir(dir.path().join(".treewal/guards")).unwrap();
     let of_guard = guards.map(|entry| entry.unwrap().file_name().into_string().unwrap()).next().unwrap();
     let long = "x".repeat(300);

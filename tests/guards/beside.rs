@@ -155,9 +155,9 @@ fn a_snapshot_of_what_is_not_guarded_is_taken_restored_and_removed_beside_a_guar
     let guard = tree.guard(["guarded"]).unwrap();
     fs::write(dir.path().join("guarded/g"), "new").unwrap();
     refused(tree.snapshot("all").map(drop));
-    refused(tree.snapshot_with(&SnapshotOptions::new().path("guarded/deep"), "deep").map(drop));
-    let free = tree.snapshot_with(&SnapshotOptions::new().path("free"), "free").unwrap();
-    let rest = tree.snapshot_with(&SnapshotOptions::new().exclude("guarded"), "rest").unwrap();
+    refused(tree.snapshot_with(SnapshotOptions::new().path("guarded/deep"), "deep").map(drop));
+    let free = tree.snapshot_with(SnapshotOptions::new().path("free"), "free").unwrap();
+    let rest = tree.snapshot_with(SnapshotOptions::new().exclude("guarded"), "rest").unwrap();
     assert!(rest.read("guarded/g").is_err());
     assert_eq!(rest.read("free/f").unwrap(), b"old");
     tree.transaction(|tx| tx.write("free/f", "new").and_then(|()| tx.write("free/more", "more"))).unwrap();

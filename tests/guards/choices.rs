@@ -188,7 +188,7 @@ fn it_tells_how_far_it_is_with_as_many_threads_as_were_asked_for() {
     assert!(progress.is_syncing() && progress.bytes_copied() > 0);
     guard.rollback().unwrap();
     let options = SnapshotOptions::new().threads(one).progress(&progress);
-    let snapshot = tree.snapshot_with(&options, "one").unwrap();
+    let snapshot = tree.snapshot_with(options, "one").unwrap();
     // The tree itself is counted.
     assert_eq!(progress.entries(), snapshot.summary().unwrap().entries);
 }

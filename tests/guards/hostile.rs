@@ -197,7 +197,7 @@ fn taken(dir: &Path, tree: &Tree) -> [treewal::Result<()>; 2] {
     fs::write(dir.join("disturb"), "").unwrap();
     let taken = [
         tree.guard_with(guard, ["w"]).and_then(treewal::Guard::rollback),
-        tree.snapshot_with(&snapshot.path("w"), "one").map(drop),
+        tree.snapshot_with(snapshot.path("w"), "one").map(drop),
     ];
     fs::remove_file(dir.join("disturb")).unwrap();
     taken

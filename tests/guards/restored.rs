@@ -201,7 +201,7 @@ fn snapped(excludes: bool) -> SimDisk {
     })
     .unwrap();
     let options = SnapshotOptions::new();
-    tree.snapshot_with(&if excludes { options.exclude("guarded") } else { options }, "one").unwrap();
+    tree.snapshot_with(if excludes { options.exclude("guarded") } else { options }, "one").unwrap();
     tree.transaction(|tx| {
         tx.write("free/f", "new")?;
         tx.remove_file("free/large")?;

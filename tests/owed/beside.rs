@@ -71,7 +71,7 @@ fn ro24_an_owed_redo_is_refused_by_name_and_other_paths_go_on() {
         });
         refuses(&tree, at, write);
         refuses(&tree, at, tree.guard([at]).map(drop));
-        refuses(&tree, at, tree.snapshot_with(&SnapshotOptions::new().path(at), "s").map(drop));
+        refuses(&tree, at, tree.snapshot_with(SnapshotOptions::new().path(at), "s").map(drop));
     }
     // Above, too: to move or to remove a directory is to change all that is in it.
     refuses(&tree, "remove d", tree.transaction(|tx| tx.remove_dir_all("d")));

@@ -111,7 +111,7 @@ impl Worker<'_> {
         if tree.find_snapshot(&name).is_ok() {
             tree.remove_snapshot(&name).unwrap();
         }
-        let snapshot = tree.snapshot_with(&SnapshotOptions::new().path(own(self.id)), &name).unwrap();
+        let snapshot = tree.snapshot_with(SnapshotOptions::new().path(own(self.id)), &name).unwrap();
         let read = |name: &str| snapshot.read(format!("{}/{name}", own(self.id))).unwrap();
         if let Err(wrong) = of_one(&OWN, read) {
             self.write(&format!("wrong {wrong} {number}"));

@@ -68,7 +68,7 @@ fn a_restore_brings_everything_back_in_one_transaction_and_keeps_the_snapshot() 
     for sharing in [Sharing::Auto, Sharing::Copy] {
         let (dir, tree) = world();
         let before = walk(dir.path());
-        let snapshot = tree.snapshot_with(&SnapshotOptions::new().sharing(sharing), "one").unwrap();
+        let snapshot = tree.snapshot_with(SnapshotOptions::new().sharing(sharing), "one").unwrap();
         assert_eq!(snapshot.diff().unwrap(), []);
         assert_eq!(tree.restore(&snapshot).unwrap().changes, 0);
         for _ in 0..2 {
@@ -120,7 +120,7 @@ fn some_paths_come_back_and_the_others_stay() {
         assert_eq!(after.get(path) == Some(seen), back || spoiled.get(path) == Some(seen), "{}", path.display());
     }
     assert!(after.contains_key(Path::new("new/deep/file")));
-    let small = tree.snapshot_with(&SnapshotOptions::new().path("notes"), "notes").unwrap();
+    let small = tree.snapshot_with(SnapshotOptions::new().path("notes"), "notes").unwrap();
     assert!(matches!(tree.restore_paths(&small, ["top"]), Err(Error::Input(_))));
     assert!(tree.restore_paths(&snapshot, [".treewal"]).is_err());
 }
@@ -129,7 +129,7 @@ fn some_paths_come_back_and_the_others_stay() {
 fn what_is_left_out_is_left_alone_and_never_removed_with_a_directory() {
     let (dir, tree) = world();
     let options = SnapshotOptions::new().exclude("notes/deep").exclude("fresh/cache");
-    let snapshot = tree.snapshot_with(&options, "one").unwrap();
+    let snapshot = tree.snapshot_with(options, "one").unwrap();
     fs::write(dir.path().join("notes/deep/b"), "not looked at").unwrap();
     fs::write(dir.path().join("top"), "new").unwrap();
     tree.restore(&snapshot).unwrap();
@@ -271,7 +271,7 @@ fn a_name_is_given_once_and_again_after_it_was_removed() {
 fn by_hard_link_it_costs_no_bytes_and_notices_who_writes_in_place() {
     let (dir, tree) = world();
     let before = walk(dir.path());
-    let snapshot = tree.snapshot_with(&SnapshotOptions::new().sharing(Sharing::HardLink), "one").unwrap();
+    let snapshot = tree.snapshot_with(SnapshotOptions::new().sharing(Sharing::HardLink), "one").unwrap();
     assert_eq!(snapshot.summary().unwrap().copied, 0);
     // Transactions replace.
     tree.transaction(|tx| {
@@ -341,7 +341,7 @@ fn fifos_sockets_and_devices_come_back() {
 #[test]
 fn damage_is_found_by_verify_and_never_restored() {
     let (dir, tree) = world();
-    let snapshot = tree.snapshot_with(&SnapshotOptions::new().sharing(Sharing::Copy), "one").unwrap();
+    let snapshot = tree.snapshot_with(SnapshotOptions::new().sharing(Sharing::Copy), "one").unwrap();
     let own = dir.path().join(".treewal/snapshots/one");
     let large = (0..9)
         .map(|n| own.join(format!("contents/0/{n}")))

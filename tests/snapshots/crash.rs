@@ -40,7 +40,7 @@ fn old() -> SimDisk {
 fn changed(sharing: Sharing) -> SimDisk {
     let disk = old();
     let tree = open(&disk).unwrap();
-    tree.snapshot_with(&SnapshotOptions::new().sharing(sharing), "one").unwrap();
+    tree.snapshot_with(SnapshotOptions::new().sharing(sharing), "one").unwrap();
     change(&tree);
     drop(tree);
     settled(&disk)

@@ -36,10 +36,10 @@ fn with_snapshot() -> (tempfile::TempDir, (u64, usize)) {
     let tree = Tree::open(dir.path()).unwrap();
     let options = SnapshotOptions::new().sharing(Sharing::Copy);
     // The directory that snapshots stand in is made with the first, and stays.
-    tree.snapshot_with(&options, "before").unwrap();
+    tree.snapshot_with(options.clone(), "before").unwrap();
     tree.remove_snapshot("before").unwrap();
     let before = room(&dir.path().join(".treewal/snapshots"));
-    tree.snapshot_with(&options, "one").unwrap();
+    tree.snapshot_with(options, "one").unwrap();
     assert!(room(&dir.path().join(".treewal/snapshots")).0 > before.0 + 500, "copies take room");
     (dir, before)
 }

@@ -167,7 +167,7 @@ fn directories() -> [Work; 3] {
 }
 
 /// What is beneath a path, whatever bits the directories have.
-fn reveal(dir: &Path, path: &str) -> String {
+pub(super) fn reveal(dir: &Path, path: &str) -> String {
     let mut at = PathBuf::from(dir);
     for part in Path::new(path).parent().unwrap() {
         at.push(part);

@@ -11,6 +11,7 @@
 
 mod closed;
 mod opened;
+mod unreadable;
 
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -26,7 +27,7 @@ use treewal_vfs::{Disk, Fault, FaultDisk, RealDisk};
 const DIR: &str = "TREEWAL_UNPRIVILEGED_DIR";
 const NOBODY: u32 = 65_534;
 
-const TESTS: [&str; 12] = [
+const TESTS: [&str; 15] = [
     "transactions",
     "publishing",
     "refusals",
@@ -39,6 +40,9 @@ const TESTS: [&str; 12] = [
     "opened::closed_and_empty",
     "opened::opened_first",
     "opened::refused_untouched",
+    "unreadable::taking_names_what_cannot_be_read",
+    "unreadable::a_rollback_goes_through_what_was_closed",
+    "unreadable::a_restore_names_the_directory_that_it_may_not_look_into",
 ];
 
 /// Makes a tree of `NOBODY` with files of root in it, and runs the tests below as `NOBODY`.

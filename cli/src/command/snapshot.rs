@@ -27,7 +27,7 @@ pub(super) fn run(action: &SnapshotAction, context: &Context) -> Result<Exit, Fa
             if *hard_link {
                 options = options.sharing(Sharing::HardLink);
             }
-            create(name, &options, &progress, context)
+            create(name, options, &progress, context)
         }
         SnapshotAction::List => list(context),
         SnapshotAction::Show { name, path: None } => show(&find(name, context)?, context),
@@ -226,7 +226,7 @@ fn find(name: &str, context: &Context) -> Result<Snapshot, Failure> {
     found.next().ok_or_else(|| Failure::new(Exit::REFUSED, format!("there is no snapshot {name:?}")).help(help))
 }
 
-fn create(name: &str, options: &SnapshotOptions, progress: &Progress, context: &Context) -> Result<Exit, Failure> {
+fn create(name: &str, options: SnapshotOptions, progress: &Progress, context: &Context) -> Result<Exit, Failure> {
     let tree = context.open()?;
     context.output.talk(&format!("taking the snapshot {name}"));
     let snapshot = context.output.watched(progress, || tree.snapshot_with(options, name))?;
@@ -287,7 +287,7 @@ fn restore(name: &str, paths: &[PathBuf], keep: Option<&str>, context: &Context)
     if let Some(keep) = keep {
         let progress = Progress::new();
         let options = SnapshotOptions::new().progress(&progress);
-        context.output.watched(&progress, || tree.snapshot_with(&options, keep))?;
+        context.output.watched(&progress, || tree.snapshot_with(options, keep))?;
         context.output.talk(&format!("kept the tree as it was as {keep}"));
     }
     let Receipt { id, changes, .. } =

@@ -16,7 +16,7 @@ fn commit(body: Body) -> Step {
 }
 
 fn take(sharing: Sharing) -> Step {
-    Box::new(move |tree, _| tree.snapshot_with(&SnapshotOptions::new().sharing(sharing), "one").is_ok())
+    Box::new(move |tree, _| tree.snapshot_with(SnapshotOptions::new().sharing(sharing), "one").is_ok())
 }
 
 fn restored(tree: &Tree, _: &SimDisk) -> bool {
