@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and says how much it tried"
 )]
 
+mod attributes;
 mod between;
 mod dying;
 #[path = "../shared/hooked.rs"]

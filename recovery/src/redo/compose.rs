@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use treewal_journal::record::{Goal, Intent};
+use treewal_journal::record::{Body, Goal, Intent, New};
 use treewal_vfs::{BadPath, Identity, Kind, RelPath, Time};
 
 use super::looks::{Looks, newest};
@@ -89,7 +89,11 @@ fn wish(part: &Part<'_>, intent: &Intent) -> Result<Wish, BadPath> {
 }
 
 /// The wish of a later transaction after that of an earlier one for the same path.
-fn follow(earlier: Wish, later: Wish) -> Wish {
+fn follow(earlier: Wish, mut later: Wish) -> Wish {
+    if let Goal::Kept = later.goal {
+        later.known.retain(|found| is_of(&earlier.goal, found));
+        later.dirs.retain(|(found, _)| is_of(&earlier.goal, found));
+    }
     let mut known = earlier.known;
     known.extend(later.known.into_iter().map(|found| as_made(&earlier.goal, found)));
     let mut dirs = earlier.dirs;
@@ -112,6 +116,22 @@ fn follow(earlier: Wish, later: Wish) -> Wish {
         };
     }
     Wish { known, dirs, base: earlier.base, ..later }
+}
+
+/// Whether what a later transaction gave attributes to is what an earlier one had put there. If not, somebody else came
+/// between them. The later one keeps what it found, so nothing here was to replace that: it is theirs when it is found again,
+/// after a kill with the new attributes, after a loss of power perhaps without. Ours goes to quarantine then.
+fn is_of(earlier: &Goal, found: &Identity) -> bool {
+    match earlier {
+        Goal::Absent | Goal::Emptied => false,
+        // Who writes to one name of a file writes to all; and a directory changes with what is in it.
+        Goal::New(new @ New { body: Body::Inline(_) | Body::Staged, .. }) => {
+            new.identity.same_inode(found) && found.modified <= newest(new)
+        }
+        Goal::New(new) => new.identity.same_inode(found),
+        Goal::Moved { identity, .. } => identity.same_inode(found),
+        Goal::Kept | Goal::Rewritten { .. } => true,
+    }
 }
 
 /// What a later transaction found, as it may be found again. Where an earlier one made it and set its time back, that may be
