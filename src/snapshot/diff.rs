@@ -25,10 +25,12 @@ impl Snapshot {
         let mut changes = compare(disk, &self.home.root, manifest).map_err(Error::Snapshot)?;
         let look = Look { base: Base::new(self.home.disk.clone(), self.home.root.clone()), stored };
         let torn = look.torn_groups()?;
+        let joined = look.joined(&changes)?;
         let mut certain = Vec::with_capacity(changes.len());
         for change in changes.drain(..).filter(|change| !change.path.is_root() && wanted(&change.path)) {
             let entry = stored.entry(&change.path);
             let kind = match (change.kind, entry) {
+                _ if joined.contains(&change.path) => Some(ChangeKind::Modified),
                 (ChangeKind::Modified | ChangeKind::Metadata, Some(entry))
                     if entry.meta.kind == Kind::File && !torn.contains(&stored.first(entry).path) =>
                 {
@@ -68,17 +70,20 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What is really different where the contents may be.
+    /// What is really different where the contents may be. How many names a file has is no difference by itself: some lie
+    /// where the snapshot does not reach, and what a commit has displaced stays a name until the next checkpoint. But attributes
+    /// are set in place only where no other name gets them as well.
     fn certain(&self, entry: &Entry, change: &Change) -> Result<Option<ChangeKind>> {
         let verb = "compare";
         let Some((parent, name)) = change.path.split() else { return Ok(Some(change.kind)) };
         let Some(live) = self.base.stat(verb, &change.path)? else { return Ok(Some(ChangeKind::Removed)) };
         let dir = self.base.dir(verb, &parent)?;
-        if live.links != entry.meta.links || !self.stored.is_same(&dir, name, &live, entry).map_err(Error::Snapshot)? {
+        if !self.stored.is_same(&dir, name, &live, entry).map_err(Error::Snapshot)? {
             return Ok(Some(ChangeKind::Modified));
         }
         let same = looks_alike(entry, &live) && self.base.xattrs(verb, &change.path)? == entry.xattrs;
-        Ok((!same).then_some(ChangeKind::Metadata))
+        let kind = if live.links == entry.meta.links { ChangeKind::Metadata } else { ChangeKind::Modified };
+        Ok((!same).then_some(kind))
     }
 
     /// Whether an entry that is no directory is as it was, whatever other names it has by now.
@@ -107,6 +112,29 @@ impl Look<'_> {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
             live => live,
         }
+    }
+
+    /// Those of the changed paths that name the same file as a path that named another one then.
+    fn joined(&self, changes: &[Change]) -> Result<HashSet<RelPath>> {
+        let mut names: HashMap<u64, Vec<&Entry>> = HashMap::new();
+        for change in changes.iter().filter(|one| matches!(one.kind, ChangeKind::Modified | ChangeKind::Metadata)) {
+            let Some(entry) = self.stored.entry(&change.path).filter(|entry| entry.meta.kind == Kind::File) else {
+                continue;
+            };
+            if let Some(live) = self.live(&change.path)?.filter(|live| live.kind == Kind::File && live.links > 1) {
+                names.entry(live.ino).or_default().push(entry);
+            }
+        }
+        // Who keeps its file is not always among the changed ones.
+        for entry in self.stored.entries() {
+            let Some(known) = names.get_mut(&entry.meta.ino) else { continue };
+            if self.live(&entry.path)?.is_some_and(|live| live.ino == entry.meta.ino) {
+                known.push(entry);
+            }
+        }
+        let first = |entry: &Entry| self.stored.first(entry).path.clone();
+        names.retain(|_, entries| entries.iter().any(|entry| first(entry) != first(entries[0])));
+        Ok(names.into_values().flatten().map(|entry| entry.path.clone()).collect())
     }
 
     /// Files of several names (by the path of the first) whose names are different files now.

@@ -132,8 +132,9 @@ impl Restore<'_> {
         let mut dirs: BTreeSet<RelPath> = changes.iter().filter_map(|change| change.path.parent()).collect();
         for entry in self.stored.entries() {
             let Some(kind) = by_path.get(&entry.path) else {
-                // A directory above a restored path is made where it is gone, and else left to others.
-                let leads = entry.role == Role::Ancestor && dirs.iter().any(|dir| dir.starts_with(&entry.path));
+                // A directory above a restored path is made where it is gone, and else left as it is: it is another's, or was
+                // not asked for.
+                let leads = entry.is_dir() && dirs.iter().any(|dir| dir.starts_with(&entry.path));
                 if leads && !self.tx.exists(entry.path.to_path())? {
                     self.make(entry, &mut keepers)?;
                     dirs.insert(entry.path.clone());
