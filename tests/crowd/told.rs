@@ -11,7 +11,8 @@ use crate::ops::Op;
 /// An operation, and what it has to answer.
 pub(crate) type Answered = (Op, Result<(), No>);
 
-fn paths_of(op: &Op) -> Vec<&Path> {
+/// The paths that an operation names.
+pub(crate) fn paths_of(op: &Op) -> Vec<&Path> {
     match op {
         Op::Copy(a, b) | Op::Rename(a, b) | Op::Exchange(a, b) | Op::Publish(a, b, _) | Op::HardLink(a, b) => {
             vec![a, b]

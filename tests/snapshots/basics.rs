@@ -226,7 +226,7 @@ fn what_was_restored_does_not_differ_for_names_elsewhere() {
     let (dir, tree) = world();
     let at = |path: &str| dir.path().join(path);
     // One name of two lies outside of what was taken, and both were written to in place.
-    let deep = tree.snapshot_with(&SnapshotOptions::new().path("notes/deep"), "deep").unwrap();
+    let deep = tree.snapshot_with(SnapshotOptions::new().path("notes/deep"), "deep").unwrap();
     let whole = tree.snapshot("whole").unwrap();
     fs::write(at("notes/a"), "in place").unwrap();
     assert!(!deep.diff().unwrap().is_empty());

@@ -1,0 +1,301 @@
+//! Transactions: what they are to leave, and how they are made.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use treewal::{Batch, Error, Outcome, RetryPolicy, Transaction};
+use treewal_vfs::RelPath;
+
+use crate::memory::{Groups, Memory, rel};
+use crate::ops::Op;
+use crate::step::{Act, Crash, Level, MOUNTED, Way};
+use crate::told::{Answered, paths_of, stage, told};
+use crate::world::{Checked, Handle, State, World, must};
+
+/// What an act is to do.
+pub(crate) struct Plan {
+    pub(crate) after: State,
+    /// The operations of a transaction.
+    pub(crate) ops: Vec<Answered>,
+    /// Which names are one file then, where that is told.
+    pub(crate) linked: Option<Groups>,
+    /// Why it cannot be done.
+    pub(crate) fails: Option<String>,
+    /// Whether it is not said that it can be done.
+    pub(crate) may_fail: bool,
+    /// Paths that it is about.
+    pub(crate) about: Vec<RelPath>,
+}
+
+impl Plan {
+    pub(crate) fn of(after: State, about: Vec<RelPath>) -> Self {
+        Self { after, ops: Vec::new(), linked: None, fails: None, may_fail: false, about }
+    }
+}
+
+/// What came of an act.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) error: Option<Error>,
+    /// What a transaction said that it changes.
+    pub(crate) changed: Vec<RelPath>,
+}
+
+impl Done {
+    pub(crate) fn of<T>(result: treewal::Result<T>) -> Self {
+        Self { error: result.err(), changed: Vec::new() }
+    }
+}
+
+/// A transaction that was staged some time ago.
+pub(crate) struct Begun {
+    tx: Transaction,
+    before: Memory,
+    after: Memory,
+    moves: u64,
+}
+
+fn changed(tx: &Transaction) -> Vec<RelPath> {
+    tx.changes().iter().map(|change| rel(&change.path)).collect()
+}
+
+impl World {
+    /// What an act is to do; `None` where there is nothing to do it to.
+    pub(crate) fn plan(&mut self, who: usize, act: &Act) -> Checked<Option<Plan>> {
+        if self.handle(who)?.is_none() {
+            return Ok(None);
+        }
+        Ok(match act {
+            Act::Commit(_, _, ops) if ops.iter().any(|op| self.sets_what_is_guarded(op)) => None,
+            // A time from before a commit makes what somebody else wrote since pass for an older state: see docs/guarantees.md.
+            Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|op| matches!(op, Op::SetTime(..))) => None,
+            Act::Commit(_, way, ops) => Some(self.plan_commit(*way, ops)),
+            Act::Mounted(_, bytes, other) => {
+                let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
+                Some(self.plan_commit(Way::Begin, &ops))
+            }
+            Act::Checkpoint | Act::Beside | Act::Sync => Some(Plan::of(self.state.clone(), Vec::new())),
+            Act::Guard(asked) => self.plan_guard(who, asked),
+            Act::Within(path) => self.plan_within(who, &rel(path)),
+            Act::GuardEnd(inner, end) => self.plan_end(who, *inner, *end),
+            Act::Snapshot(name, path) => Some(self.plan_snapshot(*name, path.as_deref().map(rel))),
+            Act::Restore(name, path) => self.plan_restore(*name, path.as_deref().map(rel).as_ref()),
+            Act::Forget(name) => Some(self.plan_forget(*name)),
+        })
+    }
+
+    /// Attributes belong to all names of a file: a guard that has one of them brings them back for all.
+    fn sets_what_is_guarded(&self, op: &Op) -> bool {
+        let (Op::Chmod(path, _)
+        | Op::SetTime(path, _)
+        | Op::Xattr(path, _)
+        | Op::Chown(path, _)
+        | Op::Lchown(path, _)
+        | Op::Publish(path, ..)) = op
+        else {
+            return false;
+        };
+        let memory = &self.state.memory;
+        let id = memory.names.get(&rel(path));
+        let names = memory.names.iter().filter(|(_, other)| memory.links(&rel(path)) > 1 && Some(*other) == id);
+        names.into_iter().any(|(name, _)| self.state.guards.iter().any(|guard| guard.scope.covers(name)))
+    }
+
+    fn plan_commit(&self, way: Way, ops: &[Op]) -> Plan {
+        let (memory, ops) = told(&self.state.memory, ops);
+        let about = ops.iter().flat_map(|(op, _)| paths_of(op)).map(rel).collect();
+        let linked = (way != Way::RolledBack).then(|| memory.groups());
+        let memory = if way == Way::RolledBack { self.state.memory.clone() } else { memory };
+        Plan { ops, linked, ..Plan::of(State { memory, ..self.state.clone() }, about) }
+    }
+
+    /// Does it; with a crash, one at the n-th call.
+    pub(crate) fn perform(
+        &mut self,
+        who: usize,
+        act: &Act,
+        plan: &Plan,
+        crash: Option<(u64, &Crash)>,
+    ) -> Checked<Done> {
+        let (level, way) = match act {
+            Act::Commit(level, way, _) => (*level, *way),
+            Act::Mounted(level, ..) => (*level, Way::Begin),
+            _ => {
+                self.arm(who, crash);
+                return self.perform_other(who, act, crash.is_some());
+            }
+        };
+        let alone = crash.is_none() && self.holder().is_none();
+        match way {
+            // Between two deferred transactions of a batch is a state that the model does not know.
+            Way::Batch if alone && level != Level::Deferred => self.batch(who, level, plan),
+            way => self.commit(who, (level, way), plan, crash),
+        }
+        .inspect(|done| {
+            if level == Level::Deferred {
+                self.loose.extend(plan.about.iter().chain(&done.changed).cloned());
+            }
+        })
+    }
+
+    fn perform_other(&mut self, who: usize, act: &Act, crashes: bool) -> Checked<Done> {
+        let tree = self.handles[who].as_ref().unwrap().tree.clone();
+        Ok(match act {
+            Act::Checkpoint => Done::of(tree.checkpoint()),
+            Act::Beside => Done::of(tree.checkpoint_beside()),
+            Act::Sync => Done::of(tree.sync()),
+            Act::Guard(asked) => self.take_guard(who, asked),
+            Act::Within(path) => self.take_within(who, path),
+            Act::GuardEnd(inner, end) => self.end_guard(who, *inner, *end, crashes),
+            Act::Snapshot(name, path) => Done::of(self.take_snapshot(&tree, *name, path.as_deref())),
+            Act::Restore(name, path) => Self::restore(&tree, *name, path.as_deref(), crashes)?,
+            Act::Forget(name) => Done::of(tree.remove_snapshot(&crate::snaps::name(*name))),
+            Act::Commit(..) | Act::Mounted(..) => unreachable!("done elsewhere"),
+        })
+    }
+
+    fn commit(
+        &mut self,
+        who: usize,
+        (level, way): (Level, Way),
+        plan: &Plan,
+        crash: Option<(u64, &Crash)>,
+    ) -> Checked<Done> {
+        let tree = self.handles[who].as_ref().unwrap().tree.clone();
+        let (said, wrong) = (RefCell::new(Vec::new()), RefCell::new(Ok(())));
+        let fill = |tx: &mut Transaction| {
+            tx.set_durability(level.durability());
+            *wrong.borrow_mut() = stage(tx, &plan.ops);
+            *said.borrow_mut() = changed(tx);
+            self.arm(who, crash);
+            Ok(())
+        };
+        let result = match way {
+            Way::Begin | Way::Batch => {
+                let mut tx = tree.begin();
+                fill(&mut tx).and_then(|()| tx.commit().map(drop))
+            }
+            Way::RolledBack => {
+                let mut tx = tree.begin();
+                fill(&mut tx).map(|()| tx.rollback())
+            }
+            Way::Closure => tree.transaction(fill),
+            Way::Retry => {
+                let policy = RetryPolicy::new().tries_max(2).pause_min(Duration::ZERO).pause_max(Duration::ZERO);
+                tree.transaction_with(policy, fill)
+            }
+        };
+        wrong.into_inner()?;
+        let changed = if way == Way::RolledBack { Vec::new() } else { said.into_inner() };
+        Ok(Done { changed, ..Done::of(result) })
+    }
+
+    fn batch(&mut self, who: usize, level: Level, plan: &Plan) -> Checked<Done> {
+        let tree = &self.handles[who].as_ref().unwrap().tree;
+        let commit = |one: &Answered, mut tx: Transaction| {
+            tx.set_durability(level.durability());
+            stage(&mut tx, std::slice::from_ref(one)).map(|()| tx.commit())
+        };
+        let mut done = Done::default();
+        for result in Batch::new().threads(1).run(&plan.ops, |_| tree.begin(), commit) {
+            done.error = done.error.or(result?.err());
+        }
+        Ok(done)
+    }
+
+    /// Whether it may be refused in this way.
+    pub(crate) fn refused(&self, who: usize, act: &Act, plan: &Plan, changed: &[RelPath], error: &Error) -> Checked {
+        let about = || plan.about.iter().chain(changed);
+        let meets = || self.state.guards.iter().any(|guard| about().any(|path| guard.scope.meets(path)));
+        let may = match (error, self.holder()) {
+            (Error::Locked { .. }, Some(holder)) => holder != who || meets(),
+            _ => (plan.may_fail || plan.fails.is_some()) && error.outcome() == Outcome::Unchanged,
+        };
+        must(may, || format!("{act:?} is refused: {error:?}"))
+    }
+
+    /// Whether it may be done while guards are open.
+    pub(crate) fn allowed(&self, who: usize, act: &Act, plan: &Plan, changed: &[RelPath]) -> Checked {
+        let Some(holder) = self.holder() else { return Ok(()) };
+        let idle = matches!(act, Act::Checkpoint | Act::Beside | Act::Sync);
+        let nothing = idle || plan.after.memory.seen() == self.state.memory.seen() && changed.is_empty();
+        must(holder == who || nothing, || format!("{act:?} goes on beside a guard of {holder}"))?;
+        let guards = &self.state.guards;
+        let met = changed.iter().find(|path| guards.iter().any(|guard| guard.scope.covers(path)));
+        must(met.is_none(), || format!("{act:?} goes on at {met:?}, which is guarded"))
+    }
+
+    pub(crate) fn begin(&mut self, who: usize, ops: &[Op]) -> Checked {
+        let (before, moves) = (self.state.memory.clone(), self.moves);
+        let (after, ops) = told(&before, ops);
+        let Some(handle) = self.handle(who)? else { return Ok(()) };
+        let mut tx = handle.tree.begin();
+        stage(&mut tx, &ops)?;
+        handle.begun = Some(Begun { tx, before, after, moves });
+        Ok(())
+    }
+
+    /// Commits what was staged some time ago.
+    pub(crate) fn end(&mut self, who: usize) -> Checked {
+        let has = |handle: &Option<Handle>| handle.as_ref().is_some_and(|handle| handle.begun.is_some());
+        let who = if has(&self.handles[who]) { who } else { self.handles.iter().position(has).unwrap_or(who) };
+        let begun = self.handles[who].as_mut().and_then(|handle| handle.begun.take());
+        let Some(Begun { tx, before, after, moves }) = begun else { return Ok(()) };
+        let changes = changed(&tx);
+        let mut merged = self.state.clone();
+        for path in &changes {
+            match after.at(path) {
+                Some(entry) => merged.memory.put(path, entry.clone()),
+                None => drop(merged.memory.names.remove(path)),
+            }
+        }
+        // What another has set of attributes alone is not noticed: see docs/guarantees.md.
+        let body = |memory: &Memory, path| {
+            memory.at(path).map(|entry| (entry.kind, entry.contents.clone(), entry.target.clone()))
+        };
+        let met = changes.iter().find(|path| body(&before, path) != body(&self.state.memory, path));
+        let near_guard = self
+            .state
+            .guards
+            .iter()
+            .any(|guard| guard.who != who || changes.iter().any(|path| guard.scope.meets(path)));
+        match tx.commit() {
+            Ok(_) => {
+                self.counts.add("begun and committed");
+                must(met.is_none(), || format!("overwrote what another has changed: {met:?}"))?;
+                must(!near_guard || changes.is_empty(), || format!("goes on beside a guard: {changes:?}"))?;
+                self.moves += 1;
+                self.becomes(vec![merged])?;
+                self.note(who, &Act::Commit(Level::Journal, Way::Begin, Vec::new()));
+                Ok(())
+            }
+            Err(Error::Locked { .. }) if near_guard => self.becomes(vec![self.state.clone()]),
+            Err(error) => {
+                self.counts.add("begun and refused");
+                must(moves != self.moves, || format!("nobody else was there: {error:?}"))?;
+                must(error.outcome() != Outcome::Undecided, || format!("{error:?}"))?;
+                self.becomes(vec![self.state.clone()])
+            }
+        }
+    }
+
+    /// What is durable after an act.
+    pub(crate) fn note(&mut self, who: usize, act: &Act) {
+        let seen = self.state.memory.seen();
+        let same = self.since.last() == Some(&seen);
+        match act {
+            Act::Commit(Level::Deferred, ..) | Act::Mounted(Level::Deferred, ..) => {
+                self.since.push(seen);
+                self.deferred.insert(who);
+            }
+            Act::Commit(..) | Act::Mounted(..) if same => {}
+            // One sync of the journal, for the commits of this handle.
+            Act::Sync if self.deferred.iter().any(|one| *one != who) => {}
+            Act::Commit(..) | Act::Mounted(..) | Act::Guard(_) | Act::Checkpoint | Act::Beside | Act::Sync => {
+                self.settled();
+            }
+            _ if self.since.len() > 1 => self.since.push(seen),
+            _ => self.settled(),
+        }
+    }
+}
