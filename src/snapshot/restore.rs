@@ -79,7 +79,8 @@ impl Engine {
             let apart = snapshot.names_apart(&stored, &wanted)?;
             let mut tx = Transaction::new(Arc::clone(self));
             tx.set_durability(self.options().durability.or_journal());
-            Restore { tx: &mut tx, manifest, stored: &stored, apart: &apart, disk: &**self.disk() }.run(&changes)?;
+            Restore { tx: &mut tx, manifest, stored: &stored, apart: &apart, wanted: &wanted, disk: &**self.disk() }
+                .run(&changes)?;
             tx.expect_since(since, about.iter().cloned());
             match tx.commit() {
                 Err(error)
@@ -113,6 +114,7 @@ struct Restore<'a> {
     stored: &'a Stored<'a>,
     /// Names of files with several that are not to be restored, and are not what they were.
     apart: &'a HashSet<RelPath>,
+    wanted: &'a dyn Fn(&RelPath) -> bool,
     disk: &'a dyn treewal_vfs::Disk,
 }
 
@@ -129,6 +131,7 @@ impl Restore<'_> {
             }
         }
         // Directories whose times move with what happens in them.
+        let mut made: BTreeSet<&RelPath> = BTreeSet::new();
         let mut dirs: BTreeSet<RelPath> = changes.iter().filter_map(|change| change.path.parent()).collect();
         for entry in self.stored.entries() {
             let Some(kind) = by_path.get(&entry.path) else {
@@ -138,6 +141,7 @@ impl Restore<'_> {
                 if leads && !self.tx.exists(entry.path.to_path())? {
                     self.make(entry, &mut keepers)?;
                     dirs.insert(entry.path.clone());
+                    made.insert(&entry.path);
                 }
                 continue;
             };
@@ -153,7 +157,8 @@ impl Restore<'_> {
                 dirs.insert(entry.path.clone());
             }
         }
-        for path in &dirs {
+        // One that nobody asked for, and that is there, is another's to look after.
+        for path in dirs.iter().filter(|path| (self.wanted)(path) || made.contains(path)) {
             match self.stored.entry(path).filter(|entry| entry.is_dir() && entry.role == Role::Guarded) {
                 Some(entry) if !path.is_root() => self.tx.look_like(entry, true)?,
                 _ => {}

@@ -259,6 +259,20 @@ fn a_path_comes_back_with_the_directories_above_it() {
 }
 
 #[test]
+fn a_path_comes_back_and_the_directory_above_it_stays_as_it_is() {
+    let (dir, tree) = world();
+    let snapshot = tree.snapshot("one").unwrap();
+    tree.transaction(|tx| {
+        tx.write("notes/deep/b", "new")?;
+        tx.set_permissions("notes/deep", fs::Permissions::from_mode(0o711))
+    })
+    .unwrap();
+    tree.restore_paths(&snapshot, ["notes/deep/b"]).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("notes/deep/b")).unwrap(), "old b");
+    assert_eq!(fs::metadata(dir.path().join("notes/deep")).unwrap().mode() & 0o777, 0o711);
+}
+
+#[test]
 fn people_and_programs_can_read_it() {
     let (dir, tree) = world();
     let snapshot = tree.snapshot("one").unwrap();
