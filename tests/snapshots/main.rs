@@ -9,6 +9,7 @@
 mod basics;
 mod crash;
 mod others;
+mod paths;
 mod reclaim;
 #[path = "../shared/seen.rs"]
 mod seen;
