@@ -126,7 +126,7 @@ impl Restore<'_> {
         let mut keepers: HashMap<RelPath, RelPath> = HashMap::new();
         for entry in self.stored.entries().iter().filter(|entry| has_names(self.stored, entry)) {
             let is_there = by_path.get(&entry.path).is_none_or(|kind| *kind == ChangeKind::Metadata);
-            if is_there && !self.apart.contains(&entry.path) && self.tx.exists(entry.path.to_path())? {
+            if is_there && !self.apart.contains(&entry.path) && self.stands(&entry.path)? {
                 keepers.entry(self.stored.first(entry).path.clone()).or_insert_with(|| entry.path.clone());
             }
         }
@@ -165,6 +165,14 @@ impl Restore<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether anything stands at a path; nothing does beneath what is no directory now.
+    fn stands(&self, path: &RelPath) -> Result<bool> {
+        match self.tx.exists(path.to_path()) {
+            Err(Error::ThroughSymlink { .. }) => Ok(false),
+            stands => stands,
+        }
     }
 
     /// Removes what is newer than the snapshot, and what is of another kind now.

@@ -59,3 +59,19 @@ fn a_path_comes_back_and_the_directory_above_it_stays_as_it_is() {
     assert_eq!(fs::read_to_string(dir.path().join("notes/deep/b")).unwrap(), "old b");
     assert_eq!(fs::metadata(dir.path().join("notes/deep")).unwrap().mode() & 0o777, 0o711);
 }
+
+/// Where a name of some other file stood, there is a symlink above now.
+#[test]
+fn a_path_comes_back_whatever_other_paths_have_become() {
+    let (dir, tree) = world();
+    let snapshot = tree.snapshot("one").unwrap();
+    tree.transaction(|tx| {
+        tx.remove_dir_all("notes")?;
+        tx.symlink("elsewhere", "notes")?;
+        tx.write("top", "new")
+    })
+    .unwrap();
+    tree.restore_paths(&snapshot, ["top"]).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("top")).unwrap(), "old top");
+    assert!(dir.path().join("notes").is_symlink());
+}
