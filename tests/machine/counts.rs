@@ -14,7 +14,7 @@ impl Counts {
         *self.0.borrow_mut().entry(what.into()).or_default() += 1;
     }
 
-    pub(crate) fn of(&self, what: &str) -> u64 {
+    fn of(&self, what: &str) -> u64 {
         self.0.borrow().get(what).copied().unwrap_or(0)
     }
 
