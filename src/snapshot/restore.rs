@@ -137,7 +137,8 @@ impl Restore<'_> {
             let Some(kind) = by_path.get(&entry.path) else {
                 // A directory above a restored path is made where it is gone, and else left as it is: it is another's, or was
                 // not asked for.
-                let leads = entry.is_dir() && dirs.iter().any(|dir| dir.starts_with(&entry.path));
+                let next = || dirs.range(entry.path.clone()..).next();
+                let leads = entry.is_dir() && next().is_some_and(|dir| dir.starts_with(&entry.path));
                 if leads && !self.tx.exists(entry.path.to_path())? {
                     self.make(entry, &mut keepers)?;
                     dirs.insert(entry.path.clone());

@@ -34,7 +34,8 @@ pub(super) fn xattrs(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<Vec<(OsStri
         Ok(names) if names.is_empty() => return Ok(Vec::new()),
         Ok(names) => names,
     };
-    with_values(&names, |key, buf| by_path(at, name, |path| lgetxattr(path, key, spare_capacity(buf))))
+    let values = with_values(&names, |key, buf| by_path(at, name, |path| lgetxattr(path, key, spare_capacity(buf))));
+    values.map_err(|errno| explained(errno, at, name))
 }
 
 /// Asks by the short path, and where that leads nowhere by the one that does in any case.
@@ -76,14 +77,14 @@ pub(super) fn xattrs_of_file(file: BorrowedFd<'_>) -> io::Result<Vec<(OsString, 
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         names => names?,
     };
-    with_values(&names, |key, buf| fgetxattr(file, key, spare_capacity(buf)))
+    Ok(with_values(&names, |key, buf| fgetxattr(file, key, spare_capacity(buf)))?)
 }
 
 /// The values of `names`, each with a zero byte behind it; without those that were removed since the names were read.
 fn with_values(
     names: &[u8],
     get: impl Fn(&OsStr, &mut Vec<u8>) -> Result<usize, Errno>,
-) -> io::Result<Vec<(OsString, Vec<u8>)>> {
+) -> Result<Vec<(OsString, Vec<u8>)>, Errno> {
     let mut all = Vec::new();
     for key in names.split(|&byte| byte == 0).filter(|key| !key.is_empty()) {
         let key = OsStr::from_bytes(key);

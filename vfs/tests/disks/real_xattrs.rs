@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use treewal_vfs::{Disk, Kind, Meta, RealDisk, errno};
 
@@ -83,4 +84,35 @@ fn a_file_system_without_them_has_none() {
     let process = RealDisk.open_root(Path::new("/proc/self")).unwrap();
     let all = RealDisk.xattrs(&process, os("status")).unwrap();
     assert!(all.iter().all(|(key, _)| key.to_str().unwrap().starts_with("security.")), "{all:?}");
+}
+
+/// Values have no way but by `/proc`. An entry that is there must not pass for gone where there is none.
+#[test]
+fn without_proc_an_entry_that_has_attributes_is_not_taken_for_gone() {
+    const DIR: &str = "TREEWAL_WITHOUT_PROC";
+    let name = "without_proc_an_entry_that_has_attributes_is_not_taken_for_gone";
+    if let Some(dir) = std::env::var_os(DIR) {
+        let root = RealDisk.open_root(Path::new(&dir)).unwrap();
+        let error = RealDisk.xattrs(&root, os("f")).unwrap_err();
+        assert_eq!(error.to_string(), "\"/proc\" is not mounted");
+        return;
+    }
+    let isolated = |script: &str| {
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(program).arg(format!("real_xattrs::{name}"));
+        command
+    };
+    let without = "umount -l /proc";
+    if !isolated(without).output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {name}: nothing can be unmounted here");
+        return;
+    }
+    let scratch = Scratch::new();
+    scratch.file("f", b"");
+    RealDisk.set_xattr(&scratch.root, os("f"), os("user.a"), b"x").unwrap();
+    let script = format!("{without} && exec \"$0\" --exact \"$1\" --nocapture");
+    let output = isolated(&script).env(DIR, scratch.path("")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
 }
