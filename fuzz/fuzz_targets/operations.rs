@@ -1,5 +1,6 @@
-//! Transactions of random operations on a disk in memory that fails, or loses its power, or whose process dies, again inside
-//! recovery: the tree is as a model says after those that were acknowledged, or after one more.
+//! Transactions of random operations on a disk in memory that fails, or loses its power, or drops what a failed sync should have
+//! covered, or whose process dies, again inside recovery: the tree is as a model says after those that were acknowledged, or
+//! after one more.
 #![no_main]
 
 use std::path::PathBuf;
@@ -17,11 +18,20 @@ use treewal_vfs::{Disk, Fault, FaultDisk, errno};
 enum End {
     Well,
     /// The power goes before a call; what survives is drawn.
-    Power(u64, Profile, u64),
+    Power(u64, Survives),
     /// The process dies before a call.
     Kill(u64),
-    /// A call fails, or all from it on.
-    Fails(u64, i32, bool),
+    /// A call fails, or all from it on; then the process dies, or the power goes.
+    Fails(u64, i32, bool, Option<Survives>),
+    /// A sync fails, what it should have covered is dropped, and syncs succeed from there on; then the power goes.
+    SyncFails(u64, Survives),
+}
+
+/// What a loss of power leaves.
+#[derive(Debug, Clone, Copy)]
+struct Survives {
+    profile: Profile,
+    seed: u64,
 }
 
 impl End {
@@ -55,14 +65,26 @@ fn draw(u: &mut Unstructured<'_>) -> Result<Drawn> {
 }
 
 fn end(u: &mut Unstructured<'_>) -> Result<End> {
-    let at = u64::from(u.arbitrary::<u8>()? % 96) + 1;
+    let byte = u.arbitrary::<u8>()?;
+    let at = u64::from(byte % 96) + 1;
+    // The bytes that name a call for the third time.
+    let then_power = byte >= 192;
     let errnos = [errno::EIO, errno::ENOSPC, errno::EDQUOT, errno::EROFS];
     Ok(match u.int_in_range(0..=5)? {
         0 => End::Well,
+        1 if then_power => End::SyncFails(at % 24 + 1, survives(u)?),
         1 => End::Kill(at),
-        2 => End::Fails(at, *u.choose(&errnos)?, u.arbitrary()?),
-        _ => End::Power(at, *u.choose(&[Profile::Strict, Profile::Ordered, Profile::Grouped])?, u.arbitrary()?),
+        2 => {
+            let (errno, lasts) = (*u.choose(&errnos)?, u.arbitrary()?);
+            End::Fails(at, errno, lasts, if then_power { Some(survives(u)?) } else { None })
+        }
+        _ => End::Power(at, survives(u)?),
     })
+}
+
+fn survives(u: &mut Unstructured<'_>) -> Result<Survives> {
+    let profile = *u.choose(&[Profile::Strict, Profile::Ordered, Profile::Grouped])?;
+    Ok(Survives { profile, seed: u.arbitrary()? })
 }
 
 fn op(u: &mut Unstructured<'_>) -> Result<Op> {
@@ -97,7 +119,8 @@ fn run(transactions: &[Vec<Op>], end: End, inside: Option<End>, durability: Dura
     // The states that it may end in: those from the last that was acknowledged on.
     let mut first = 0;
     let armed = arm(&disk, end);
-    if let Ok(tree) = options().durability(durability).open_on(armed, "/") {
+    let tree = options().durability(durability).open_on(armed, "/");
+    if let Ok(tree) = &tree {
         for ops in transactions {
             let mut model = states[states.len() - 1].clone();
             let mut tx = tree.begin();
@@ -121,11 +144,13 @@ fn run(transactions: &[Vec<Op>], end: End, inside: Option<End>, durability: Dura
             }
         }
     }
+    // While the handle is open: what it does at closing makes no promise good.
     let mut disk = left(&disk, end);
+    drop(tree);
     if let Some(inside) = inside {
-        let armed = arm(&disk, inside);
-        drop(open(armed));
+        let tree = open(arm(&disk, inside));
         disk = left(&disk, inside);
+        drop(tree);
     }
     judge(&disk, &states[first..], &format!("{transactions:?}, {end:?}, inside {inside:?}, {durability:?}"));
 }
@@ -153,16 +178,21 @@ fn arm(disk: &SimDisk, end: End) -> Arc<dyn Disk> {
             disk.cut_at(Some(at));
             Fault::None
         }
+        End::SyncFails(n, _) => {
+            disk.fail_sync_at(Some(n));
+            Fault::None
+        }
         End::Kill(at) => Fault::Off { at },
-        End::Fails(at, errno, false) => Fault::Error { at, errno },
-        End::Fails(at, errno, true) => Fault::ErrorFrom { at, errno },
+        End::Fails(at, errno, false, _) => Fault::Error { at, errno },
+        End::Fails(at, errno, true, _) => Fault::ErrorFrom { at, errno },
     };
     Arc::new(FaultDisk::new(Arc::new(disk.clone()), fault))
 }
 
 fn left(disk: &SimDisk, end: End) -> SimDisk {
     match end {
-        End::Power(_, profile, seed) => {
+        End::Power(_, survives) | End::SyncFails(_, survives) | End::Fails(.., Some(survives)) => {
+            let Survives { profile, seed } = survives;
             let all = disk.outcomes(profile);
             let outcome = match seed % 5 {
                 0 => all.nothing(),
@@ -172,7 +202,7 @@ fn left(disk: &SimDisk, end: End) -> SimDisk {
             };
             disk.after(&outcome)
         }
-        End::Well | End::Kill(_) | End::Fails(..) => disk.kill(),
+        End::Well | End::Kill(_) | End::Fails(.., None) => disk.kill(),
     }
 }
 

@@ -23,14 +23,15 @@ LEVELS = {
     "journal": ["treewal-journal/*"],
     "protocol": ["treewal/protocol"],
     "crash": ["treewal/crash"],
-    "model": ["treewal/model"],
+    "model": ["treewal/model", "treewal/machine"],
+    "exhaustive": ["treewal/exhaustive"],
     "faults": ["treewal/faults", "treewal/outcomes"],
     "owed": ["treewal/owed"],
     "foreign": ["treewal/foreign", "treewal/planted", "treewal/foreign_writers"],
     "guards": ["treewal/guards"],
     "damage": ["treewal/damage"],
     "threads": ["treewal/threads"],
-    "processes": ["treewal/processes", "treewal/worlds", "treewal/seeds"],
+    "processes": ["treewal/processes", "treewal/worlds", "treewal/seeds", "treewal/crowd"],
     "kill": ["treewal/kill"],
     "program": ["treewal-cli/*"],
     "images": ["treewal/images", "treewal/mounted"],
@@ -62,6 +63,7 @@ class Test:
         """How it ends: `passed`, `failed` or `hangs`, and the seconds that it took."""
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as scratch:
+            os.chmod(scratch, 0o755)  # tests that become another user go in there
             with open(os.path.join(scratch, "said"), "w+", encoding="utf-8", errors="replace") as said:
                 child = subprocess.Popen(
                     ["nice", "-n", "5", self.program, "--exact", self.name, "--test-threads=1"],
