@@ -2,6 +2,7 @@
 
 use crate::count::Count;
 use crate::cuts::{Bounds, Cut, Rules, enumerate, images, sample};
+use crate::deaf;
 use crate::explore::{Control, Job, Knobs};
 use crate::filesystem::Fs;
 use crate::image::{Image, PAGE_BYTES, SECTOR_BYTES, mix};
@@ -14,6 +15,8 @@ use crate::walk::Walk;
 /// Of every how many images one is cut again inside its recovery, and into how many.
 const INSIDE_EVERY: usize = 7;
 const INSIDE_IMAGES: usize = 4;
+/// After how many images of one recording a long run says how far it has come.
+const PROGRESS_EVERY: usize = 1000;
 
 /// A slot, and the disk that every recording on it starts from.
 pub(crate) struct Bench<'a> {
@@ -85,14 +88,34 @@ impl<'a> Bench<'a> {
             count.tried += 1;
             let is_recorded = n % INSIDE_EVERY == 3 && job.control == Control::None;
             if let Some((found, Some(again))) = self.attempt(subject, cut, &image, n, is_recorded, &mut count) {
+                count.flushes_inside += again.flushes();
+                count.overtaking_inside += again.flushes_overtaking();
                 let seed = mix(seed ^ cut.at as u64);
                 let rules = Rules { seed, mixed: 2, ..rules };
                 let subject = Subject { recording: &again, rules, outer: Some(cut), ..subject };
                 self.explore_inside(subject, cut.bounds, found, &mut count);
             }
+            if count.tried % PROGRESS_EVERY == 0 {
+                self.tell_progress(job, &count, "so far");
+            }
             true
         });
         count
+    }
+
+    /// Says on standard error how far a long run has come.
+    pub(crate) fn tell_progress(&self, job: &Job, count: &Count, when: &str) {
+        if self.knobs.is_long {
+            let Count { distinct, tried, tried_inside, failed, refused, .. } = count;
+            eprintln!(
+                "{}, {}/{:?}, {:?}, {when}: tried {tried} of {distinct}, inside recovery {tried_inside}, \
+                 failed {failed}, refused {refused}",
+                self.knobs.label(self.fs),
+                job.workload.name,
+                job.kernel,
+                job.control
+            );
+        }
     }
 
     /// Cuts the power in a recovery that made the tree be as after `found` steps.
@@ -136,8 +159,10 @@ impl<'a> Bench<'a> {
     ) -> Option<(usize, Option<Recording>)> {
         let Subject { job, states, rules, .. } = subject;
         self.slot.medium.insert(image.clone());
-        let base = is_recorded.then(|| self.slot.medium.record(false));
-        let ran = self.slot.run(Task::Recover { workload: job.workload.name.to_owned() }, n % 2);
+        // A recovery that is recorded meets what the recording of the workload met.
+        let kernel = if is_recorded { job.kernel } else { Kernel::Plain };
+        let base = is_recorded.then(|| self.slot.medium.record(kernel == Kernel::Slow));
+        let ran = self.slot.run(Task::Recover { workload: job.workload.name.to_owned(), kernel }, n % 2);
         let recording = base.map(|base| self.slot.medium.take(base));
         let judged = match &ran {
             Ok(facts) => judge(facts, job.workload, states, cut.bounds),
@@ -149,12 +174,21 @@ impl<'a> Bench<'a> {
         if ran.is_err() {
             self.renew();
         }
+        if job.control == Control::DeafDisk {
+            let found = deaf::look(&ran, states);
+            count.deaf.add_one(found.as_ref().ok().copied());
+            if let Err(why) = found {
+                self.tell(subject, cut, image, &Failure::Broken(why));
+            }
+        }
         let failure = match judged {
             Ok(step) => return Some((step, recording)),
             Err(failure) => failure,
         };
         let is_torn = cut.fate.may_tear() && rules.grain == SECTOR_BYTES;
-        if matches!(failure, Failure::Refused(_)) && is_torn && self.fs.may_refuse_torn_blocks() {
+        // Without flushes it may refuse any.
+        let is_deaf = job.control == Control::DeafDisk;
+        if matches!(failure, Failure::Refused(_)) && is_torn && !is_deaf && self.fs.may_refuse_torn_blocks() {
             count.refused_torn += 1;
             let rules = Rules { grain: PAGE_BYTES, ..rules };
             images(subject.recording, rules, &[*cut], |cut, image| {
@@ -166,18 +200,23 @@ impl<'a> Bench<'a> {
         count.failed += usize::from(!matches!(failure, Failure::Refused(_)));
         count.refused += usize::from(matches!(failure, Failure::Refused(_)));
         count.lost += usize::from(matches!(failure, Failure::Lost(_)));
-        self.tell(subject, cut, image, &failure);
+        // What a control breaks is wanted.
+        if job.control == Control::None {
+            self.tell(subject, cut, image, &failure);
+        }
         None
     }
 
-    /// Tells of a failure, unless it was wanted, and keeps the disk where that was asked for.
+    /// Tells of a failure, and keeps the disk where that was asked for.
     fn tell(&self, subject: Subject<'_>, cut: &Cut, image: &Image, failure: &Failure) {
         let Subject { job, outer, rules, .. } = subject;
-        if job.control != Control::None {
-            return;
-        }
         let (fs, name, kernel) = (self.fs.name(), job.workload.name, job.kernel);
-        println!("FAILED: {fs}, {name}/{kernel:?}, seed {}:", self.knobs.seed);
+        println!(
+            "FAILED: {}, {name}/{kernel:?}, {:?}, seed {}:",
+            self.knobs.label(self.fs),
+            job.control,
+            self.knobs.seed
+        );
         if let Some(outer) = outer {
             println!("  in the recovery after {outer:?}:");
         }

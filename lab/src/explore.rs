@@ -23,6 +23,15 @@ pub(crate) struct Knobs {
     pub(crate) mixed: u64,
     /// Where images that fail are kept.
     pub(crate) keep: Option<PathBuf>,
+    /// Tell on standard error how far it has come.
+    pub(crate) is_long: bool,
+}
+
+impl Knobs {
+    /// The file system, and how it is mounted where that is not the usual way.
+    pub(crate) fn label(&self, fs: Fs) -> String {
+        self.options.as_ref().map_or_else(|| fs.name().to_owned(), |options| format!("{}, {options}", fs.name()))
+    }
 }
 
 /// One recording, and how many of its images to try.
@@ -57,6 +66,7 @@ pub(crate) fn explore(fs: Fs, jobs: &[Job], knobs: &Knobs) -> Vec<Count> {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(n) else { break };
                     let count = bench.explore(job);
+                    bench.tell_progress(job, &count, "done");
                     counts.lock().unwrap()[n] = count;
                 }
             });

@@ -5,18 +5,18 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::Advice;
 use rustix::mount::{MountFlags, UnmountFlags};
+use treewal::Options;
 use treewal_vfs::{Disk, RealDisk, Verb};
 
 use crate::bent::Bent;
 use crate::filesystem::Fs;
-use crate::image::mix;
 use crate::log::Mark;
 use crate::order::{AFTERWARDS, Facts, Kernel, Order, Ran, Recovered, Sync, Task};
+use crate::stir::{Stir, stirred, write_back_all_the_time};
 use crate::walk::{leftovers, walk};
 use crate::workloads::{FRESH, OPENED, Workload, World, find, prepare};
 
@@ -34,7 +34,7 @@ pub(crate) fn obey(order: &Order) -> Facts {
             Facts::Prepared
         }
         Task::Work { workload, kernel, dropped } => work(order, known(workload), *kernel, *dropped),
-        Task::Recover { workload } => recover(order, &order.at.join(known(workload).dir)),
+        Task::Recover { workload, kernel } => recover(order, &order.at.join(known(workload).dir), *kernel),
     };
     rustix::mount::unmount(&order.at, UnmountFlags::empty()).expect("nobody is left on the mount");
     facts
@@ -80,53 +80,51 @@ fn work(order: &Order, workload: &Workload, kernel: Kernel, dropped: Option<Sync
     let mut states = vec![walk(tree).unwrap()];
     let root = RealDisk.open_root(tree).unwrap();
     let dev = RealDisk.stat_dir(&root).unwrap().dev;
-    let calls = AtomicU64::new(0);
-    let stir = Arc::new(move || {
-        let call = calls.fetch_add(1, Ordering::Relaxed);
-        if kernel == Kernel::Eager || kernel == Kernel::Slow && mix(call) % 4 == 0 {
-            RealDisk.sync_all(&root).unwrap();
-        }
-    });
-    let after = Arc::clone(&stir);
-    let after = move |verb: Verb| {
-        if verb.is_mutating() {
-            after();
-        }
-    };
-    let disk = Arc::new(Bent { after, dropped });
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        if workload.is_program && kernel != Kernel::Plain {
-            scope.spawn(|| write_back_all_the_time(tree, &is_over));
-        }
-        let stir: &dyn Fn() = &*stir;
-        let world = World::new(workload, disk, tree, &order.treewal, stir);
-        for (done, step) in workload.steps.iter().enumerate() {
-            mark(order, Mark::Begin(done + 1));
-            step(&world);
-            mark(order, Mark::Ack(done + 1));
-            states.push(walk(tree).unwrap());
-        }
-        drop(world);
-        is_over.store(true, Ordering::Relaxed);
+    stirred(root, kernel, |stir| {
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            if workload.is_program && kernel != Kernel::Plain {
+                scope.spawn(|| write_back_all_the_time(tree, &is_over));
+            }
+            let world = World::new(workload, bent(stir, dropped), tree, &order.treewal, &**stir);
+            for (done, step) in workload.steps.iter().enumerate() {
+                mark(order, Mark::Begin(done + 1));
+                step(&world);
+                mark(order, Mark::Ack(done + 1));
+                states.push(walk(tree).unwrap());
+            }
+            drop(world);
+            is_over.store(true, Ordering::Relaxed);
+        });
     });
     Facts::Worked { states, dev }
 }
 
-/// Where the calls of another process cannot be followed: as often as it goes.
-fn write_back_all_the_time(tree: &Path, is_over: &AtomicBool) {
-    let root = RealDisk.open_root(tree).unwrap();
-    while !is_over.load(Ordering::Relaxed) {
-        RealDisk.sync_all(&root).unwrap();
-        std::thread::sleep(Duration::from_micros(300));
-    }
+/// The real disk, stirred after each call that changes something.
+fn bent(stir: &Stir, dropped: Option<Sync>) -> Arc<dyn Disk> {
+    let stir = Arc::clone(stir);
+    let after = move |verb: Verb| {
+        if verb.is_mutating() {
+            stir();
+        }
+    };
+    Arc::new(Bent { after, dropped })
 }
 
-fn recover(order: &Order, tree: &Path) -> Facts {
+/// Recovers a tree, and looks at it before and after.
+///
+/// Under [`Kernel::Plain`] the program recovers: what is shipped is what is tried, and most disks are tried so. The
+/// others are for recoveries that are recorded. They must be written back between any two of their calls, and the calls of
+/// another process cannot be followed from outside; a loop that writes back beside it would miss most of them. So the tree
+/// is opened here, which is all that the program does.
+fn recover(order: &Order, tree: &Path, kernel: Kernel) -> Facts {
     let look = || walk(tree).map_err(|error| error.to_string());
     let dev = RealDisk.open_root(tree).and_then(|root| RealDisk.stat_dir(&root)).map_or(0, |meta| meta.dev);
     let before = look();
-    let recover = treewal(order, tree, &["recover", "--json"]);
+    let recover = match kernel {
+        Kernel::Plain => treewal(order, tree, &["recover", "--json"]),
+        Kernel::Eager | Kernel::Slow => recover_here(tree, kernel),
+    };
     mark(order, Mark::Recovered);
     let found = look();
     let leftovers = leftovers(tree).unwrap_or_else(|error| vec![error.to_string()]);
@@ -152,6 +150,30 @@ fn recover(order: &Order, tree: &Path) -> Facts {
         commit,
         tree_after_commit,
     }))
+}
+
+/// What `treewal recover --json` does, and how it would end.
+fn recover_here(tree: &Path, kernel: Kernel) -> Ran {
+    const IO: i32 = 3;
+    const UNDECIDED: i32 = 4;
+    const DAMAGE: i32 = 6;
+    let failed = |error: &dyn std::error::Error| {
+        let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+        Ran { code: Some(IO), out: String::new(), err: causes.collect::<Vec<String>>().join(": ") }
+    };
+    let root = match RealDisk.open_root(tree) {
+        Ok(root) => root,
+        Err(error) => return failed(&error),
+    };
+    stirred(root, kernel, |stir| match Options::new().open_on(bent(stir, None), tree) {
+        Err(error) => failed(&error),
+        Ok(tree) => {
+            let report = tree.recovery();
+            let is_open = report.pending().next().is_some();
+            let code = if is_open { UNDECIDED } else { i32::from(report.found_damage()) * DAMAGE };
+            Ran { code: Some(code), out: serde_json::json!({ "recovery": report }).to_string(), err: String::new() }
+        }
+    })
 }
 
 fn treewal(order: &Order, tree: &Path, arguments: &[&str]) -> Ran {

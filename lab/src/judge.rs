@@ -108,10 +108,15 @@ fn done(what: &str, ran: &Ran) -> Result<(), String> {
 
 /// What the file system says of damage to its own structures: `EBADMSG`, `EUCLEAN`.
 fn own_damage(seen: &Recovered) -> Option<String> {
+    own_errors(seen, &[74, 117])
+}
+
+/// The first look, or word of the first recovery, that ended with one of these errors of the system.
+pub(crate) fn own_errors(seen: &Recovered, errnos: &[i32]) -> Option<String> {
     let looks = [&seen.before, &seen.tree, &seen.tree_again].into_iter().filter_map(|look| look.as_ref().err());
     let said = looks.chain([&seen.recover.out, &seen.recover.err]);
-    let is_damage = |text: &&String| ["os error 74)", "os error 117)"].iter().any(|errno| text.contains(errno));
-    said.into_iter().find(is_damage).cloned()
+    let is_one = |text: &&String| errnos.iter().any(|errno| text.contains(&format!("os error {errno})")));
+    said.into_iter().find(is_one).cloned()
 }
 
 /// Whether the first recovery had something to do.
@@ -120,7 +125,7 @@ pub(crate) fn had_work(facts: &Facts) -> bool {
 }
 
 /// Whether a recovery says that it had nothing to do.
-fn is_clean(json: &str) -> bool {
+pub(crate) fn is_clean(json: &str) -> bool {
     let report: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     report["recovery"]
         == serde_json::json!({

@@ -36,8 +36,9 @@ pub(crate) enum Task {
     Prepare,
     /// Run a workload to its end.
     Work { workload: String, kernel: Kernel, dropped: Option<Sync> },
-    /// Recover the tree of a workload on a disk that lost its power, twice, and look at it.
-    Recover { workload: String },
+    /// Recover the tree of a workload on a disk that lost its power, twice, and look at it. The first time by the program
+    /// where the kernel does what it likes, and in the hand itself where it is to write back after each call.
+    Recover { workload: String, kernel: Kernel },
 }
 
 /// A sync that does nothing and says that it did: a control.
@@ -49,14 +50,15 @@ pub(crate) enum Sync {
     All,
 }
 
-/// What the kernel, and the disk, do while a workload runs.
+/// What the kernel, and the disk, do while a workload runs, or a recovery that is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kernel {
     /// What they like.
     Plain,
     /// Everything is written back after each call that changes something.
     Eager,
-    /// Everything is written back after some of the calls, and writes take their time, so that flushes overtake them.
+    /// After some of the calls everything begins to be written back, and nobody waits for it; and a part of the writes is
+    /// answered only when the next flush was, so that flushes overtake them.
     Slow,
 }
 

@@ -9,6 +9,9 @@ use crate::filesystem::Fs;
 use crate::order::Kernel;
 use crate::workloads::Workload;
 
+/// From how many images of a file system on a run is long.
+const LONG_IMAGES: usize = 1000;
+
 /// | variable | meaning | default |
 /// |---|---|---|
 /// | `TREEWAL_LAB_IMAGES` | images to try on each file system, those inside recovery not counted | 84 |
@@ -20,6 +23,8 @@ use crate::workloads::Workload;
 /// | `TREEWAL_LAB_MINUTES` | after these it gives up | 20 |
 /// | `TREEWAL_LAB_KEEP` | a directory for the images that fail | not kept |
 /// | `TREEWAL_LAB_PROGRAM` | the program `treewal` | beside this one |
+///
+/// With a thousand images and more each recording says on standard error when it is done, and how far it has come.
 pub(crate) struct Settings {
     pub(crate) file_systems: Vec<Fs>,
     pub(crate) images: usize,
@@ -72,6 +77,7 @@ impl Settings {
             threads: self.threads,
             mixed: self.mixed,
             keep: self.keep.clone(),
+            is_long: self.images >= LONG_IMAGES,
         }
     }
 }
