@@ -10,7 +10,7 @@ use serde::Serialize;
 use treewal_recovery::home::Home;
 use treewal_recovery::quarantine::{Attributes, BASE64, Goal};
 use treewal_snapshot::{Entry, Stored};
-use treewal_vfs::{Dir, Disk, Kind, Open, RelPath};
+use treewal_vfs::{Dir, Disk, Kind, Open, RelPath, Time};
 
 use super::case::Case;
 use super::leave::{Look, dirs, file, whole};
@@ -201,7 +201,7 @@ impl Export<'_> {
         let look = Look {
             mode: meta.mode,
             owner: (meta.uid, meta.gid),
-            modified: meta.modified,
+            modified: Some(meta.modified),
             xattrs: first.xattrs.clone(),
         };
         match (entry.meta.kind, &entry.target) {
@@ -273,7 +273,8 @@ pub(super) fn look(attributes: &Attributes) -> Look {
     Look {
         mode: attributes.mode & 0o7777,
         owner: (attributes.uid, attributes.gid),
-        modified: attributes.modified.into(),
+        // The journal knows no time of a directory that nobody has set one of: see `Meta::identity`.
+        modified: Some(Time::from(attributes.modified)).filter(|time| *time != Time::default()),
         xattrs: attributes.xattrs.iter().filter_map(xattr).collect(),
     }
 }

@@ -10,7 +10,8 @@ use treewal_vfs::{Dir, Disk, File, Kind, Open, RelPath, Time, copy_contents, err
 pub(super) struct Look {
     pub(super) mode: u32,
     pub(super) owner: (u32, u32),
-    pub(super) modified: Time,
+    /// `None` for a directory whose time nobody has set: it has that of its making.
+    pub(super) modified: Option<Time>,
     pub(super) xattrs: Vec<(OsString, Vec<u8>)>,
 }
 
@@ -22,7 +23,7 @@ impl Look {
     pub(super) fn of(disk: &dyn Disk, at: &Dir, name: &OsStr) -> io::Result<Self> {
         let meta = disk.stat(at, name)?;
         let xattrs = disk.xattrs(at, name)?;
-        Ok(Self { mode: meta.mode, owner: (meta.uid, meta.gid), modified: meta.modified, xattrs })
+        Ok(Self { mode: meta.mode, owner: (meta.uid, meta.gid), modified: Some(meta.modified), xattrs })
     }
 
     /// Sets it, as far as this process may: who may not give a file away stays its owner, and then nobody gets that
@@ -46,7 +47,7 @@ impl Look {
         if there.kind != Kind::Symlink {
             disk.set_mode(at, name, mode)?;
         }
-        disk.set_times(at, name, self.modified, self.modified)
+        self.modified.map_or(Ok(()), |time| disk.set_times(at, name, time, time))
     }
 }
 

@@ -252,7 +252,7 @@ impl Staged<'_> {
             self.tx.set_xattr(path.to_path(), name, value)?;
         }
         self.tx.set_mode(path, mode)?;
-        match crate::transaction::to_system_time(look.modified) {
+        match look.modified.and_then(crate::transaction::to_system_time) {
             Some(time) => self.tx.set_times(path.to_path(), crate::FileTimes::new().set_modified(time)),
             None => Ok(()),
         }

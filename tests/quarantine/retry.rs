@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treewal::{Durability, Error, Retry};
-use treewal_vfs::{Disk, RelPath};
+use treewal_vfs::{Disk, RelPath, Time};
 
 use crate::world::*;
 
@@ -40,6 +40,17 @@ fn a_staged_transaction_that_was_given_up_is_listed_and_brought_in_whole() {
     assert_eq!(tree.quarantine().unwrap(), []);
     assert!(below(&disk, ".treewal/quarantine").is_empty());
     assert!(matches!(tree.retry_quarantine(&id, Retry::new()), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_directory_comes_back_with_a_time_of_its_own() {
+    let (disk, tree, id) = staged();
+    tree.export_quarantine(&id, "/out").unwrap();
+    assert!(tree.retry_quarantine(&id, Retry::new()).unwrap().purged);
+    for path in ["made", "made/deep", "out/made", "out/made/deep"] {
+        let node = disk.dump().remove(&RelPath::new(path).unwrap()).unwrap();
+        assert_ne!(node.modified, Time::default(), "{path}: nobody has set it to 1970");
+    }
 }
 
 #[test]
