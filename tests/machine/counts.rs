@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::step::{Act, Crash, Deed};
+use crate::step::{Act, Crash, Deed, Manner};
 
 #[derive(Debug, Default)]
 pub(crate) struct Counts(RefCell<BTreeMap<String, u64>>);
@@ -31,7 +31,7 @@ impl fmt::Display for Counts {
 }
 
 /// The kinds of acts.
-const ACTS: [&str; 19] = [
+const ACTS: [&str; 22] = [
     "commit Journal",
     "commit Tree",
     "commit Deferred",
@@ -51,10 +51,13 @@ const ACTS: [&str; 19] = [
     "restore",
     "restore of a path",
     "forget",
+    "retry",
+    "export",
+    "purge",
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 45] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -82,6 +85,24 @@ const OTHERS: [&str; 27] = [
     "guarded makes a directory",
     "owed, kept",
     "owed, restored",
+    "by Apply",
+    "batch within",
+    "power lost with deferred commits",
+    "retry, told only",
+    "snapshot compared",
+    "guard asked for changes",
+    "retry refused",
+    "retry by force",
+    "retry in part",
+    "commit given up",
+    "commit abandoned",
+    "commit kept as it is",
+    "guard given up",
+    "guard abandoned",
+    "guard kept as it is",
+    "killed while given up",
+    "power lost while given up",
+    "failed while given up",
 ];
 
 /// Every act, done and interrupted, and what else there is.
@@ -110,6 +131,10 @@ pub(crate) fn act(act: &Act) -> String {
         Act::Restore(_, None) => "restore",
         Act::Restore(_, Some(_)) => "restore of a path",
         Act::Forget(_) => "forget",
+        Act::Retry(_, Manner::DryRun) => "retry, told only",
+        Act::Retry(..) => "retry",
+        Act::Export(_) => "export",
+        Act::Purge(_) => "purge",
     };
     word.to_owned()
 }

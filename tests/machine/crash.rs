@@ -23,10 +23,13 @@ impl World {
             Some((at, Crash::Kill)) => faulty.arm(Fault::Off { at }),
             Some((at, Crash::Power(..))) => self.disk.cut_at(Some(at)),
             Some((at, Crash::Fault(full))) => {
-                let errno = if *full { errno::ENOSPC } else { errno::EIO };
-                faulty.arm(Fault::Error { at, errno });
+                faulty.arm(Fault::Error { at, errno: Self::errno(*full) });
             }
         }
+    }
+
+    pub(crate) fn errno(full: bool) -> i32 {
+        if full { errno::ENOSPC } else { errno::EIO }
     }
 
     /// An act that is ended in the middle, if it takes so many calls.
@@ -34,7 +37,11 @@ impl World {
         let (who, act) = (self.actor(who, act), &self.resolved(act));
         let Some(plan) = self.plan(who, act)? else { return Ok(()) };
         let before = self.state.clone();
+        if plan.unforeseen {
+            return self.act(who, act);
+        }
         let done = self.perform(who, act, &plan, Some((at, crash)))?;
+        let states = done.states;
         let mut undecided = false;
         if done.error.is_some() {
             self.counts.add(counts::within(&counts::act(act)));
@@ -45,18 +52,20 @@ impl World {
         let allowed = match &done.error {
             None => {
                 must(plan.fails.is_none(), || format!("should have failed: {:?}", plan.fails))?;
-                self.state = plan.after.clone();
+                let after = states.into_iter().next().unwrap_or(plan.after);
+                self.state = after.clone();
                 self.note(who, act);
-                vec![plan.after]
+                vec![after]
             }
             Some(error) => {
                 undecided = !matches!(act, Act::Commit(..) | Act::Mounted(..) | Act::Guard(_) | Act::Within(_))
                     || error.outcome() == Outcome::Undecided
                     || matches!(error, Error::Poisoned);
+                let states = if states.is_empty() { vec![before, plan.after] } else { states };
                 if matches!(act, Act::Commit(Level::Deferred, ..) | Act::Mounted(Level::Deferred, ..)) {
-                    self.since.push(plan.after.memory.seen());
+                    self.since.extend(states.iter().skip(1).map(|state| state.memory.seen()));
                 }
-                if matches!(crash, Crash::Fault(_)) && !undecided { vec![before] } else { vec![before, plan.after] }
+                if matches!(crash, Crash::Fault(_)) && !undecided { states[..1].to_vec() } else { states }
             }
         };
         // What a snapshot had begun to take is swept by an opening, and by nobody else.
@@ -140,6 +149,20 @@ impl World {
 
     /// The power goes, and the tree is opened anew.
     fn power(&mut self, profile: u8, seed: u64, allowed: Vec<State>) -> Checked {
+        if self.since.len() > 1 {
+            self.counts.add("power lost with deferred commits");
+        }
+        let lost = self.lose_power(profile, seed);
+        let allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
+        self.state.guards.clear();
+        self.somebody_goes_on()?;
+        self.recovered().and_then(|()| self.is_left_by_power(allowed)).map_err(|error| format!("{error}\n{lost}"))?;
+        self.settled();
+        Ok(())
+    }
+
+    /// All that was not synced may be gone; says what is.
+    pub(crate) fn lose_power(&mut self, profile: u8, seed: u64) -> String {
         let profile = [Profile::Strict, Profile::Ordered, Profile::Grouped][usize::from(profile % 3)];
         let all = self.disk.outcomes(profile);
         let outcome = match seed % 6 {
@@ -153,12 +176,7 @@ impl World {
         self.disk = self.disk.after(&outcome);
         self.handles = Default::default();
         self.unclean = false;
-        let allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
-        self.state.guards.clear();
-        self.somebody_goes_on()?;
-        self.recovered().and_then(|()| self.is_left_by_power(allowed)).map_err(|error| format!("{error}\n{lost}"))?;
-        self.settled();
-        Ok(())
+        lost
     }
 
     /// Nothing was damaged, nothing is owed, and nobody else was there, but for what may be lost.
@@ -176,7 +194,9 @@ impl World {
         }
         let found = self.found();
         let names = self.snapshot_names()?;
-        let fits = |state: &&State| state.snaps.keys().copied().eq(names.iter().copied());
+        let kept = self.kept(&allowed);
+        let fits =
+            |state: &&State| state.snaps.keys().copied().eq(names.iter().copied()) && state.cases.keys().eq(&kept);
         let mut why = format!("snapshots {names:?}");
         let mut versions = self.since.clone();
         versions.extend(allowed.iter().map(|state| state.memory.seen()));
@@ -184,8 +204,9 @@ impl World {
             match loosely(&found, &state.memory.seen(), &versions, &self.loose) {
                 Ok(()) => {
                     self.state = State { memory: found, ..state.clone() };
-                    // What recovery could not tell from somebody else's work is for people.
-                    return self.purge();
+                    // What recovery could not tell from somebody else's work.
+                    self.admit_all();
+                    return Ok(());
                 }
                 Err(differ) => why = differ,
             }

@@ -1,5 +1,6 @@
 //! Guards: what they cover, and what their end leaves.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use treewal_vfs::RelPath;
 
 use crate::counts;
 use crate::memory::{Memory, rel};
+use crate::quarantine::same_body;
 use crate::step::{Asked, Deed, End, MOUNTED};
 use crate::transactions::{Done, Plan};
 use crate::world::{Checked, State, World, must};
@@ -30,6 +32,11 @@ impl Scope {
     pub(crate) fn covers(&self, path: &RelPath) -> bool {
         let all_in = self.all_in.as_ref().is_some_and(|dir| path.starts_with(dir) && path != dir);
         all_in || self.paths.iter().any(|own| path.starts_with(own))
+    }
+
+    /// What it is about.
+    pub(crate) fn all(&self) -> Vec<RelPath> {
+        self.paths.iter().chain(&self.all_in).cloned().collect()
     }
 
     /// Whether a path is covered, or above something that is.
@@ -171,8 +178,29 @@ impl World {
         }
     }
 
-    pub(crate) fn end_guard(&mut self, who: usize, inner: bool, end: End, crashes: bool) -> Done {
+    /// What is different under a guard is told, and nothing that it does not cover.
+    fn changes_are_told(&self, who: usize, id: u64) -> Checked {
+        let told = self.handles[who].as_ref().unwrap().guards[&id].changes().map_err(|error| format!("{error:?}"))?;
+        let told: BTreeSet<RelPath> = told.into_iter().map(|change| change.path).collect();
+        let guard = self.state.guards.iter().find(|guard| guard.id == id).unwrap();
+        let (now, before) = (&self.state.memory, &guard.before);
+        let all: BTreeSet<&RelPath> = now.names.keys().chain(before.names.keys()).collect();
+        let is_missed = |path: &&RelPath| {
+            guard.scope.covers(path) && !told.contains(*path) && !same_body(now.at(path), before.at(path))
+        };
+        let missed = all.into_iter().find(is_missed);
+        must(missed.is_none(), || format!("the guard does not tell of {missed:?}: {told:?}"))?;
+        let beyond = told.iter().find(|path| !guard.scope.meets(path));
+        must(beyond.is_none(), || format!("the guard tells of {beyond:?}"))?;
+        self.counts.add("guard asked for changes");
+        Ok(())
+    }
+
+    pub(crate) fn end_guard(&mut self, who: usize, inner: bool, end: End, crashes: bool) -> Checked<Done> {
         let id = self.ending(who, inner).unwrap();
+        if !crashes {
+            self.changes_are_told(who, id)?;
+        }
         let with_inner = self.state.with_inner(id);
         let handle = self.handles[who].as_mut().unwrap();
         let guard = handle.guards.remove(&id).unwrap();
@@ -186,7 +214,7 @@ impl World {
         };
         // Those inside have ended with it.
         handle.guards.retain(|one, _| !with_inner.contains(one));
-        done
+        Ok(done)
     }
 
     /// Somebody works on what a guard is for.

@@ -6,8 +6,9 @@
 //!   `std::fs`. `overlaid` puts it back in part.
 //! * `step`: what can be done. A run is a script, a step to a line, which `script` writes and reads: what fails is printed as one,
 //!   and put into `regressions/` it is run each time.
-//! * `world`: the handles, the model, and what must hold after each step. `transactions`, `guards`, `snaps`, `foreign`, `crash`
-//!   and `owed` are the kinds of steps.
+//!   `scenes` has those that belong together.
+//! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards`, `snaps`,
+//!   `foreign`, `crash`, `owed`, `lost` and `quarantine` are the kinds of steps.
 //!
 //! A few seconds. `TREEWAL_MODEL_CASES` (or `PROPTEST_CASES`) asks for so many runs, other ones each time.
 //! `TREEWAL_MODEL_SCRIPT` runs the script in a file. Real processes are for `tests/crowd`.
@@ -20,10 +21,13 @@
 
 #[path = "../crowd/answers.rs"]
 mod answers;
+mod apply;
+mod batch;
 mod counts;
 mod crash;
 mod foreign;
 mod guards;
+mod lost;
 #[path = "../crowd/memory.rs"]
 mod memory;
 #[expect(dead_code, reason = "shared with tests that begin with transactions alone")]
@@ -31,7 +35,9 @@ mod memory;
 mod ops;
 mod overlaid;
 mod owed;
+mod quarantine;
 mod run;
+mod scenes;
 mod script;
 #[path = "../shared/seen.rs"]
 mod seen;

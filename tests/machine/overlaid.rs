@@ -1,6 +1,6 @@
 //! What the model of a tree needs beyond that of a transaction: to be put back in part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use treewal_vfs::{Kind, RelPath};
 
@@ -26,6 +26,26 @@ impl Memory {
             after.names.insert(path.clone(), id);
         }
         after
+    }
+
+    /// As `overlaid`, and what stands above is made where it is gone.
+    pub(crate) fn restored(&self, before: &Self, covers: impl Fn(&RelPath) -> bool) -> Self {
+        let mut after = self.overlaid(before, &covers);
+        for path in before.names.keys().filter(|path| covers(path)) {
+            for above in std::iter::successors(path.parent(), RelPath::parent) {
+                if after.at(&above).is_none() {
+                    after.put(&above, before.at(&above).unwrap().clone());
+                }
+            }
+        }
+        after
+    }
+
+    /// Attributes belong to all names of a file: whether one that comes back brings them back for names that do not.
+    pub(crate) fn brings_back_for_others(&self, before: &Self, reaches: impl Fn(&RelPath) -> bool) -> bool {
+        let half = |names: &BTreeSet<RelPath>| names.iter().any(&reaches) && !names.iter().all(&reaches);
+        let set_since = |path: &RelPath| self.at(path) != before.at(path);
+        self.groups().iter().any(|names| half(names) && names.iter().any(|path| reaches(path) && set_since(path)))
     }
 
     /// Whether everything above a path is a directory, as far as it is there.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use treewal::{Error, Reader, Resolution};
+use treewal::{Error, Options, Reader, Resolution};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, RelPath, Verb, errno};
 
+use crate::lost::Dead;
 use crate::memory::Memory;
 use crate::ops::Op;
-use crate::seen::{differences, leftovers};
-use crate::step::{Act, Level, MOUNTED, Way};
-use crate::world::{Checked, DRAFT, MARKER, World, must, options};
+use crate::seen::differences;
+use crate::step::MOUNTED;
+use crate::world::{Checked, World, is_own, must, options};
 
 /// Kind, contents, target.
 type Body = (Kind, Vec<u8>, Option<Vec<u8>>);
@@ -39,7 +40,7 @@ fn read(reader: &Reader) -> treewal::Result<BTreeMap<RelPath, Body>> {
             found.insert(path, (kind, contents, link.map(|link| link.into_os_string().into_encoded_bytes())));
         }
     }
-    found.retain(|path, _| ![MARKER, DRAFT].iter().any(|own| *path == RelPath::new(own).unwrap()));
+    found.retain(|path, _| !is_own(path));
     Ok(found)
 }
 
@@ -63,52 +64,21 @@ impl World {
         let found = read(&reader).map_err(|error| format!("cannot read: {error:?}"))?;
         must(found == wanted, || format!("the reader sees {found:?}, not {wanted:?}"))?;
         self.counts.add(if only { "read only" } else { "read" });
+        self.snapshots_differ(&tree)?;
         let kept_out = tree.transaction(|tx| tx.write("a", "meanwhile").or_else(|_| tx.write("kept-out", "x")));
         must(matches!(kept_out, Err(Error::Locked { .. })), || format!("beside a reader: {kept_out:?}"))?;
         drop(reader);
         self.becomes(vec![self.state.clone()])
     }
 
-    /// What is in quarantine.
-    pub(crate) fn in_quarantine(&self) -> Vec<String> {
-        let left = leftovers(&self.disk, "/");
-        left.iter().filter_map(|name| name.strip_prefix("quarantine/").map(str::to_owned)).collect()
-    }
-
-    /// Throws away what is in quarantine.
-    pub(crate) fn purge(&mut self) -> Checked {
-        let tree = self.handles.iter().flatten().next().unwrap().tree.clone();
-        for id in self.in_quarantine() {
-            tree.purge_quarantine(&id).map_err(|error| format!("{id}: {error:?}"))?;
-        }
-        must(self.in_quarantine().is_empty(), || format!("left: {:?}", self.in_quarantine()))
-    }
-
     /// The process dies in a commit, and the next disk cannot rename: a person has it put back, or mends the disk.
     pub(crate) fn owed(&mut self, who: usize, ops: &[Op], at: u64, keep: bool) -> Checked {
-        // Guards go with their handle.
-        if let Some(holder) = self.holder() {
-            self.close_one(holder)?;
-        }
-        // So that it is this transaction that is owed.
-        let Some(handle) = self.handle(who)? else { return Ok(()) };
-        handle.tree.checkpoint().map_err(|error| format!("no checkpoint: {error:?}"))?;
-        let act = Act::Commit(Level::Journal, Way::Begin, ops.to_vec());
-        let Some(plan) = self.plan(who, &act)? else { return Ok(()) };
-        let kill = crate::step::Crash::Kill;
-        let done = self.perform(who, &act, &plan, Some((at, &kill)))?;
-        // All die, so that nobody else goes on with it.
-        for handle in self.handles.iter_mut() {
-            if let Some(handle) = handle.take() {
-                drop(handle.process.kill());
-            }
-        }
-        let acknowledged = done.error.is_none();
-        let pending = self.refused_by_the_disk()?;
+        let Some(Dead { acknowledged, after, .. }) = self.dies_in_a_commit(who, ops, at)? else { return Ok(()) };
+        let pending = self.refused_by_the_disk(&options())?.first().copied();
         if pending.is_some() {
             self.counts.add(if keep { "owed, kept" } else { "owed, restored" });
         }
-        let mut allowed = vec![plan.after];
+        let mut allowed = vec![after];
         if !acknowledged {
             allowed.insert(0, self.state.clone());
         }
@@ -125,17 +95,17 @@ impl World {
         Ok(())
     }
 
-    /// The number of what is owed, on a disk that refuses to rename.
-    fn refused_by_the_disk(&self) -> Checked<Option<u64>> {
+    /// The numbers of what is owed, on a disk that refuses to rename.
+    pub(crate) fn refused_by_the_disk(&self, options: &Options) -> Checked<Vec<u64>> {
         let process = self.disk.another_process();
         let fault = Fault::ErrorFrom { at: 1, errno: errno::ENODATA };
         let faulty = FaultDisk::new(Arc::new(process.clone()), fault).only(Verb::Rename).with_busy(MOUNTED);
-        let pending = match self.on(Arc::new(faulty)) {
+        let pending = match options.open_on(Arc::new(faulty), "/") {
             Ok(tree) => {
-                let owed = tree.recovery().pending().next().map(|line| line.txn);
+                let owed: Vec<u64> = tree.recovery().pending().map(|line| line.txn).collect();
                 let reads = tree.read().map(drop);
                 let told = matches!(reads, Err(Error::Pending { .. }));
-                must(owed.is_none() || told, || format!("reads what is owed: {reads:?}"))?;
+                must(owed.is_empty() || told, || format!("reads what is owed: {reads:?}"))?;
                 owed
             }
             Err(error) => return Err(format!("cannot open: {error:?}")),
@@ -157,7 +127,8 @@ impl World {
         must(stands == wanted, || format!("not put back:\n{}", differences(&stands, &wanted)))?;
         self.state.memory = found;
         self.settled();
-        // What stood in the way lies in quarantine, for people.
-        self.purge()
+        // What stood in the way.
+        self.admit_all();
+        Ok(())
     }
 }

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::counts::Counts;
+use crate::scenes::piece;
 use crate::script;
-use crate::step::{Step, step};
+use crate::step::Step;
 use crate::world::World;
 
 /// So many make each kind of step happen.
@@ -57,10 +58,8 @@ pub(crate) fn live(steps: &[Step], counts: &Rc<Counts>) -> Result<(), String> {
 
 fn scripts() -> impl Strategy<Value = Vec<Step>> {
     let disk = (any::<bool>(), any::<bool>()).prop_map(|(reflinks, reuse)| Step::Disk(reflinks, reuse));
-    (disk, prop::collection::vec(step(), 1..30)).prop_map(|(disk, mut steps)| {
-        steps.insert(0, disk);
-        steps
-    })
+    (disk, prop::collection::vec(piece(), 1..30))
+        .prop_map(|(disk, pieces)| [disk].into_iter().chain(pieces.into_iter().flatten()).collect())
 }
 
 #[test]

@@ -8,6 +8,7 @@ use treewal::{SnapshotOptions, Tree};
 use treewal_vfs::{Disk, Kind, RelPath};
 
 use crate::memory::{Memory, rel};
+use crate::quarantine::same_body;
 use crate::step::MOUNTED;
 use crate::transactions::{Done, Plan};
 use crate::world::{Checked, State, World, must};
@@ -63,22 +64,11 @@ impl World {
         }
         let wanted = |path: &RelPath| only.is_none_or(|only| path.starts_with(only));
         let now = &self.state.memory;
-        // Attributes belong to all names of a file: one that comes back brings them back for all.
         let reaches = |path: &RelPath| kept.covers(path) && wanted(path);
-        let half = |names: &BTreeSet<RelPath>| names.iter().any(&reaches) && !names.iter().all(&reaches);
-        let set_since = |path: &RelPath| now.at(path) != kept.memory.at(path);
-        if now.groups().iter().any(|names| half(names) && names.iter().any(|path| reaches(path) && set_since(path))) {
+        if now.brings_back_for_others(&kept.memory, reaches) {
             return None;
         }
-        let mut memory = now.overlaid(&kept.memory, |path| kept.covers(path) && wanted(path));
-        // What stands above is made where it is gone.
-        for path in kept.memory.names.keys().filter(|path| kept.covers(path) && wanted(path)) {
-            for above in std::iter::successors(path.parent(), RelPath::parent) {
-                if memory.at(&above).is_none() {
-                    memory.put(&above, kept.memory.at(&above).unwrap().clone());
-                }
-            }
-        }
+        let memory = now.restored(&kept.memory, reaches);
         let may_fail = !about.iter().all(|path| now.leads_to(path));
         let linked = (only.is_none() && kept.path.is_none()).then(|| kept.memory.groups());
         Some(Plan { may_fail, linked, ..Plan::of(State { memory, ..self.state.clone() }, about) })
@@ -108,6 +98,26 @@ impl World {
             return Ok(done);
         };
         Ok(Done::of(tree.restore_paths(&snapshot, [only])))
+    }
+
+    /// What is different from a snapshot is told.
+    pub(crate) fn snapshots_differ(&self, tree: &Tree) -> Checked {
+        for (number, kept) in &self.state.snaps {
+            let snapshot = tree.find_snapshot(&name(*number)).map_err(|error| format!("{error:?}"))?;
+            let differ = snapshot.diff().map_err(|error| format!("{error:?}"))?;
+            let told: BTreeSet<RelPath> = differ.into_iter().map(|change| change.path).collect();
+            let (now, then) = (&self.state.memory, &kept.memory);
+            let all: BTreeSet<&RelPath> = now.names.keys().chain(then.names.keys()).collect();
+            let is_missed =
+                |path: &&RelPath| kept.covers(path) && !told.contains(*path) && !same_body(now.at(path), then.at(path));
+            let missed = all.into_iter().find(is_missed);
+            must(missed.is_none(), || format!("{} does not tell of {missed:?}: {told:?}", snapshot.name()))?;
+            let entries = snapshot.entries().map_err(|error| format!("{error:?}"))?;
+            let lost = then.names.keys().find(|path| kept.covers(path) && !entries.contains(&path.to_path()));
+            must(lost.is_none(), || format!("{} does not list {lost:?}: {entries:?}", snapshot.name()))?;
+            self.counts.add("snapshot compared");
+        }
+        Ok(())
     }
 
     /// Which snapshots there are, by what lies on the disk.

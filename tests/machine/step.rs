@@ -38,6 +38,8 @@ pub(crate) enum Way {
     Begin,
     Closure,
     Retry,
+    /// As a set of changes, where it can be told as one.
+    Apply,
     /// Each operation is a transaction of its own.
     Batch,
     RolledBack,
@@ -83,6 +85,36 @@ pub(crate) enum Act {
     /// By name; these paths alone.
     Restore(u8, Option<PathBuf>),
     Forget(u8),
+    /// Of what lies in quarantine the n-th is brought back, copied to somewhere else, thrown away.
+    Retry(u8, Manner),
+    Export(u8),
+    Purge(u8),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Manner {
+    Plain,
+    DryRun,
+    Force,
+}
+
+/// Work that comes to quarantine.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// A commit, and at which call the process dies.
+    Commit(Vec<Op>, u64),
+    /// The guards that are open, or else this one; and what is done to what they are for.
+    Guards(Asked, Vec<Deed>),
+}
+
+/// Why it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Loss {
+    /// All tries are used up.
+    Tries,
+    /// A person gives it up, or has the tree as it is.
+    Abandon,
+    Keep,
 }
 
 /// What somebody does who knows nothing of treewal.
@@ -126,6 +158,8 @@ pub(crate) enum Step {
     Close(usize),
     /// The process dies in a commit, the disk refuses what is owed, and a person decides: keep or restore.
     Owed(usize, Vec<Op>, u64, bool),
+    /// The process dies in work that the disk refuses to finish, and it goes to quarantine; the n-th call of that may be its end.
+    Lost(usize, Work, Loss, Option<(u64, Crash)>),
 }
 
 pub(crate) fn path() -> impl Strategy<Value = PathBuf> {
@@ -134,12 +168,12 @@ pub(crate) fn path() -> impl Strategy<Value = PathBuf> {
     prop_oneof![2 => name().prop_map(PathBuf::from), 3 => two].boxed()
 }
 
-fn ops() -> BoxedStrategy<Vec<Op>> {
+pub(crate) fn ops() -> BoxedStrategy<Vec<Op>> {
     prop::collection::vec(op(), 1..5).boxed()
 }
 
 /// Such that what changes is what is named.
-fn plain() -> BoxedStrategy<Vec<Op>> {
+pub(crate) fn plain() -> BoxedStrategy<Vec<Op>> {
     let told =
         |op: &Op| matches!(op, Op::Write(..) | Op::Append(..) | Op::Copy(..) | Op::CreateDir(..) | Op::RemoveFile(..));
     let write = (path(), 1..80usize, any::<u8>()).prop_map(|(path, len, byte)| Op::Write(path, vec![byte; len]));
@@ -148,11 +182,11 @@ fn plain() -> BoxedStrategy<Vec<Op>> {
         .boxed()
 }
 
-fn level() -> BoxedStrategy<Level> {
+pub(crate) fn level() -> BoxedStrategy<Level> {
     prop::sample::select(vec![Level::Journal, Level::Journal, Level::Tree, Level::Deferred]).boxed()
 }
 
-fn asked() -> BoxedStrategy<Asked> {
+pub(crate) fn asked() -> BoxedStrategy<Asked> {
     let paths = prop::collection::vec(path(), 1..3);
     let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
     let all_in = prop::option::weighted(0.2, prop::sample::select(vec![PathBuf::from("a"), "b".into()]));
@@ -169,8 +203,26 @@ fn asked() -> BoxedStrategy<Asked> {
         .boxed()
 }
 
-fn act() -> BoxedStrategy<Act> {
-    let way = prop::sample::select(vec![Way::Begin, Way::Begin, Way::Closure, Way::Retry, Way::Batch, Way::RolledBack]);
+pub(crate) fn about_quarantine() -> BoxedStrategy<Act> {
+    let manner = prop::sample::select(vec![Manner::Plain, Manner::Plain, Manner::Plain, Manner::Force, Manner::DryRun]);
+    prop_oneof![
+        4 => (0..4u8, manner).prop_map(|(nth, manner)| Act::Retry(nth, manner)),
+        2 => (0..4u8).prop_map(Act::Export),
+        2 => (0..4u8).prop_map(Act::Purge),
+    ]
+    .boxed()
+}
+
+pub(crate) fn act() -> BoxedStrategy<Act> {
+    let way = prop::sample::select(vec![
+        Way::Begin,
+        Way::Begin,
+        Way::Closure,
+        Way::Retry,
+        Way::Apply,
+        Way::Batch,
+        Way::RolledBack,
+    ]);
     let end = prop::sample::select(vec![End::Commit, End::Commit, End::RollBack, End::Drop]);
     let contents = (prop::sample::select(vec![0, 9, 64, 65, 700]), any::<u8>()).prop_map(|(len, byte)| vec![byte; len]);
     prop_oneof![
@@ -185,11 +237,12 @@ fn act() -> BoxedStrategy<Act> {
         3 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Snapshot(name, path)),
         6 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Restore(name, path)),
         1 => (0..NAMES).prop_map(Act::Forget),
+        1 => about_quarantine(),
     ]
     .boxed()
 }
 
-fn deed() -> BoxedStrategy<Deed> {
+pub(crate) fn deed() -> BoxedStrategy<Deed> {
     prop_oneof![
         3 => (path(), any::<u8>()).prop_map(|(path, byte)| Deed::InPlace(path, byte)),
         3 => (path(), any::<u8>()).prop_map(|(path, byte)| Deed::Replace(path, byte)),
@@ -200,16 +253,16 @@ fn deed() -> BoxedStrategy<Deed> {
 }
 
 /// At which call; most acts make a few.
-fn moment() -> BoxedStrategy<u64> {
+pub(crate) fn moment() -> BoxedStrategy<u64> {
     prop_oneof![2 => 1..5u64, 3 => 1..12u64, 2 => 1..30u64, 1 => 1..70u64].boxed()
 }
 
 /// What makes few calls is cut at one of them.
-fn early(act: &Act, at: u64) -> u64 {
+pub(crate) fn early(act: &Act, at: u64) -> u64 {
     if matches!(act, Act::GuardEnd(..) | Act::Sync) { 1 + at % 3 } else { at }
 }
 
-fn crash() -> BoxedStrategy<Crash> {
+pub(crate) fn crash() -> BoxedStrategy<Crash> {
     prop_oneof![
         3 => Just(Crash::Kill),
         2 => (0..3u8, any::<u64>()).prop_map(|(profile, seed)| Crash::Power(profile, seed)),

@@ -1,16 +1,17 @@
 //! Transactions: what they are to leave, and how they are made.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use treewal::{Batch, Error, Outcome, RetryPolicy, Transaction};
-use treewal_vfs::RelPath;
+use treewal::{Error, Outcome, Retried, RetryPolicy, Transaction};
+use treewal_vfs::{Kind, RelPath};
 
 use crate::memory::{Groups, Memory, rel};
 use crate::ops::Op;
 use crate::step::{Act, Crash, Level, MOUNTED, Way};
 use crate::told::{Answered, paths_of, stage, told};
-use crate::world::{Checked, Handle, State, World, must};
+use crate::world::{Checked, Handle, State, World, is_own, must};
 
 /// What an act is to do.
 pub(crate) struct Plan {
@@ -25,11 +26,30 @@ pub(crate) struct Plan {
     pub(crate) may_fail: bool,
     /// Paths that it is about.
     pub(crate) about: Vec<RelPath>,
+    /// What a crash may leave beside the states before and after.
+    pub(crate) between: Vec<State>,
+    /// The entry of quarantine that it is about, and what a retry says of it.
+    pub(crate) case: Option<(String, Retried)>,
+    /// Whether a retry goes into the tree.
+    pub(crate) goes: bool,
+    /// Whether what it leaves is known only afterwards.
+    pub(crate) unforeseen: bool,
 }
 
 impl Plan {
     pub(crate) fn of(after: State, about: Vec<RelPath>) -> Self {
-        Self { after, ops: Vec::new(), linked: None, fails: None, may_fail: false, about }
+        Self {
+            after,
+            ops: Vec::new(),
+            linked: None,
+            fails: None,
+            may_fail: false,
+            about,
+            between: Vec::new(),
+            case: None,
+            goes: false,
+            unforeseen: false,
+        }
     }
 }
 
@@ -39,11 +59,13 @@ pub(crate) struct Done {
     pub(crate) error: Option<Error>,
     /// What a transaction said that it changes.
     pub(crate) changed: Vec<RelPath>,
+    /// What it may have left, where that is not what the plan says: where it failed, the one that it was in comes first.
+    pub(crate) states: Vec<State>,
 }
 
 impl Done {
     pub(crate) fn of<T>(result: treewal::Result<T>) -> Self {
-        Self { error: result.err(), changed: Vec::new() }
+        Self { error: result.err(), ..Self::default() }
     }
 }
 
@@ -57,6 +79,28 @@ pub(crate) struct Begun {
 
 fn changed(tx: &Transaction) -> Vec<RelPath> {
     tx.changes().iter().map(|change| rel(&change.path)).collect()
+}
+
+/// A transaction shows the tree as it will be.
+fn sees(tx: &Transaction, memory: &Memory) -> Checked {
+    for (path, id) in &memory.names {
+        let (entry, at) = (&memory.nodes[id], path.to_path());
+        let right = match entry.kind {
+            Kind::File => matches!(tx.read(&at), Ok(bytes) if bytes == entry.contents),
+            Kind::Symlink => tx.read_link(&at).ok().map(|to| to.into_os_string().into_encoded_bytes()) == entry.target,
+            Kind::Dir => tx.read_dir(&at).is_ok_and(|entries| {
+                let inside = entries.iter().map(|one| path.join(one.file_name())).filter(|path| !is_own(path));
+                let names = memory.names.keys().filter(|name| name.parent().as_ref() == Some(path));
+                inside.collect::<BTreeSet<_>>() == names.cloned().collect()
+            }),
+            _ => true,
+        };
+        let told = tx.metadata(&at).map(|told| told.kind());
+        must(right && matches!(told, Ok(kind) if kind == entry.kind), || {
+            format!("{path} is seen otherwise: {told:?}")
+        })?;
+    }
+    Ok(())
 }
 
 impl World {
@@ -81,6 +125,9 @@ impl World {
             Act::Snapshot(name, path) => Some(self.plan_snapshot(*name, path.as_deref().map(rel))),
             Act::Restore(name, path) => self.plan_restore(*name, path.as_deref().map(rel).as_ref()),
             Act::Forget(name) => Some(self.plan_forget(*name)),
+            Act::Retry(nth, manner) => self.plan_retry(who, *nth, *manner)?,
+            Act::Export(nth) => self.plan_export(*nth),
+            Act::Purge(nth) => self.plan_purge(*nth),
         })
     }
 
@@ -122,13 +169,11 @@ impl World {
             Act::Mounted(level, ..) => (*level, Way::Begin),
             _ => {
                 self.arm(who, crash);
-                return self.perform_other(who, act, crash.is_some());
+                return self.perform_other(who, act, plan, crash.is_some());
             }
         };
-        let alone = crash.is_none() && self.holder().is_none();
         match way {
-            // Between two deferred transactions of a batch is a state that the model does not know.
-            Way::Batch if alone && level != Level::Deferred => self.batch(who, level, plan),
+            Way::Batch if self.holder().is_none() => self.batch(who, level, plan, crash),
             way => self.commit(who, (level, way), plan, crash),
         }
         .inspect(|done| {
@@ -138,7 +183,7 @@ impl World {
         })
     }
 
-    fn perform_other(&mut self, who: usize, act: &Act, crashes: bool) -> Checked<Done> {
+    fn perform_other(&mut self, who: usize, act: &Act, plan: &Plan, crashes: bool) -> Checked<Done> {
         let tree = self.handles[who].as_ref().unwrap().tree.clone();
         Ok(match act {
             Act::Checkpoint => Done::of(tree.checkpoint()),
@@ -146,10 +191,13 @@ impl World {
             Act::Sync => Done::of(tree.sync()),
             Act::Guard(asked) => self.take_guard(who, asked),
             Act::Within(path) => self.take_within(who, path),
-            Act::GuardEnd(inner, end) => self.end_guard(who, *inner, *end, crashes),
+            Act::GuardEnd(inner, end) => self.end_guard(who, *inner, *end, crashes)?,
             Act::Snapshot(name, path) => Done::of(self.take_snapshot(&tree, *name, path.as_deref())),
             Act::Restore(name, path) => Self::restore(&tree, *name, path.as_deref(), crashes)?,
             Act::Forget(name) => Done::of(tree.remove_snapshot(&crate::snaps::name(*name))),
+            Act::Retry(_, manner) => self.retry(who, *manner, plan)?,
+            Act::Export(_) => self.export(who, plan)?,
+            Act::Purge(_) => self.purge_one(who, plan),
             Act::Commit(..) | Act::Mounted(..) => unreachable!("done elsewhere"),
         })
     }
@@ -165,22 +213,37 @@ impl World {
         let (said, wrong) = (RefCell::new(Vec::new()), RefCell::new(Ok(())));
         let fill = |tx: &mut Transaction| {
             tx.set_durability(level.durability());
-            *wrong.borrow_mut() = stage(tx, &plan.ops);
+            *wrong.borrow_mut() = stage(tx, &plan.ops).and_then(|()| match way {
+                Way::RolledBack => Ok(()),
+                _ => sees(tx, &plan.after.memory),
+            });
             *said.borrow_mut() = changed(tx);
             self.arm(who, crash);
             Ok(())
         };
-        let result = match way {
-            Way::Begin | Way::Batch => {
+        let set = if way == Way::Apply { crate::apply::set(&plan.ops) } else { None };
+        let result = match (way, set) {
+            (_, Some(set)) => {
+                let mut tx = tree.begin();
+                tx.set_durability(level.durability());
+                let staged = set.stage(&mut tx);
+                must(staged.is_ok(), || format!("{set:?}: {staged:?}"))?;
+                *wrong.borrow_mut() = sees(&tx, &plan.after.memory);
+                *said.borrow_mut() = changed(&tx);
+                let other = (level != Level::Journal).then_some(tx);
+                self.arm(who, crash);
+                other.map_or_else(|| tree.apply(&set), Transaction::commit).map(drop)
+            }
+            (Way::Begin | Way::Batch | Way::Apply, None) => {
                 let mut tx = tree.begin();
                 fill(&mut tx).and_then(|()| tx.commit().map(drop))
             }
-            Way::RolledBack => {
+            (Way::RolledBack, None) => {
                 let mut tx = tree.begin();
                 fill(&mut tx).map(|()| tx.rollback())
             }
-            Way::Closure => tree.transaction(fill),
-            Way::Retry => {
+            (Way::Closure, None) => tree.transaction(fill),
+            (Way::Retry, None) => {
                 let policy = RetryPolicy::new().tries_max(2).pause_min(Duration::ZERO).pause_max(Duration::ZERO);
                 tree.transaction_with(policy, fill)
             }
@@ -188,19 +251,6 @@ impl World {
         wrong.into_inner()?;
         let changed = if way == Way::RolledBack { Vec::new() } else { said.into_inner() };
         Ok(Done { changed, ..Done::of(result) })
-    }
-
-    fn batch(&mut self, who: usize, level: Level, plan: &Plan) -> Checked<Done> {
-        let tree = &self.handles[who].as_ref().unwrap().tree;
-        let commit = |one: &Answered, mut tx: Transaction| {
-            tx.set_durability(level.durability());
-            stage(&mut tx, std::slice::from_ref(one)).map(|()| tx.commit())
-        };
-        let mut done = Done::default();
-        for result in Batch::new().threads(1).run(&plan.ops, |_| tree.begin(), commit) {
-            done.error = done.error.or(result?.err());
-        }
-        Ok(done)
     }
 
     /// Whether it may be refused in this way.
@@ -288,10 +338,18 @@ impl World {
                 self.since.push(seen);
                 self.deferred.insert(who);
             }
-            Act::Commit(..) | Act::Mounted(..) if same => {}
+            Act::Commit(..) | Act::Mounted(..) | Act::Retry(..) if same => {}
+            // It waits for the end of guards.
+            Act::Beside if !self.state.guards.is_empty() => {}
             // One sync of the journal, for the commits of this handle.
             Act::Sync if self.deferred.iter().any(|one| *one != who) => {}
-            Act::Commit(..) | Act::Mounted(..) | Act::Guard(_) | Act::Checkpoint | Act::Beside | Act::Sync => {
+            Act::Commit(..)
+            | Act::Mounted(..)
+            | Act::Guard(_)
+            | Act::Retry(..)
+            | Act::Checkpoint
+            | Act::Beside
+            | Act::Sync => {
                 self.settled();
             }
             _ if self.since.len() > 1 => self.since.push(seen),

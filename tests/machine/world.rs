@@ -14,6 +14,7 @@ use crate::counts::{self, Counts};
 use crate::guards::Guarding;
 use crate::memory::{Groups, Memory, rel};
 use crate::ops::{INLINE_MAX, TARGET};
+use crate::quarantine::{Case, Goal};
 use crate::seen::{Seen, differences, leftovers, look};
 use crate::snaps::Kept;
 use crate::step::{Act, HANDLES, MOUNTED, Step};
@@ -23,6 +24,15 @@ use crate::transactions::Begun;
 pub(crate) const MARKER: &str = "marker";
 /// What somebody else writes before it is renamed, and nobody syncs; no part of it, either.
 pub(crate) const DRAFT: &str = "draft";
+
+/// What exports are called, with a number behind it; no part of it, either.
+pub(crate) const OUT: &str = "out";
+
+/// Whether a path is none of those that are compared.
+pub(crate) fn is_own(path: &RelPath) -> bool {
+    let first = path.components().next().map(|name| name.to_string_lossy());
+    first.is_some_and(|name| name == MARKER || name == DRAFT || name.starts_with(OUT))
+}
 
 pub(crate) type Checked<T = ()> = Result<T, String>;
 
@@ -70,6 +80,8 @@ pub(crate) struct State {
     /// Guards that are open, the outermost first.
     pub(crate) guards: Vec<Guarding>,
     pub(crate) snaps: BTreeMap<u8, Kept>,
+    /// What is in quarantine.
+    pub(crate) cases: BTreeMap<String, Case>,
 }
 
 impl State {
@@ -100,6 +112,9 @@ pub(crate) struct World {
     pub(crate) last_guard: u64,
     /// How often something was done.
     pub(crate) moves: u64,
+    /// How often the tree was touched.
+    pub(crate) touched: u64,
+    pub(crate) exports: u64,
     pub(crate) counts: Rc<Counts>,
     markers: u32,
 }
@@ -120,6 +135,8 @@ impl World {
             unclean: false,
             last_guard: 0,
             moves: 0,
+            touched: 0,
+            exports: 0,
             counts,
             markers: 0,
         };
@@ -191,7 +208,7 @@ impl World {
     pub(crate) fn found(&self) -> Memory {
         let disk = &self.disk;
         let mut seen = look(disk, "/");
-        seen.retain(|path, _| ![MARKER, DRAFT].iter().any(|own| *path == rel(own.as_ref())));
+        seen.retain(|path, _| !is_own(path));
         let root = disk.open_root("/".as_ref()).unwrap();
         let inode = |path: &RelPath| match path.split() {
             None => disk.stat_dir(&root).unwrap().ino,
@@ -207,18 +224,40 @@ impl World {
     pub(crate) fn becomes(&mut self, allowed: Vec<State>) -> Checked {
         let found = self.found();
         let (seen, names) = (found.seen(), self.snapshot_names()?);
-        let fits = |state: &State| state.memory.seen() == seen && state.snaps.keys().copied().eq(names.iter().copied());
+        let kept = self.kept(&allowed);
+        let fits = |state: &State| {
+            let snaps = state.snaps.keys().copied().eq(names.iter().copied());
+            snaps && state.cases.keys().eq(&kept) && state.memory.seen() == seen
+        };
         let Some(at) = allowed.iter().position(fits) else {
             let why = |state: &State| {
-                let (kept, differ) = (state.snaps.keys(), differences(&seen, &state.memory.seen()));
-                format!("{differ}snapshots {names:?}, not {kept:?}\n")
+                let (snaps, differ) = (state.snaps.keys(), differences(&seen, &state.memory.seen()));
+                let cases = state.cases.keys();
+                format!("{differ}snapshots {names:?}, not {snaps:?}, in quarantine {kept:?}, not {cases:?}\n")
             };
             let all: Vec<String> = allowed.iter().map(why).collect();
             return Err(format!("the tree is not as it should be:\n{}", all.join("or\n")));
         };
         self.state = allowed.into_iter().nth(at).unwrap_or_default();
         self.state.memory = found;
+        self.admit_told()
+    }
+
+    /// What an opening could not tell from somebody else's work.
+    fn admit_told(&mut self) -> Checked {
+        for id in self.in_quarantine() {
+            if !self.state.cases.contains_key(&id) {
+                must(self.foreign || self.since.len() > 1, || format!("nobody else was there, and there is {id}"))?;
+                self.admit(&id, Goal::Told);
+            }
+        }
         Ok(())
+    }
+
+    /// What is in quarantine of all that these states know.
+    pub(crate) fn kept(&self, states: &[State]) -> BTreeSet<String> {
+        let knows = |id: &String| states.iter().chain([&self.state]).any(|state| state.cases.contains_key(id));
+        self.in_quarantine().into_iter().filter(knows).collect()
     }
 
     /// Names of one file are one file, as the model has it.
@@ -229,6 +268,7 @@ impl World {
 
     pub(crate) fn step(&mut self, step: &Step) -> Checked {
         self.moves += u64::from(!matches!(step, Step::Begin(..) | Step::End(_) | Step::Read(..)));
+        self.touched += u64::from(Self::touches(step));
         match step {
             Step::Disk(reflinks, reuse) => {
                 self.disk.set_reflink(*reflinks);
@@ -245,15 +285,19 @@ impl World {
             Step::Guarded(deed) => self.guarded(deed),
             Step::Close(who) => self.close_one(*who),
             Step::Owed(who, ops, at, keep) => self.owed(*who, ops, *at, *keep),
+            Step::Lost(who, work, loss, cut) => self.lost(*who, work, *loss, cut.as_ref()),
         }?;
+        self.admit_told()?;
+        self.cases_hold()?;
         self.verify()
     }
 
     /// Nothing is found but what the next opening sweeps, where somebody was killed, and what quarantine holds.
     fn verify(&self) -> Checked {
         let expected = |finding: &Finding| {
-            let left = ["stage-leftover", "guard-leftover", "snapshot-leftover", "journal-torn"];
-            self.unclean && left.contains(&finding.code) || self.foreign && finding.code == "quarantined"
+            let left = ["stage-leftover", "guard-leftover", "snapshot-leftover", "quarantine-leftover", "journal-torn"];
+            self.unclean && left.contains(&finding.code)
+                || !self.state.cases.is_empty() && finding.code == "quarantined"
         };
         // What may be a leftover is looked at for a while, which costs time.
         let often = if self.unclean { 64 } else { 1 };
@@ -264,7 +308,7 @@ impl World {
         Ok(())
     }
 
-    fn act(&mut self, who: usize, act: &Act) -> Checked {
+    pub(crate) fn act(&mut self, who: usize, act: &Act) -> Checked {
         let (who, act) = (self.actor(who, act), &self.resolved(act));
         let Some(plan) = self.plan(who, act)? else { return Ok(()) };
         let before = self.state.clone();
@@ -281,9 +325,9 @@ impl World {
         if let Act::Commit(_, way, _) = act {
             self.counts.add(format!("by {way:?}"));
         }
-        self.becomes(vec![plan.after])?;
+        self.becomes(if done.states.is_empty() { vec![plan.after] } else { done.states })?;
         self.note(who, act);
-        if matches!(act, Act::Checkpoint) && self.in_quarantine().is_empty() {
+        if matches!(act, Act::Checkpoint) {
             self.foreign = false;
         }
         linked.map_or(Ok(()), |wanted| self.linked(&wanted))
@@ -319,9 +363,7 @@ impl World {
         }
         // What somebody else's changes had put aside is for people.
         self.handle(0)?;
-        if self.foreign {
-            self.purge()?;
-        }
+        self.purge()?;
         self.handles = Default::default();
         let left = leftovers(&self.disk, "/");
         must(left.is_empty(), || format!("left over: {left:?}"))?;
