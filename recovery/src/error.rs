@@ -61,6 +61,14 @@ impl Error {
         move |source| Self::Io { verb, path, source }
     }
 
+    /// Whether a sync failed. What it should have covered may be on no disk then, and the next sync covers none of it either:
+    /// the kernel holds it for clean. So whatever was done since the last sync that succeeded counts for nothing, also what
+    /// was done for other transactions, and no checkpoint may follow.
+    pub(crate) fn is_of_sync(&self) -> bool {
+        use treewal_snapshot::Error as Snapshot;
+        matches!(self, Self::Io { verb: "sync", .. } | Self::Snapshot(Snapshot::Io { verb: "sync", .. }))
+    }
+
     /// The kind, as `std::io` names it.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {

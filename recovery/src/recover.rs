@@ -212,7 +212,8 @@ impl Recovery<'_> {
         }
     }
 
-    /// Makes the tries, and ends each transaction as the table says.
+    /// Makes the tries, and ends each transaction as the table says. A sync that fails ends the recovery: it may have dropped
+    /// what was done for any of them.
     fn act<'h>(&mut self, tried: &mut [Item<'h>], mut waiting: Vec<Item<'h>>) -> Result<()> {
         self.redo_all(tried)?;
         self.take_back_all(tried)?;
@@ -229,6 +230,7 @@ impl Recovery<'_> {
                     self.end(item, None)?;
                     self.last().changed = changed;
                 }
+                Err(error) if error.is_of_sync() => return Err(error),
                 Err(error) => {
                     item.facts.tried = if is_permanent(&error) { Tried::Impossible } else { Tried::Failed };
                     failed.push((item, Some(error)));
@@ -256,7 +258,7 @@ impl Recovery<'_> {
         let parts: Vec<Part<'_>> =
             items.iter().filter(|item| of(item)).filter_map(|item| part(item.txn, item.told)).collect();
         if !parts.is_empty() {
-            groups = redo_apart(home, &parts, self.copied);
+            groups = redo_apart(home, &parts, self.copied)?;
         }
         for (parts, redone) in groups {
             let txns: BTreeSet<u64> = parts.iter().map(|part| part.txn).collect();
@@ -294,7 +296,10 @@ impl Recovery<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        let taken = take_back(self.home, &parts);
+        let taken = match take_back(self.home, &parts) {
+            Err(error) if error.is_of_sync() => return Err(error),
+            taken => taken,
+        };
         for item in &mut items {
             match &taken {
                 Ok(taken) => {

@@ -17,4 +17,5 @@ mod resolve;
 #[path = "../shared/seen.rs"]
 mod seen;
 mod stubborn;
+mod unsynced;
 mod world;

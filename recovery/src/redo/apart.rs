@@ -16,14 +16,13 @@ pub type Group<'a> = (Vec<Part<'a>>, Result<Redone>);
 /// other's paths. Each try is as good as a recovery that was cut short and came again.
 ///
 /// # Errors
-/// Those of a group are in its result.
-#[must_use]
-pub fn redo_apart<'a>(home: &Home, parts: &[Part<'a>], copied: bool) -> Vec<Group<'a>> {
+/// Those of a group are in its result. A sync that failed ends everything: of no group can be said what is durable.
+pub fn redo_apart<'a>(home: &Home, parts: &[Part<'a>], copied: bool) -> Result<Vec<Group<'a>>> {
     let mut done = Vec::new();
-    let whole = redo(home, parts, copied);
+    let whole = tried(home, parts, copied)?;
     if whole.is_ok() || parts.len() < 2 {
         done.push((parts.to_vec(), whole));
-        return done;
+        return Ok(done);
     }
     let reaches: Vec<Reach> = parts.iter().map(|part| Reach::of_intents(part.intents)).collect();
     let groups: Vec<Vec<Part<'a>>> = Reach::groups(&reaches)
@@ -32,28 +31,41 @@ pub fn redo_apart<'a>(home: &Home, parts: &[Part<'a>], copied: bool) -> Vec<Grou
         .collect();
     if groups.len() < 2 {
         done.push((parts.to_vec(), whole));
-        return done;
+        return Ok(done);
     }
     tracing::warn!(groups = groups.len(), "not everything can be finished at once: trying apart");
     let mut left = TRIES_MAX;
     let middle = groups.len() / 2;
     for half in [&groups[..middle], &groups[middle..]] {
-        halve((home, copied), half, &mut left, &mut done);
+        halve((home, copied), half, &mut left, &mut done)?;
     }
-    done
+    Ok(done)
 }
 
-fn halve<'a>((home, copied): (&Home, bool), groups: &[Vec<Part<'a>>], left: &mut u32, done: &mut Vec<Group<'a>>) {
+fn tried(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Result<Redone>> {
+    match redo(home, parts, copied) {
+        Err(error) if error.is_of_sync() => Err(error),
+        redone => Ok(redone),
+    }
+}
+
+fn halve<'a>(
+    (home, copied): (&Home, bool),
+    groups: &[Vec<Part<'a>>],
+    left: &mut u32,
+    done: &mut Vec<Group<'a>>,
+) -> Result<()> {
     let mut parts: Vec<Part<'a>> = groups.concat();
     parts.sort_by_key(|part| part.txn);
     *left = left.saturating_sub(1);
-    let redone = redo(home, &parts, copied);
+    let redone = tried(home, &parts, copied)?;
     if redone.is_ok() || groups.len() < 2 || *left == 0 {
         done.push((parts, redone));
-        return;
+        return Ok(());
     }
     let middle = groups.len() / 2;
     for half in [&groups[..middle], &groups[middle..]] {
-        halve((home, copied), half, left, done);
+        halve((home, copied), half, left, done)?;
     }
+    Ok(())
 }
