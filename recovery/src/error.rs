@@ -61,10 +61,7 @@ impl Error {
         move |source| Self::Io { verb, path, source }
     }
 
-    /// Whether a sync failed. What it should have covered may be on no disk then, and the next sync covers none of it either:
-    /// the kernel holds it for clean. So whatever was done since the last sync that succeeded counts for nothing, also what
-    /// was done for other transactions, and no checkpoint may follow.
-    pub(crate) fn is_of_sync(&self) -> bool {
+    fn is_of_sync(&self) -> bool {
         use treewal_snapshot::Error as Snapshot;
         matches!(self, Self::Io { verb: "sync", .. } | Self::Snapshot(Snapshot::Io { verb: "sync", .. }))
     }
@@ -81,6 +78,19 @@ impl Error {
             Self::Snapshot(source) => snapshot_kind(source),
             Self::Codec(_) => io::ErrorKind::InvalidData,
         }
+    }
+}
+
+/// What came of a try, unless a sync failed, which ends the whole recovery: what it should have covered may be on no disk, and
+/// the next sync covers none of it either, as the kernel holds it for clean. So whatever was done since the last sync that
+/// succeeded counts for nothing, also what was done for other transactions, and no checkpoint may follow.
+///
+/// # Errors
+/// That of the sync.
+pub(crate) fn unless_of_sync<T>(tried: Result<T>) -> Result<Result<T>> {
+    match tried {
+        Err(error) if error.is_of_sync() => Err(error),
+        tried => Ok(tried),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::survey::{is_sound, open_log};
 use crate::sweep::{remove_garbage, sweep_leftovers};
 use crate::tries::reason;
 use crate::undo::{Guarded, is_permanent, undo};
-use crate::{Error, Result};
+use crate::{Error, Result, unless_of_sync};
 
 /// How recovery goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -212,8 +212,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// Makes the tries, and ends each transaction as the table says. A sync that fails ends the recovery: it may have dropped
-    /// what was done for any of them.
+    /// Makes the tries, and ends each transaction as the table says.
     fn act<'h>(&mut self, tried: &mut [Item<'h>], mut waiting: Vec<Item<'h>>) -> Result<()> {
         self.redo_all(tried)?;
         self.take_back_all(tried)?;
@@ -223,14 +222,13 @@ impl Recovery<'_> {
         for item in tried.iter_mut().rev() {
             let (Work::Guarded(guard), Verdict::Undo) = (&item.told.work, decide(item.facts).1) else { continue };
             let guarded = Guarded { txn: item.txn, told: item.told, guard, copied: self.copied, kept: &mut kept };
-            match undo(self.home, guarded) {
+            match unless_of_sync(undo(self.home, guarded))? {
                 Ok(changed) => {
                     undone.push((item.txn, Reach::of(self.home, item.told)));
                     item.facts.tried = Tried::Done;
                     self.end(item, None)?;
                     self.last().changed = changed;
                 }
-                Err(error) if error.is_of_sync() => return Err(error),
                 Err(error) => {
                     item.facts.tried = if is_permanent(&error) { Tried::Impossible } else { Tried::Failed };
                     failed.push((item, Some(error)));
@@ -296,10 +294,7 @@ impl Recovery<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        let taken = match take_back(self.home, &parts) {
-            Err(error) if error.is_of_sync() => return Err(error),
-            taken => taken,
-        };
+        let taken = unless_of_sync(take_back(self.home, &parts))?;
         for item in &mut items {
             match &taken {
                 Ok(taken) => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use treewal_recovery::patterns;
 use treewal_snapshot::{Change, ChangeKind, Manifest};
-use treewal_vfs::{Dir, Kind, Time};
+use treewal_vfs::{Dir, Kind, Meta, RelPath, Time};
 
 use super::case::Case;
+use super::moved::{at_and_above, moved_since};
 use super::retry::{Retried, Retry, SINCE};
 use crate::engine::Engine;
 use crate::transaction::Base;
@@ -29,15 +30,13 @@ pub(super) fn restore(
     let mut plan = |changes: &[Change]| {
         (done.steps, done.conflicts) = (Vec::new(), Vec::new());
         let base = Base::new(home.disk.clone(), home.root.clone());
+        let moved = moved_since(&*home.disk, &base, manifest, changes, since)?;
         for change in changes {
-            let live = match base.stat("look at", &change.path) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => None,
-                live => live?,
-            };
             // A directory that is older than the guard is changed by whatever happens in it, which has a line of its own.
             let stays = change.kind == ChangeKind::Metadata;
-            let live = live.filter(|live| !(stays && live.kind == Kind::Dir));
+            let live = look(&base, &change.path)?.filter(|live| !(stays && live.kind == Kind::Dir));
             let is_late = live.is_some_and(|live| since.is_none_or(|since| live.changed > since));
+            let is_late = is_late || at_and_above(&change.path).any(|path| moved.contains(&path));
             if is_late && !how.force {
                 done.conflict(change.path.to_path(), SINCE);
             }
@@ -49,4 +48,12 @@ pub(super) fn restore(
     let receipt = engine.restore_where(&snapshot, &with, None, &mut plan)?;
     done.receipt = receipt;
     Ok(())
+}
+
+/// What stands at a path; nothing where something that is no directory is above it.
+pub(super) fn look(base: &Base, path: &RelPath) -> Result<Option<Meta>> {
+    match base.stat("look at", path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        live => live,
+    }
 }

@@ -7,6 +7,7 @@ mod case;
 mod export;
 mod guarded;
 mod leave;
+mod moved;
 mod retry;
 mod staged;
 

@@ -120,6 +120,28 @@ fn the_snapshot_of_a_guard_is_restored_with_attributes_and_later_work_is_a_confl
     assert!(below(&disk, ".treewal/quarantine").is_empty());
 }
 
+/// What is in it is as old as it was before; the directory is not the one that was guarded.
+#[test]
+fn what_came_with_a_directory_that_was_moved_there_since_is_later_work() {
+    let (disk, tree, id) = guarded();
+    put(&disk, "made/index", "of somebody who came later");
+    drop(tree);
+    let disk = disk.kill();
+    let tree = open(&disk);
+    tree.transaction(|tx| {
+        tx.remove_dir_all("db")?;
+        tx.rename("made", "db")
+    })
+    .unwrap();
+    let refused = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    let late: Vec<&Path> = refused.conflicts.iter().map(|one| one.path.as_path()).collect();
+    assert!(refused.receipt.is_none() && late.contains(&Path::new("db/index")), "{refused:?}");
+    assert_eq!(holds(&disk, "db/index").as_deref(), Some("of somebody who came later"));
+    let done = tree.retry_quarantine(&id, Retry::new().force(true)).unwrap();
+    assert!(done.purged, "{done:?}");
+    assert_eq!(holds(&disk, "db/index").as_deref(), Some("before"));
+}
+
 #[test]
 fn a_retry_may_be_cut_anywhere_and_nothing_is_lost() {
     let (base, tree, id) = staged();

@@ -1,9 +1,9 @@
 //! Many transactions redone as one and, where that fails, apart: what keeps one of them from its end keeps no other.
 
 use super::{Part, Redone, redo};
-use crate::Result;
 use crate::home::Home;
 use crate::reach::Reach;
+use crate::{Result, unless_of_sync};
 
 /// So many times a part of the transactions is tried by itself; what is left then is owed together. Each try looks
 /// through the stages, so it must not be one for each of thousands.
@@ -19,7 +19,7 @@ pub type Group<'a> = (Vec<Part<'a>>, Result<Redone>);
 /// Those of a group are in its result. A sync that failed ends everything: of no group can be said what is durable.
 pub fn redo_apart<'a>(home: &Home, parts: &[Part<'a>], copied: bool) -> Result<Vec<Group<'a>>> {
     let mut done = Vec::new();
-    let whole = tried(home, parts, copied)?;
+    let whole = unless_of_sync(redo(home, parts, copied))?;
     if whole.is_ok() || parts.len() < 2 {
         done.push((parts.to_vec(), whole));
         return Ok(done);
@@ -42,13 +42,6 @@ pub fn redo_apart<'a>(home: &Home, parts: &[Part<'a>], copied: bool) -> Result<V
     Ok(done)
 }
 
-fn tried(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Result<Redone>> {
-    match redo(home, parts, copied) {
-        Err(error) if error.is_of_sync() => Err(error),
-        redone => Ok(redone),
-    }
-}
-
 fn halve<'a>(
     (home, copied): (&Home, bool),
     groups: &[Vec<Part<'a>>],
@@ -58,7 +51,7 @@ fn halve<'a>(
     let mut parts: Vec<Part<'a>> = groups.concat();
     parts.sort_by_key(|part| part.txn);
     *left = left.saturating_sub(1);
-    let redone = tried(home, &parts, copied)?;
+    let redone = unless_of_sync(redo(home, &parts, copied))?;
     if redone.is_ok() || groups.len() < 2 || *left == 0 {
         done.push((parts, redone));
         return Ok(());
