@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use hooked::Hooked;
 use treewal::{Checkpoints, Error, Options, Tree};
-use treewal_vfs::{RealDisk, RecordingDisk, Verb};
+use treewal_vfs::sim::SimDisk;
+use treewal_vfs::{Disk, RealDisk, RecordingDisk, RelPath, Verb};
 
 /// Stops the other handle also where the test fails.
 struct Stop<'a>(&'a AtomicBool);
@@ -286,5 +287,37 @@ fn segments_are_given_back_by_whoever_settles_and_missed_by_nobody() {
         write(&trees[(round + 1) % 2], "other", 10);
         assert_eq!(world.disk.count(Verb::SyncAll), 0, "round {round}: no recovery");
         assert!(world.names("journal").len() <= 4, "{:?}", world.names("journal"));
+    }
+}
+
+/// A handle is killed at rest, and the one that closes last has never had the tree from another: it has done nothing at all, or
+/// all that it did lies before the other came. It still removes what the killed one has left.
+#[test]
+fn the_stage_of_a_killed_handle_goes_with_one_that_never_met_it() {
+    for (commits_before, checkpoint) in [(false, false), (true, false), (true, true)] {
+        let disk = SimDisk::new();
+        let (lives, killed) = (disk.another_process(), disk.another_process());
+        let options = Options::new().inline_max(1 << 10).segment_bytes(64 << 10).checkpoints(Checkpoints::Inline);
+        let open = |process: &SimDisk| options.open_on(Arc::new(process.clone()), "/").unwrap();
+        let last = open(&lives);
+        if commits_before {
+            write(&last, "a", 5000);
+        }
+        let other = open(&killed);
+        write(&other, "a", 6000);
+        write(&other, "a", 7000);
+        if checkpoint {
+            other.checkpoint().unwrap();
+        }
+        drop(killed.kill());
+        drop(other);
+        let stages = || {
+            let root = disk.open_root("/".as_ref()).unwrap();
+            disk.list(&disk.open_dir(&root, &RelPath::new(".treewal/stage").unwrap()).unwrap()).unwrap().len()
+        };
+        assert!(stages() > 0);
+        drop(last);
+        assert_eq!(stages(), 0, "commits before {commits_before}, checkpoint {checkpoint}");
+        assert_eq!(disk.dump()[&RelPath::new("a").unwrap()].contents.len(), 7000);
     }
 }

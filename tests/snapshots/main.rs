@@ -8,6 +8,8 @@
 
 mod basics;
 mod crash;
+#[path = "../shared/hooked.rs"]
+mod hooked;
 mod others;
 mod paths;
 mod reclaim;

@@ -1,9 +1,13 @@
 //! Snapshots and restores beside transactions of others.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use treewal::{Error, Options, Outcome, Tree};
+use treewal_vfs::{RealDisk, Verb};
+
+use crate::hooked::Hooked;
 
 fn write(tree: &Tree, value: u32) -> treewal::Result<()> {
     tree.transaction(|tx| {
@@ -94,6 +98,45 @@ fn a_restore_that_looked_before_somebody_committed_begins_anew() {
     assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"old");
     assert!(!dir.path().join("b").exists());
     assert_eq!(other.snapshots().unwrap().len(), 1);
+}
+
+/// Beside a process that commits while it looks, each time, a restore goes on for as long as it would wait for the lock.
+#[test]
+fn a_restore_that_is_overtaken_more_than_eight_times_goes_on_while_it_would_wait_and_no_longer() {
+    const TIMES: u32 = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let other = Options::new().lock_wait(Duration::ZERO).open(dir.path()).unwrap();
+    other.transaction(|tx| tx.write("large", vec![b'o'; 200_000])).unwrap();
+    other.snapshot("one").unwrap();
+    let overtaken = Arc::new(AtomicU32::new(TIMES));
+    let overtake = {
+        let (other, overtaken) = (other.clone(), Arc::clone(&overtaken));
+        move |verb| {
+            if verb != Verb::List || overtaken.load(Ordering::SeqCst) >= TIMES {
+                return;
+            }
+            // Where the handle under test holds the tree, nobody overtakes it.
+            match other.transaction(|tx| tx.write("count", overtaken.load(Ordering::SeqCst).to_string())) {
+                Ok(()) => drop(overtaken.fetch_add(1, Ordering::SeqCst)),
+                Err(error) => assert!(matches!(error, Error::Locked { .. }), "{error:?}"),
+            }
+        }
+    };
+    for (wait, patient) in [(Duration::from_secs(600), true), (Duration::ZERO, false)] {
+        let disk = Hooked { inner: RealDisk, after: overtake.clone() };
+        let tree = Options::new().lock_wait(wait).open_on(Arc::new(disk), dir.path()).unwrap();
+        let snapshot = tree.find_snapshot("one").unwrap();
+        tree.transaction(|tx| tx.write("large", vec![b'n'; 200_000])).unwrap();
+        overtaken.store(0, Ordering::SeqCst);
+        let restored = tree.restore(&snapshot);
+        let times = overtaken.swap(TIMES, Ordering::SeqCst);
+        if patient {
+            assert!(restored.is_ok() && times == TIMES, "{restored:?} after {times}");
+            assert!(!dir.path().join("count").exists());
+        } else {
+            assert!(matches!(restored, Err(Error::Conflict { .. })) && times >= 8, "{restored:?} after {times}");
+        }
+    }
 }
 
 #[test]
