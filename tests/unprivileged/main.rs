@@ -14,7 +14,7 @@ mod opened;
 mod unreadable;
 
 use std::fs::{self, Permissions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -52,8 +52,7 @@ fn all_of_it_as_another_user() {
         return;
     }
     if RealDisk.user() != 0 {
-        eprintln!("skipped: all_of_it_as_another_user: only root can become somebody else");
-        return;
+        return skipped("all_of_it_as_another_user", "only root can become somebody else");
     }
     let temporary = tempfile::tempdir().unwrap();
     fs::set_permissions(temporary.path(), Permissions::from_mode(0o755)).unwrap();
@@ -70,6 +69,11 @@ fn all_of_it_as_another_user() {
         }
         fs::remove_dir_all(dir).unwrap();
     }
+}
+
+/// To where nobody catches it: what is left out is told also where the test passes.
+fn skipped(test: &str, why: &str) {
+    std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes()).unwrap();
 }
 
 /// Runs one test as `NOBODY`.
@@ -258,8 +262,7 @@ fn a_store_of_another_user_is_refused() {
 #[test]
 fn root_does_not_open_a_store_of_somebody_else() {
     if RealDisk.user() != 0 {
-        eprintln!("skipped: root_does_not_open_a_store_of_somebody_else: only root can be root");
-        return;
+        return skipped("root_does_not_open_a_store_of_somebody_else", "only root can be root");
     }
     let dir = tempfile::tempdir().unwrap();
     drop(Tree::open(dir.path()).unwrap());
