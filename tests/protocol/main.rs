@@ -76,6 +76,9 @@ const BESIDE: Script = Script {
 const KILLED: Script =
     Script { name: "somebody else, and a kill", foreign: Some((0, When::Anytime)), losses: 0, ..SOMEBODY };
 
+/// The same, and the recovery after it is killed as well, in the same moment of its own.
+const KILLED_TWICE: Script = Script { name: "somebody else, and a kill in the recovery as well", kills: 2, ..KILLED };
+
 /// The same, and what somebody else writes is removed.
 const REMOVED: Script = Script {
     name: "somebody else, and a kill in a removal",
@@ -138,4 +141,19 @@ fn what_is_left_out_is_found() {
         let what = explored.violation.map(|violation| violation.what);
         assert!(what.as_ref().is_some_and(|what| what.contains(promise)), "{broken:?}: {what:?}");
     }
+}
+
+/// Not a control but a window that is open, and said to be in docs/guarantees.md, under who writes in the very moment of a
+/// rename: a recovery that is killed between a rename of its own and the look behind it. One kill is not enough for it.
+#[test]
+fn the_window_that_is_open_takes_two_kills_and_a_write_between_two_calls() {
+    let explored = run(&KILLED_TWICE);
+    let violation = explored.violation.unwrap();
+    assert!(violation.what.contains("P3: the work of somebody else"), "{}", violation.what);
+    let trace = &violation.trace;
+    assert_eq!(trace.iter().filter(|step| step.starts_with("Kill")).count(), 2, "{trace:#?}");
+    let write = trace.iter().position(|step| step == "SomebodyElseWrites").unwrap();
+    assert!(trace[..write].iter().any(|step| step.contains("Survey")), "it has looked: {trace:#?}");
+    let renamed = trace[write + 1].contains("Rename(") && trace[write + 1].contains("of_commit: false");
+    assert!(renamed && trace[write + 2].starts_with("Kill"), "{trace:#?}");
 }
