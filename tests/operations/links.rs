@@ -3,8 +3,11 @@
 use std::fs::{self, Permissions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::Arc;
 
-use treewal::{Error, How};
+use treewal::{Error, How, Options};
+use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::{Disk, Open, RelPath, write_all};
 
 use crate::world::World;
 
@@ -132,4 +135,27 @@ fn attributes_are_set_through_one_name_of_a_file_in_one_transaction() {
     tx.commit().unwrap();
     assert_eq!(fs::metadata(world.at("a")).unwrap().mode() & 0o7777, 0o640);
     world.close();
+}
+
+/// A power loss brings the old file back, whose bytes are those that were written: it is not what was written, and what that is
+/// given the other name of the old file must not get.
+#[test]
+fn the_same_bytes_under_a_second_name_are_not_yet_what_was_written() {
+    let disk = SimDisk::new();
+    let root = disk.open_root("/".as_ref()).unwrap();
+    let file = disk.open(&root, "a".as_ref(), Open::CreateNew { mode: 0o644 }).unwrap();
+    write_all(&disk, &file, b"same", 0).unwrap();
+    disk.hard_link(&root, "a".as_ref(), &root, "other".as_ref()).unwrap();
+    let open = |disk: &SimDisk| Options::new().open_on(Arc::new(disk.clone()), "/").unwrap();
+    let tree = open(&disk);
+    disk.sync_all(&root).unwrap();
+    let mut tx = tree.begin();
+    tx.write("a", "same").unwrap();
+    tx.set_permissions("a", Permissions::from_mode(0o600)).unwrap();
+    tx.commit().unwrap();
+    let lost = disk.after(&disk.outcomes(Profile::Strict).nothing());
+    let modes = || ["a", "other"].map(|path| lost.dump()[&RelPath::new(path).unwrap()].mode & 0o777);
+    assert_eq!(modes(), [0o644, 0o644]);
+    drop(open(&lost));
+    assert_eq!(modes(), [0o600, 0o644]);
 }
