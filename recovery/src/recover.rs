@@ -1,5 +1,4 @@
-//! Recovery as a whole: read the journal, decide about every unfinished transaction, finish or undo it, and only then
-//! let the journal forget.
+//! Recovery as a whole: read the journal, decide about each unfinished transaction, end it; then the journal may forget.
 //!
 //! The order, and what a crash leaves at each point:
 //!
@@ -101,6 +100,7 @@ pub fn recover(home: &Home, config: &Config) -> Result<Recovered> {
         write_identity(home, config.tree)?;
     }
     let Recovery { log, report, owed, .. } = recovery;
+    home.end_doubt(!owed.is_empty());
     keep_last(home, &report);
     Ok(Recovered { log, report, owed })
 }
@@ -371,13 +371,13 @@ impl Recovery<'_> {
         self.stages.iter().try_for_each(|(stage, case)| take_stage(self.home, stage, case))?;
         self.home.disk.sync_all(&self.home.root).map_err(Error::io("sync", "."))?;
         let mut records = std::mem::take(&mut self.settled);
+        self.home.prove_synced()?;
         // Numbers are dense: the records that say how transactions ended are covered as well.
         let upto = Lsn(self.log.last().0 + records.len() as u64);
         records.extend(self.owed.iter().flat_map(Owed::records).cloned());
         records.push(Record::Checkpoint { upto: upto.0 });
         self.append(&records)?;
-        self.log.truncate(upto)?;
-        Ok(())
+        Ok(self.log.truncate(upto)?)
     }
 
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {

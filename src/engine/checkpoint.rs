@@ -35,7 +35,7 @@ impl Core {
     /// Makes every commit so far durable in the journal. Nobody has to hold the tree for it: what was committed is in
     /// the kernel, and where another handle was at work since, it has made it durable before anything else.
     pub(crate) fn sync_journal(&self) -> Result<()> {
-        let log = self.state.lock().log.clone().ok_or(Error::Poisoned)?;
+        let log = self.log_of(&mut self.state.lock())?;
         log.sync().map_err(|error| {
             self.state.lock().log = None;
             Error::Journal(error)
@@ -130,7 +130,7 @@ impl Core {
         mut ends: Vec<Record>,
         paths: Option<&BTreeSet<RelPath>>,
     ) -> Result<()> {
-        let log = state.log.clone().ok_or(Error::Poisoned)?;
+        let log = self.log_of(state)?;
         // Numbers are dense: `ends` are covered as well.
         let upto = Lsn(log.last().0 + ends.len() as u64);
         let _span = tracing::debug_span!("checkpoint", upto = upto.0).entered();

@@ -150,7 +150,7 @@ impl Core {
             return Ok(None);
         }
         if state.is_busy() {
-            state.may_go_on()?;
+            self.may_go_on(&mut state)?;
         } else {
             self.enter(&mut state, self.options.lock_wait)?;
         }

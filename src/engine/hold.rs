@@ -57,7 +57,7 @@ impl Core {
         if state.guards.is_empty() {
             self.enter(&mut state, self.options.lock_wait)?;
         } else {
-            state.may_go_on()?;
+            self.may_go_on(&mut state)?;
         }
         state.alone = true;
         Ok(Hold { engine: self, seat: None, owes: false })
@@ -93,7 +93,7 @@ impl Core {
         }
         drop(span);
         if state.is_busy() || !state.guards.is_empty() {
-            state.may_go_on()?;
+            self.may_go_on(&mut state)?;
         } else {
             self.enter(&mut state, self.options.lock_wait)?;
         }
@@ -123,7 +123,7 @@ impl Core {
         state.in_doubt |= taken.as_ref().is_err_and(|error| !matches!(error, treewal_recovery::Error::Locked { .. }));
         let taken = taken.map_err(|error| self.locked(error, own))?;
         drop(span);
-        let entered = self.catch_up(state, taken).and_then(|()| state.may_go_on());
+        let entered = self.catch_up(state, taken).and_then(|()| self.may_go_on(state));
         if entered.is_err() {
             self.give_back(state);
         }
@@ -135,6 +135,18 @@ impl Core {
         Error::from_lock(error, self.lock.me(), own)
     }
 
+    /// The journal; not where a sync of anything has failed: what this handle would call durable may not be.
+    pub(super) fn log_of(&self, state: &mut State) -> Result<Arc<Log>> {
+        if self.home.has_failed() {
+            state.log = None;
+        }
+        state.log.clone().ok_or(Error::Poisoned)
+    }
+
+    pub(super) fn may_go_on(&self, state: &mut State) -> Result<()> {
+        self.log_of(state).map(drop)
+    }
+
     /// Gives the lock of the tree back, unless something is under way for which it must be kept.
     pub(super) fn leave(&self, state: &State) {
         if state.guards.is_empty() && !state.is_busy() {
@@ -144,7 +156,8 @@ impl Core {
     }
 
     fn give_back(&self, state: &State) {
-        if let Err(error) = self.lock.release(&self.home, Self::left(state)) {
+        let left = Self::left(state).filter(|_| !self.home.has_failed());
+        if let Err(error) = self.lock.release(&self.home, left) {
             // The kernel gives it back with the handle at the latest; until then others wait.
             tracing::error!(%error, "the tree's lock could not be given back");
         }
@@ -183,10 +196,6 @@ impl State {
             || !self.seats.is_empty() && self.batch_commits >= BATCH_MAX
             || self.seats.iter().any(|(_, other)| other.meets(claim))
     }
-
-    pub(super) fn may_go_on(&self) -> Result<()> {
-        if self.log.is_none() { Err(Error::Poisoned) } else { Ok(()) }
-    }
 }
 
 impl Hold<'_> {
@@ -218,7 +227,7 @@ impl Hold<'_> {
     }
 
     pub(crate) fn log(&self) -> Result<Arc<Log>> {
-        self.engine.state.lock().log.clone().ok_or(Error::Poisoned)
+        self.engine.log_of(&mut self.engine.state.lock())
     }
 
     /// The number that the next transaction gets, where this hold is alone: the LSN of its first record.

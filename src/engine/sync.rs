@@ -44,7 +44,14 @@ impl Core {
     /// Others may commit meanwhile, and an entry that is synced here may be the one that they have just put there. Then it
     /// is their record that brings the path to where it belongs: it was handed to the kernel before their renames, and is
     /// durable with the record of the checkpoint, which is written after this.
+    ///
+    /// It proves nothing where another sync has failed before, or meanwhile, of this handle or another.
     pub(super) fn sync_tree(&self, paths: Option<&BTreeSet<RelPath>>) -> Result<()> {
+        self.sync_paths(paths)?;
+        if self.home.is_doubted() { Err(Error::Poisoned) } else { Ok(()) }
+    }
+
+    fn sync_paths(&self, paths: Option<&BTreeSet<RelPath>>) -> Result<()> {
         if let Some(paths) = paths.filter(|paths| self.syncs_each(paths.len())) {
             if self.sync_each(paths)? {
                 return Ok(());

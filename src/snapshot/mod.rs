@@ -280,16 +280,20 @@ impl Engine {
         let draft = draft();
         disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;
         let made = self.fill_snapshot(&parent, &draft, &paths, &take);
-        let named = made.and_then(|()| {
-            let named = disk.rename(&parent, OsStr::new(&draft), &parent, OsStr::new(name), Rename::NoReplace);
-            named.and_then(|()| disk.sync_dir(&parent)).map_err(failed)
-        });
-        if let Err(error) = named {
-            for name in [draft.as_str(), name] {
-                // A name that cannot be made durable is taken back: nobody is told that it is there.
-                if let Err(error) = remove_tree(disk, &parent, OsStr::new(name)) {
-                    tracing::warn!(%error, "a failed snapshot is left to the next opening");
-                }
+        let rename = |from: &str, to: &str| {
+            disk.rename(&parent, OsStr::new(from), &parent, OsStr::new(to), Rename::NoReplace).map_err(failed)
+        };
+        if let Err(error) = made.and_then(|()| rename(&draft, name)) {
+            if let Err(error) = remove_tree(disk, &parent, OsStr::new(&draft)) {
+                tracing::warn!(%error, "a failed snapshot is left to the next opening");
+            }
+            return Err(error);
+        }
+        if let Err(error) = disk.sync_dir(&parent).map_err(failed) {
+            // A name that cannot be made durable is taken back: nobody is told that it is there. A loss of power may bring it
+            // back all the same, and then it must be whole: what is beneath it goes with the next opening.
+            if let Err(error) = rename(name, &draft) {
+                tracing::warn!(%error, "a snapshot that failed keeps its name");
             }
             return Err(error);
         }

@@ -11,7 +11,7 @@ use crate::seen::{Seen, look};
 use crate::world::{BODIES, Bed, ROOT, after, allowed, assert_among, assert_reopens, options, prepared, put};
 
 /// What anybody may do under a guard.
-fn vandalise(disk: &SimDisk) {
+pub(crate) fn vandalise(disk: &SimDisk) {
     let root = disk.open_root(ROOT.as_ref()).unwrap();
     put(disk, "a", b"in place");
     put(disk, "d/fresh", b"fresh");
@@ -106,7 +106,7 @@ fn a_recovery_that_fails_is_ended_by_the_next() {
     assert!(count > 200, "{count}");
 }
 
-fn died_after_the_promise(base: &SimDisk, body: crate::world::Body) -> SimDisk {
+pub(crate) fn died_after_the_promise(base: &SimDisk, body: crate::world::Body) -> SimDisk {
     (1..)
         .find_map(|at| {
             let bed = Bed::new(base, Durability::Journal);

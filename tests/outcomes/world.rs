@@ -79,6 +79,15 @@ pub(crate) fn put(disk: &dyn Disk, path: &str, contents: &[u8]) {
 
 /// A tree that treewal has been used on, all of it durable.
 pub(crate) fn prepared() -> SimDisk {
+    let disk = untouched();
+    let root = disk.open_root(ROOT.as_ref()).unwrap();
+    drop(options(Durability::Journal).open_on(Arc::new(disk.clone()), ROOT).unwrap());
+    disk.sync_all(&root).unwrap();
+    disk.remount()
+}
+
+/// What it was before.
+pub(crate) fn untouched() -> SimDisk {
     let disk = SimDisk::new();
     let root = disk.open_root(ROOT.as_ref()).unwrap();
     for dir in ["d", "e"] {
@@ -88,9 +97,7 @@ pub(crate) fn prepared() -> SimDisk {
         put(&disk, path, contents.as_bytes());
     }
     put(&disk, "large", &[b'L'; 9000]);
-    drop(options(Durability::Journal).open_on(Arc::new(disk.clone()), ROOT).unwrap());
-    disk.sync_all(&root).unwrap();
-    disk.remount()
+    disk
 }
 
 /// The tree after a transaction on a disk that works.

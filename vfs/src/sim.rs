@@ -64,4 +64,4 @@ pub(crate) use handle::SimHandle;
 pub use outcome::{Outcome, Outcomes, Profile};
 pub(crate) use seeded::drawn;
 pub use seeded::seed_random;
-pub use settings::Reuse;
+pub use settings::{Lose, Reuse};

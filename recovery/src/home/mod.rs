@@ -11,11 +11,13 @@
 //! | `guards/<id>/` | the snapshot of an active guard |
 //! | `snapshots/<name>/` | a named snapshot; a name that begins with a dot is a half-made or half-removed one. Made with the first |
 //! | `quarantine/<id>/` | what recovery could not place, with a report |
+//! | `doubt` | a sync failed, and what is seen may not be on the disk |
 //! | `last-recovery.json` | the report of the last recovery that found anything |
 //!
 //! Everything is made on first open, in an order in which a crash at any moment leaves something the next open takes
 //! up again: the directories first, `tree` last, and only then a journal.
 
+mod doubt;
 mod identity;
 mod lock;
 mod mend;
@@ -65,6 +67,8 @@ pub struct Home {
     pub guards: Dir,
     /// `.treewal/quarantine`
     pub quarantine: Dir,
+    /// The disk, as it is asked by all of this.
+    wary: Arc<doubt::Wary>,
 }
 
 const DIRS: [&str; 4] = ["journal", "stage", "guards", "quarantine"];
@@ -118,7 +122,9 @@ impl Home {
         };
         let root_meta = disk.stat_dir(&root).map_err(Error::io("look at", "."))?;
         let [journal, stage, guards, quarantine] = [sub(DIRS[0])?, sub(DIRS[1])?, sub(DIRS[2])?, sub(DIRS[3])?];
-        Ok(Self { disk, root, root_meta, dot, journal, stage, guards, quarantine })
+        let wary = Arc::new(doubt::Wary::new(disk, dot.clone(), journal.clone()));
+        let disk = Arc::clone(&wary) as Arc<dyn Disk>;
+        Ok(Self { disk, root, root_meta, dot, journal, stage, guards, quarantine, wary })
     }
 }
 

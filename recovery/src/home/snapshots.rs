@@ -52,6 +52,10 @@ pub fn sweep_snapshots(home: &Home) -> Result<u64> {
     let mut swept = 0;
     for entry in home.disk.list(&dir).map_err(Error::io("list", SHOWN))? {
         if is_draft(&entry.name) {
+            if swept == 0 {
+                // One whose name was taken back may not get it again once it is no longer whole.
+                home.disk.sync_dir(&dir).map_err(Error::io("sync", SHOWN))?;
+            }
             remove_tree(&*home.disk, &dir, &entry.name).map_err(Error::io("clean", SHOWN))?;
             swept += 1;
         }

@@ -33,6 +33,8 @@ pub struct Ground<'a> {
     /// Whether directories that are closed to this process are opened.
     pub(super) opens: bool,
     pub(super) opened: Opened<'a>,
+    /// Whether a sync has failed, so that contents may be seen and on no disk.
+    pub(crate) doubts: bool,
 }
 
 impl<'a> Ground<'a> {
@@ -48,7 +50,14 @@ impl<'a> Ground<'a> {
             half_done: false,
             opens: false,
             opened: Opened::none(disk),
+            doubts: false,
         }
+    }
+
+    /// Where a sync has failed, so that contents may be seen and on no disk.
+    #[must_use]
+    pub(crate) fn doubting(self, doubts: bool) -> Self {
+        Self { doubts, ..self }
     }
 
     /// Adds a stage directory.

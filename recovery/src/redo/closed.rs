@@ -77,7 +77,7 @@ pub fn redo(home: &Home, parts: &[Part<'_>], copied: bool) -> Result<Redone> {
     // Of all tries: what one has kept, the next one does not find again.
     let mut kept_first = BTreeMap::new();
     loop {
-        let mut ground = Ground::new(&*home.disk, home.root.clone());
+        let mut ground = Ground::new(&*home.disk, home.root.clone()).doubting(home.is_in_doubt()?);
         ground.open_closed();
         // Each try is as good as a recovery that was cut short and came again.
         match attempt(home, ground, (&wishes, copied), (&records, &closed), &mut kept_first) {

@@ -16,7 +16,8 @@ pub enum Seen {
     Nothing,
     /// What shall stand there, complete.
     Wanted(Meta),
-    /// Our own new file, without some of its contents: the power went before they were written back.
+    /// Our own new file, without some of its contents: the power went before they were written back. Or it may lose them yet:
+    /// a sync has failed.
     Torn(Meta),
     /// Something that stood there legally before the last of the transactions.
     Known(Meta),
@@ -88,7 +89,8 @@ pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new
             let opens = ours || may_be || place.area != Area::Tree;
             let Some(there) = contents(ground, place, bytes.len() as u64, opens)? else { return Ok(None) };
             if there == *bytes {
-                return Ok(Some(Seen::Wanted(*meta)));
+                let may_be_lost = ground.doubts && !bytes.is_empty();
+                return Ok(Some(if may_be_lost { Seen::Torn(*meta) } else { Seen::Wanted(*meta) }));
             }
             let torn = ours && found.modified <= newest(new) && is_torn_form(&there, bytes);
             Ok(torn.then_some(Seen::Torn(*meta)))

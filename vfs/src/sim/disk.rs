@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::dump::Node;
 use super::image::Image;
 use super::outcome::{Outcome, Outcomes, Profile};
-use super::settings::Reuse;
+use super::settings::{Lose, Reuse};
 use super::state::State;
 use crate::RelPath;
 
@@ -96,6 +96,11 @@ impl SimDisk {
     /// Which network file system this one says it is; none at first.
     pub fn set_network(&self, name: Option<&'static str>) {
         self.state.lock().settings.network = name;
+    }
+
+    /// What a sync that fails takes with it; [`Lose::All`] at first.
+    pub fn set_failed_syncs(&self, lose: Lose) {
+        self.state.lock().settings.lose = lose;
     }
 
     // --- crashing --------------------------------------------------------------------------------------------------

@@ -12,6 +12,16 @@ pub enum Reuse {
     AtOnce,
 }
 
+/// What a sync that fails takes with it for good; see [`SimDisk::fail_sync_at`](super::SimDisk::fail_sync_at).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lose {
+    /// Contents, names and metadata.
+    All,
+    /// Contents, and nothing else: as where names and metadata are in the journal of a file system, which stops for good
+    /// once it cannot write that. Only the pages of files can be given up by one that goes on.
+    Contents,
+}
+
 /// What a test may set, and a crash leaves as it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
@@ -22,6 +32,7 @@ pub(super) struct Settings {
     pub(super) reflink: bool,
     pub(super) exchange: bool,
     pub(super) network: Option<&'static str>,
+    pub(super) lose: Lose,
 }
 
 impl Default for Settings {
@@ -34,6 +45,7 @@ impl Default for Settings {
             reflink: true,
             exchange: true,
             network: None,
+            lose: Lose::All,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use rustix::io::Errno;
 
 use super::image::{Body, Id};
+use super::settings::Lose;
 use super::state::State;
 
 impl State {
@@ -122,12 +123,18 @@ impl State {
     }
 
     fn doubt_metadata(&mut self, id: Id) {
+        if self.settings.lose == Lose::Contents {
+            return;
+        }
         if let Some(log) = self.metas.get_mut(&id) {
             log.0.iter_mut().for_each(|change| change.dropped = true);
         }
     }
 
     fn doubt_names(&mut self, wanted: &BTreeSet<u64>) {
+        if self.settings.lose == Lose::Contents {
+            return;
+        }
         for seq in wanted {
             if let Some(change) = self.names.pending.get_mut(seq) {
                 change.dropped = true;

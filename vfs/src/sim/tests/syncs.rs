@@ -1,7 +1,7 @@
 //! Syncs that fail, and what each profile makes of the ones that succeed.
 
 use super::tools::{Desk, rel};
-use crate::sim::Profile;
+use crate::sim::{Lose, Profile};
 use crate::{Disk, errno};
 
 #[test]
@@ -66,6 +66,25 @@ fn a_failed_sync_of_everything_leaves_metadata_in_doubt_until_it_is_set_again() 
     desk.disk.set_mode(&desk.root, "a".as_ref(), 0o640).unwrap();
     desk.disk.sync_all(&desk.root).unwrap();
     assert_eq!(modes(), [0o640]);
+}
+
+#[test]
+fn where_contents_alone_are_lost_a_later_sync_covers_names_and_metadata() {
+    let desk = Desk::with(&["a", "b"]);
+    desk.disk.set_failed_syncs(Lose::Contents);
+    desk.write("a", b"new");
+    desk.mv("b", "c");
+    desk.disk.set_mode(&desk.root, "c".as_ref(), 0o600).unwrap();
+    desk.disk.fail_sync_at(Some(1));
+    desk.disk.sync_all(&desk.root).unwrap_err();
+    desk.leaves(
+        &["a=000 b=old", "a=000 c=old", "a=new b=old", "a=new c=old", "a=old b=old", "a=old c=old"],
+        &["a=new b=old", "a=new c=old", "a=old b=old", "a=old c=old"],
+    );
+    desk.disk.sync_all(&desk.root).unwrap();
+    desk.leaves(&["a=000 c=old", "a=new c=old", "a=old c=old"], &["a=new c=old", "a=old c=old"]);
+    let lost = desk.disk.after(&desk.disk.outcomes(Profile::Strict).nothing());
+    assert_eq!(lost.dump()[&rel("c")].mode, 0o600);
 }
 
 #[test]
