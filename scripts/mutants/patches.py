@@ -109,7 +109,6 @@ MUTANTS = [
     ("closed-not-opened", "recovery/src/redo/closed.rs", "        ground.open_closed();\n        // Each", "        // Each"),
     # A sync that failed is made again, and the second is believed.
     ("promise-sync-again", "journal/src/write/writer.rs", "self.disk.sync_data(&chunk.file).fatal(", "self.disk.sync_data(&chunk.file).or_else(|_| self.disk.sync_data(&chunk.file)).fatal("),
-    ("checkpoint-sync-again", "src/engine/checkpoint.rs", "let synced = self.sync_tree(paths);", "let synced = self.sync_tree(paths).or_else(|_| self.sync_tree(paths));"),
     ("doubt-unheeded", "recovery/src/redo/closed.rs", ".doubting(home.is_in_doubt()?)", ".doubting(false)"),
     ("doubt-unsaid", "recovery/src/home/doubt.rs", "for dir in [Some(&self.dot), also]", "for dir in [None, also]"),
     ("doubt-of-others-unheeded", "src/engine/sync.rs", "if self.home.is_doubted() {", "if self.home.has_failed() {"),
@@ -119,7 +118,6 @@ MUTANTS = [
     ("recovery-behind-a-failed-sync", "recovery/src/recover.rs", "        self.home.prove_synced()?;\n", ""),
     ("handed-over-behind-a-failed-sync", "src/engine/hold.rs", "Self::left(state).filter(|_| !self.home.has_failed())", "Self::left(state)"),
     ("snapshot-taken-back-in-part", "src/snapshot/mod.rs", "            if let Err(error) = rename(name, &draft) {", "            if let Err(error) = remove_tree(disk, &parent, OsStr::new(name)) {"),
-    ("guard-commit-sync-again", "src/guard/mod.rs", "self.engine.sync_guarded(&self.held, &self.report)?;", "self.engine.sync_guarded(&self.held, &self.report).or_else(|_| self.engine.sync_guarded(&self.held, &self.report))?;"),
     ("snapshot-sync-again", "snapshot/src/take.rs", "disk.sync_all(into)", "disk.sync_all(into).or_else(|_| disk.sync_all(into))"),
     # The order and the syncs of checkpoints.
     ("checkpoint-record-first", "src/engine/checkpoint.rs", "let synced = self.sync_tree(paths);", "append(&log, &[Record::Checkpoint { upto: upto.0 }]).and_then(|lsn| log.sync_to(lsn).map_err(treewal_recovery::Error::Journal)).map_err(Error::from_recovery)?; let synced = self.sync_tree(paths);"),
