@@ -161,7 +161,8 @@ impl Tree {
     /// ```
     ///
     /// # Errors
-    /// `AlreadyExists`; [`Error::Input`](crate::Error::Input) for a name that is none; as [`guard`](Self::guard).
+    /// `AlreadyExists`; [`Error::Input`](crate::Error::Input) for a name that is none; [`Error::Undecided`](crate::Error::Undecided)
+    /// where it has its name, and the disk neither makes that durable nor takes it back; as [`guard`](Self::guard).
     pub fn snapshot(&self, name: &str) -> Result<Snapshot> {
         self.snapshot_with(SnapshotOptions::default(), name)
     }
@@ -218,9 +219,11 @@ impl Tree {
         self.engine.restore(snapshot, Some(&to_paths(paths)))
     }
 
-    /// Removes the snapshot of that name, and gives back the room it took.
+    /// Removes the snapshot of that name, durably, and gives back the room it took; what of it the disk does not let go is
+    /// swept when the tree is opened next.
     ///
     /// # Errors
+    /// [`Error::Undecided`](crate::Error::Undecided) where the name is gone, and a power loss may bring it back;
     /// `NotFound`; [`Error::Locked`](crate::Error::Locked) where somebody else holds the tree; any error of the disk.
     pub fn remove_snapshot(&self, name: &str) -> Result<()> {
         self.engine.remove_snapshot(name)

@@ -24,7 +24,7 @@ use std::time::SystemTime;
 use treewal_recovery::home::{Home, is_draft, make_snapshots, open_snapshots};
 use treewal_recovery::undo::is_confined;
 use treewal_snapshot::{Manifest, Mode, Stored, TakeOptions};
-use treewal_vfs::{Dir, Kind, RelPath, Rename, random, read_all, remove_tree};
+use treewal_vfs::{Dir, Disk, Kind, RelPath, Rename, random, read_all, remove_tree};
 
 use crate::engine::{Claim, Core, Engine, Scope};
 use crate::transaction::to_system_time;
@@ -253,8 +253,11 @@ impl Core {
         disk.stat(&parent, OsStr::new(name)).map_err(failed)?;
         hold.checkpoint()?;
         disk.rename(&parent, OsStr::new(name), &parent, OsStr::new(&draft), Rename::NoReplace).map_err(failed)?;
-        disk.sync_dir(&parent).map_err(failed)?;
-        remove_tree(disk, &parent, OsStr::new(&draft)).map_err(failed)?;
+        // The name is gone, and may be back after a power loss.
+        disk.sync_dir(&parent).map_err(|source| Error::Undecided { source: Box::new(failed(source)) })?;
+        if let Err(error) = remove_tree(disk, &parent, OsStr::new(&draft)) {
+            tracing::warn!(%error, "a removed snapshot is left to the next opening");
+        }
         Ok(())
     }
 }
@@ -280,24 +283,16 @@ impl Engine {
         let draft = draft();
         disk.create_dir(&parent, OsStr::new(&draft), 0o700).map_err(failed)?;
         let made = self.fill_snapshot(&parent, &draft, &paths, &take);
-        let rename = |from: &str, to: &str| {
-            disk.rename(&parent, OsStr::new(from), &parent, OsStr::new(to), Rename::NoReplace).map_err(failed)
-        };
-        if let Err(error) = made.and_then(|()| rename(&draft, name)) {
+        // Opened before it has its name: nothing may fail once it has.
+        let made = made.and_then(|()| Snapshot::open(self.home(), &parent, &draft));
+        let named = made.and_then(|made| named(disk, &parent, &draft, name).map(|()| made));
+        // One that a power loss may give its name again must be whole then.
+        if named.as_ref().is_err_and(|error| !matches!(error, Error::Undecided { .. })) {
             if let Err(error) = remove_tree(disk, &parent, OsStr::new(&draft)) {
                 tracing::warn!(%error, "a failed snapshot is left to the next opening");
             }
-            return Err(error);
         }
-        if let Err(error) = disk.sync_dir(&parent).map_err(failed) {
-            // A name that cannot be made durable is taken back: nobody is told that it is there. A loss of power may bring it
-            // back all the same, and then it must be whole: what is beneath it goes with the next opening.
-            if let Err(error) = rename(name, &draft) {
-                tracing::warn!(%error, "a snapshot that failed keeps its name");
-            }
-            return Err(error);
-        }
-        Snapshot::open(self.home(), &parent, name)
+        named.map(|made| Snapshot { name: name.to_owned(), lies: shown(name), ..made })
     }
 
     fn fill_snapshot(&self, parent: &Dir, draft: &str, paths: &[RelPath], options: &TakeOptions) -> Result<()> {
@@ -314,6 +309,19 @@ impl Engine {
         view::make(disk, &into, &stored)?;
         disk.sync_all(&into).map_err(io)
     }
+}
+
+/// Gives a snapshot its name, durably. Where that cannot be made sure, the name is taken back, and it is undecided: a sync after
+/// one that failed proves nothing, so a power loss may bring the name back, with all that is in it.
+fn named(disk: &dyn Disk, parent: &Dir, draft: &str, name: &str) -> Result<()> {
+    let failed = |source| Error::from_os("create snapshot", shown(name), source);
+    let rename = |from: &str, to: &str| disk.rename(parent, from.as_ref(), parent, to.as_ref(), Rename::NoReplace);
+    rename(draft, name).map_err(failed)?;
+    let Err(error) = disk.sync_dir(parent) else { return Ok(()) };
+    if let Err(error) = rename(name, draft) {
+        tracing::warn!(%error, "a snapshot that failed keeps its name");
+    }
+    Err(Error::Undecided { source: Box::new(failed(error)) })
 }
 
 fn draft() -> String {

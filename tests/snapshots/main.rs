@@ -8,6 +8,7 @@
 
 mod basics;
 mod crash;
+mod failing;
 #[path = "../shared/hooked.rs"]
 mod hooked;
 mod others;
