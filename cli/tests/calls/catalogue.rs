@@ -5,6 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
+
+use treewal_vfs::{Disk, RealDisk, RelPath, Time};
 
 pub(crate) const TREEWAL: &str = env!("CARGO_BIN_EXE_treewal");
 
@@ -89,9 +92,13 @@ impl Case {
         matches!(self.args[0], "run" | "snapshot") || self.before == Before::KilledRun
     }
 
-    pub(crate) fn is_apply(&self) -> bool {
-        self.args[0] == "apply"
+    pub(crate) fn is_recovery(&self) -> bool {
+        matches!(self.before, Before::Killed | Before::KilledRun)
     }
+}
+
+pub(crate) fn named(name: &str) -> &'static Case {
+    CASES.iter().find(|case| case.name == name).unwrap()
 }
 
 /// Makes the tree that a case finds.
@@ -107,6 +114,7 @@ pub(crate) fn prepare(case: &Case) -> tempfile::TempDir {
     }
     fs::write(at("large"), vec![b'L'; 150_000]).unwrap();
     symlink("a", at("link")).unwrap();
+    marked(dir.path());
     plainly(dir.path(), &["recover"], "");
     match case.before {
         Before::Nothing => {}
@@ -116,10 +124,35 @@ pub(crate) fn prepare(case: &Case) -> tempfile::TempDir {
                              {"op": "write", "path": "n", "text": "since"}"#;
             plainly(dir.path(), &["apply", "-"], &format!(r#"{{"changes": [{changes}]}}"#));
         }
-        Before::Killed => crate::strace::kill_half_way(dir.path(), "several"),
-        Before::KilledRun => crate::strace::kill_half_way(dir.path(), "run"),
+        Before::Killed => crate::strace::kill_half_way(dir.path(), named("several")),
+        Before::KilledRun => crate::strace::kill_half_way(dir.path(), named("run")),
     }
     dir
+}
+
+const MARKED: [&str; 11] = ["a", "b", "log", "large", "link", "d/x", "d/y", "e/z", "d", "e", "."];
+
+/// Gives entries what only a look at it shows to be lost: a time that no clock says, owners where we may, attributes.
+fn marked(dir: &Path) {
+    let disk = RealDisk;
+    let root = disk.open_root(dir).unwrap();
+    let long_ago = |secs| Time { secs, nanos: 0 };
+    for (number, path) in (1u8..).zip(MARKED) {
+        let (sub, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let at = disk.open_dir(&root, &RelPath::new(sub).unwrap()).unwrap();
+        if disk.user() == 0 {
+            disk.set_owner(&at, name.as_ref(), 1000 + u32::from(number), 2000 + u32::from(number)).unwrap();
+        }
+        // The kernel lets nobody give a symlink attributes of this kind, and not each file system has them.
+        if path != "link" && disk.set_xattr(&at, name.as_ref(), "user.mark".as_ref(), &[number]).is_err() {
+            static ONCE: Once = Once::new();
+            ONCE.call_once(|| crate::say("skipped: extended attributes, which this file system does not have"));
+        }
+        // The time of a directory is one of each change in it.
+        if !["d", "e", "."].contains(&path) {
+            disk.set_times(&at, name.as_ref(), long_ago(1000), long_ago(100 + i64::from(number))).unwrap();
+        }
+    }
 }
 
 /// Runs the program, and nobody disturbs it.

@@ -1,9 +1,10 @@
 //! Guards, named snapshots and restores on ext4, xfs and btrfs, each in an image behind a loop device: everything that is done to
 //! the commands elsewhere, there.
 
+use crate::calls::Call;
 use crate::catalogue::{Case, work_in};
+use crate::fault::{self, Point};
 use crate::image::{Image, KINDS};
-use crate::strace::{self, Call, Fault};
 use crate::{ERRNOS, changing, every, sweep_of};
 
 const TEST: &str = "guards_and_snapshots_on_loop_images";
@@ -19,13 +20,14 @@ fn guards_and_snapshots_on_loop_images() {
 }
 
 /// Every kill, every failure of one call, and every failure of all calls from one on.
-fn all(_: &Case, calls: &[Call]) -> Vec<(String, Fault)> {
+fn all(_: &Case, calls: &[Call]) -> Vec<(String, Point)> {
     let before = changing(calls).map(|(_, call)| ("killed before".to_owned(), call.killed()));
-    let after = changing(calls).filter_map(|(at, _)| Some(("killed after".to_owned(), calls.get(at + 1)?.killed())));
+    let after =
+        changing(calls).filter_map(|(at, _)| Some(("killed after".to_owned(), fault::killed_after(calls, at)?)));
     let once = |errno: &'static str| changing(calls).map(move |(_, call)| (errno.to_owned(), call.fails(errno)));
     let from = |errno: &'static str| {
         let named = format!("{errno} from one on");
-        changing(calls).map(move |(at, _)| (named.clone(), strace::all_fail_from(calls, at, errno)))
+        changing(calls).map(move |(at, _)| (named.clone(), fault::all_fail_from(calls, at, errno)))
     };
     // A call that is interrupted is made again, and no kernel interrupts one for ever.
     let lasting = ERRNOS.into_iter().filter(|errno| *errno != "EINTR");

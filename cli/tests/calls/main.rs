@@ -13,48 +13,29 @@
     reason = "a test fails by panicking, counts out loud, and looks at the tree from outside"
 )]
 
+mod calls;
 mod catalogue;
+mod fault;
 #[expect(dead_code, reason = "shared with tests that move images about")]
 #[path = "../../../tests/images/image.rs"]
 mod image;
 mod images;
 mod judge;
+mod look;
+#[expect(dead_code, reason = "shared with tests that look for leftovers by the disk")]
+#[path = "../../../tests/shared/seen.rs"]
+mod seen;
 mod strace;
+mod tally;
+mod trust;
 
-use std::collections::BTreeMap;
-
+use calls::Call;
 use catalogue::{CASES, Case};
-use judge::{Look, Run};
-use strace::{Call, Fault};
+use fault::{Fault, Point};
+use look::Look;
+use tally::Tally;
 
 const ERRNOS: [&str; 5] = ["ENOSPC", "EIO", "EDQUOT", "EINTR", "EMFILE"];
-
-/// What was tried, and what of it had the effect that was meant.
-#[derive(Default)]
-struct Tally {
-    tried: BTreeMap<String, (u64, u64)>,
-    failed: Vec<String>,
-}
-
-impl Tally {
-    fn count(&mut self, kind: &str, hit: bool, verdict: Result<(), String>, what: &str) {
-        let (tried, hits) = self.tried.entry(kind.to_owned()).or_default();
-        *tried += 1;
-        *hits += u64::from(hit);
-        if let Err(error) = verdict {
-            self.failed.push(format!("{what}: {error}"));
-        }
-    }
-
-    fn end(self, what: &str) {
-        for (kind, (tried, hits)) in &self.tried {
-            println!("{what}: {kind}: {tried} tried, {hits} took effect");
-        }
-        let failed: Vec<&str> = self.failed.iter().take(12).map(String::as_str).collect();
-        assert!(failed.is_empty(), "{} failed, the first of them:\n{}", self.failed.len(), failed.join("\n\n"));
-        assert!(self.tried.values().map(|(_, hits)| hits).sum::<u64>() > 15, "trying next to nothing proves nothing");
-    }
-}
 
 /// Of how many points one is taken, `by_default` where nobody asks for another number.
 fn every(by_default: usize) -> usize {
@@ -65,8 +46,15 @@ fn every(by_default: usize) -> usize {
     }
 }
 
+/// Whether a point belongs to the part that `TREEWAL_CALLS_PART` asks for: `1/3` is the first of three, for runs side by side.
+fn is_in_part(number: usize) -> bool {
+    let Ok(part) = std::env::var("TREEWAL_CALLS_PART") else { return true };
+    let (part, parts) = part.split_once('/').unwrap();
+    number % parts.parse::<usize>().unwrap() + 1 == part.parse::<usize>().unwrap()
+}
+
 /// Runs a part of all points of all commands, spread evenly.
-fn sweep(what: &str, every: usize, points: impl Fn(&Case, &[Call]) -> Vec<(String, Fault)>) {
+fn sweep(what: &str, every: usize, points: impl Fn(&Case, &[Call]) -> Vec<(String, Point)>) {
     sweep_of(what, every, |_| true, points);
 }
 
@@ -75,7 +63,7 @@ fn sweep_of(
     what: &str,
     every: usize,
     about: impl Fn(&Case) -> bool,
-    points: impl Fn(&Case, &[Call]) -> Vec<(String, Fault)>,
+    points: impl Fn(&Case, &[Call]) -> Vec<(String, Point)>,
 ) {
     if let Err(why) = strace::probe() {
         say(&format!("skipped: {what}: {why}"));
@@ -85,32 +73,35 @@ fn sweep_of(
     let mut tally = Tally::default();
     let mut number = 0;
     for case in CASES.iter().filter(|case| about(case)) {
-        let looks = judge::looks(case);
+        let look = Look::of(case);
         let calls = strace::survey(case);
         assert!(calls.iter().any(|call| call.changes), "{}: no call changes anything", case.name);
-        for (kind, fault) in points(case, &calls) {
+        for (kind, point) in points(case, &calls) {
             number += 1;
-            if number % every != 0 {
+            if number % every != 0 || !is_in_part(number / every) {
                 continue;
             }
-            let (run, hit) = strace::run(case, Some(&fault));
-            let verdict = judge::judge(case, &looks, &run);
-            tally.count(&kind, hit, verdict, &format!("{}: {kind}: {fault}", case.name));
+            tally.count(&kind, &point, |tally| {
+                let (run, hit) = strace::run(case, &point);
+                tally.judged(judge::judge(case, &look, &run), || format!("{}: {kind}: {point}", case.name));
+                (run.code, hit)
+            });
         }
     }
     println!("{what}: {number} points, one in {every}; {:.1} s", begun.elapsed().as_secs_f64());
     tally.end(what);
 }
 
+/// The calls that change something, and that the tracer knows.
 fn changing(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
-    calls.iter().enumerate().filter(|(_, call)| call.changes)
+    calls.iter().enumerate().filter(|(_, call)| call.changes && call.is_known())
 }
 
 #[test]
 fn killed_before_and_after_each_call() {
     sweep("kills", every(61), |_, calls| {
         let before = changing(calls).map(|(_, call)| ("before".to_owned(), call.killed()));
-        let after = changing(calls).filter_map(|(at, _)| Some(("after".to_owned(), calls.get(at + 1)?.killed())));
+        let after = changing(calls).filter_map(|(at, _)| Some(("after".to_owned(), fault::killed_after(calls, at)?)));
         before.chain(after).collect()
     });
 }
@@ -127,10 +118,22 @@ fn each_call_fails_once() {
 fn from_some_call_on_all_fail() {
     sweep("all calls fail from one on", every(149), |_, calls| {
         let each = |errno: &'static str| {
-            changing(calls).map(move |(at, _)| (errno.to_owned(), strace::all_fail_from(calls, at, errno)))
+            changing(calls).map(move |(at, _)| (errno.to_owned(), fault::all_fail_from(calls, at, errno)))
         };
         // A call that is interrupted is made again, and no kernel interrupts one for ever.
         ERRNOS.into_iter().filter(|errno| *errno != "EINTR").flat_map(each).collect()
+    });
+}
+
+/// What cannot be opened, read, listed or examined is no reason to say what is not true.
+#[test]
+fn each_look_fails_once() {
+    sweep("a look fails", every(211), |_, calls| {
+        let each = |errno: &'static str| {
+            let looks = calls.iter().filter(|call| call.looks && call.is_known());
+            looks.map(move |call| (errno.to_owned(), call.fails(errno)))
+        };
+        ["EMFILE", "EIO"].into_iter().flat_map(each).collect()
     });
 }
 
@@ -148,25 +151,8 @@ fn each_sync_fails_once_and_the_next_succeeds() {
 fn writes_are_cut_short() {
     sweep("writes cut short", every(13), |_, _| {
         let limits = (0..12).chain((16..=400).step_by(16));
-        limits.map(|blocks| ("short write".to_owned(), Fault::Limit { blocks })).collect()
+        limits.map(|blocks| ("short write".to_owned(), Fault::limit(blocks))).collect()
     });
-}
-
-/// A run that nobody disturbs leads to the tree after; else nothing above would prove anything.
-#[test]
-fn the_judge_refuses_what_is_wrong() {
-    let case = &CASES[0];
-    let looks = judge::looks(case);
-    let (run, _) = strace::plain(case);
-    assert_eq!(judge::judge(case, &looks, &run), Ok(()));
-    // Acknowledged, and not there.
-    let Look { before, .. } = judge::looks(case);
-    let wrong = Look { before: before.clone(), after: before };
-    let (run, _) = strace::plain(case);
-    judge::judge(case, &wrong, &run).unwrap_err();
-    // Denied, and there.
-    let (run, _) = strace::plain(case);
-    judge::judge(case, &looks, &Run { code: Some(3), ..run }).unwrap_err();
 }
 
 /// To where nobody catches it: what is left out is told also where the test passes.
