@@ -58,7 +58,9 @@ pub(crate) fn judge(case: &Case, look: &Look, run: &Run) -> Result<(), String> {
     if run.contradicts_itself(case) {
         return Err(said("the code says one thing, the outcome another"));
     }
-    true_to_its_word(case, look, run, &walk(dir)).map_err(|error| said(&format!("at once: {error}")))?;
+    let at_once = Look { before: look.before.seen_alone(), after: look.after.seen_alone() };
+    true_to_its_word(case, &at_once, run, &walk(dir).seen_alone())
+        .map_err(|error| said(&format!("at once: {error}")))?;
     recover(dir).map_err(|error| said(&error))?;
     let found = walk(dir);
     if found != look.after && found != look.before {

@@ -22,6 +22,13 @@ pub(crate) struct Walk {
     pub(crate) snapshots: BTreeMap<String, Vec<String>>,
 }
 
+impl Walk {
+    /// Without the numbers of names: a stage that nothing could remove holds one more until the next opening.
+    pub(crate) fn seen_alone(&self) -> Self {
+        Self { names: BTreeMap::new(), ..self.clone() }
+    }
+}
+
 pub(crate) struct Look {
     pub(crate) before: Walk,
     pub(crate) after: Walk,

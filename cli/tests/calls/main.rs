@@ -3,8 +3,9 @@
 //! Afterwards, what the program said must be true, and one `treewal recover` must find the tree as before or as after.
 //!
 //! `strace` does it, to the first thread of the program, which makes nearly all calls; what other threads do is not touched.
-//! A run takes one call in so many; `TREEWAL_CALLS=all` takes each, a number one in so many. `TREEWAL_CALLS_DIR` names a
-//! directory to work in; guards and snapshots are also tried on images of ext4, xfs and btrfs.
+//! A run takes one call in so many; `TREEWAL_CALLS=all` takes each, a number one in so many; `TREEWAL_CALLS_PART=1/3` the
+//! first of three parts of them, `TREEWAL_CALLS_COMMAND` those of one command. `TREEWAL_CALLS_DIR` names a directory to work
+//! in; guards and snapshots are also tried on images of ext4, xfs and btrfs.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -72,7 +73,9 @@ fn sweep_of(
     let begun = std::time::Instant::now();
     let mut tally = Tally::default();
     let mut number = 0;
-    for case in CASES.iter().filter(|case| about(case)) {
+    let asked = std::env::var("TREEWAL_CALLS_COMMAND").ok();
+    let is_asked = |case: &Case| asked.as_ref().is_none_or(|name| case.name == name);
+    for case in CASES.iter().filter(|case| about(case) && is_asked(case)) {
         let look = Look::of(case);
         let calls = strace::survey(case);
         assert!(calls.iter().any(|call| call.changes), "{}: no call changes anything", case.name);

@@ -21,21 +21,23 @@ fn the_judge_refuses_what_is_wrong() {
     assert_eq!(judge(case, &look, &strace::plain(case)), Ok(()));
     // Acknowledged, and not there.
     let wrong = Look { before: look.before.clone(), after: look.before.clone() };
-    refused(case, &wrong, strace::plain(case), "acknowledged, and not done");
+    refused(case, &wrong, &strace::plain(case), "acknowledged, and not done");
     for name in ["write over", "run", "snapshot create", "snapshot restore", "snapshot remove"] {
         let case = named(name);
         let said = |code, stdout: &str| Run { code: Some(code), stdout: stdout.to_owned(), ..strace::plain(case) };
         let look = Look::of(case);
-        refused(case, &look, said(3, r#""outcome": "rolled-back""#), "denied, and not as before");
-        refused(case, &look, said(3, r#""outcome": "undecided""#), "the code says one thing");
-        refused(case, &look, said(0, r#""outcome": "rolled-back""#), "the code says one thing");
+        refused(case, &look, &said(3, r#""outcome": "rolled-back""#), "denied, and not as before");
+        refused(case, &look, &said(3, r#""outcome": "undecided""#), "the code says one thing");
+        refused(case, &look, &said(0, r#""outcome": "rolled-back""#), "the code says one thing");
         assert_eq!(judge(case, &look, &said(4, r#""outcome": "undecided""#)), Ok(()), "{name}");
     }
 }
 
+type Harm = fn(&Path);
+
 #[test]
 fn the_judge_sees_owners_attributes_names_and_what_a_snapshot_holds() {
-    let harm: [(&str, fn(&Path)); 6] = [
+    let harm: [(&str, Harm); 6] = [
         ("write over", |dir| fs::set_permissions(dir.join("a"), PermissionsExt::from_mode(0o604)).unwrap()),
         ("write over", |dir| lchown(dir.join("link"), Some(7), None).unwrap()),
         ("write over", |dir| {
@@ -43,7 +45,7 @@ fn the_judge_sees_owners_attributes_names_and_what_a_snapshot_holds() {
             RealDisk.set_xattr(&root, "d".as_ref(), "user.more".as_ref(), b"1").unwrap();
         }),
         ("write over", |dir| {
-            fs::File::options().write(true).open(dir.join("b")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap()
+            fs::File::options().write(true).open(dir.join("b")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }),
         ("hard link", |dir| {
             fs::copy(dir.join("a"), dir.join("other")).unwrap();
@@ -61,7 +63,7 @@ fn the_judge_sees_owners_attributes_names_and_what_a_snapshot_holds() {
         let look = Look::of(case);
         let run = strace::plain(case);
         harm(run.dir.path());
-        refused(case, &look, run, "acknowledged, and not done");
+        refused(case, &look, &run, "acknowledged, and not done");
     }
 }
 
@@ -76,12 +78,12 @@ fn the_judge_wants_a_recovery_to_do_its_work() {
         let look = Look::of(case);
         assert_eq!(judge(case, &look, &strace::plain(case)), Ok(()), "{name}");
         let nothing = |code| Run { dir: prepare(case), code, stdout: String::new(), stderr: String::new() };
-        refused(case, &look, nothing(Some(0)), "at once: acknowledged, and not done");
+        refused(case, &look, &nothing(Some(0)), "at once: acknowledged, and not done");
         assert_eq!(judge(case, &look, &nothing(None)), Ok(()), "{name}");
         // As if a recovery ended where the kill left the tree.
         let unfinished = crate::look::walk(prepare(case).path());
         let wrong = Look { before: unfinished.clone(), after: unfinished };
-        refused(case, &wrong, nothing(None), "neither before nor after");
+        refused(case, &wrong, &nothing(None), "neither before nor after");
     }
 }
 
@@ -135,7 +137,7 @@ fn what_fails_for_good_after_the_promise_stays_open() {
     }
 }
 
-fn refused(case: &Case, look: &Look, run: Run, why: &str) {
-    let error = judge(case, look, &run).unwrap_err();
+fn refused(case: &Case, look: &Look, run: &Run, why: &str) {
+    let error = judge(case, look, run).unwrap_err();
     assert!(error.contains(why), "{}: {error}", case.name);
 }
