@@ -55,8 +55,8 @@ impl Look {
         if !case.is_recovery() {
             return Self { before, after };
         }
-        assert_ne!(before, after, "{}: nothing is to be done", case.name);
-        assert_ne!(before, untouched(), "{}: nothing was done", case.name);
+        assert!(before != after, "{}: nothing is to be done", case.name);
+        assert!(before != untouched(), "{}: nothing was done", case.name);
         // What was promised, and what was not committed, is not open any more: a recovery has one end.
         Self { before: after.clone(), after }
     }
