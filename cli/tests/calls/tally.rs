@@ -57,7 +57,9 @@ impl Tally {
         assert!(failed.is_empty(), "{} failed, the first of them:\n{}", self.failed.len(), failed.join("\n\n"));
         let sum = |part: fn(&(u64, u64)) -> u64| self.tried.values().map(part).sum::<u64>();
         let (tried, hits, missed) = (sum(|both| both.0), sum(|both| both.1), self.missed.values().sum::<u64>());
-        assert!(hits > 15, "trying next to nothing proves nothing");
+        // One command alone may have few syncs.
+        let least = if std::env::var_os("TREEWAL_CALLS_COMMAND").is_some() { 0 } else { 15 };
+        assert!(hits > least, "trying next to nothing proves nothing");
         assert!(missed * 100 <= tried, "{missed} of {tried} faults struck elsewhere, or nowhere: {:?}", self.missed);
     }
 }
