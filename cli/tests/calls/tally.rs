@@ -60,6 +60,11 @@ impl Tally {
         // One command alone may have few syncs.
         let least = if std::env::var_os("TREEWAL_CALLS_COMMAND").is_some() { 0 } else { 15 };
         assert!(hits > least, "trying next to nothing proves nothing");
-        assert!(missed * 100 <= tried, "{missed} of {tried} faults struck elsewhere, or nowhere: {:?}", self.missed);
+        // A survey may have seen a call that nearly always another thread makes; of a few points, one may be meant for it.
+        assert!(
+            missed <= (tried / 100).max(1),
+            "{missed} of {tried} faults struck elsewhere, or nowhere: {:?}",
+            self.missed
+        );
     }
 }
