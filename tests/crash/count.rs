@@ -9,7 +9,10 @@ use std::sync::{LazyLock, Mutex};
 /// What was explored.
 #[derive(Default)]
 pub(crate) struct Count {
+    pub(crate) explorations: u64,
     pub(crate) cuts: u64,
+    /// Of these, so many come when all of it was acknowledged.
+    pub(crate) acknowledged: u64,
     /// Of the crashes, a cut under a profile each, those of which all outcomes were taken.
     pub(crate) exhausted: u64,
     /// Those of which the extremes, what differs from them in one thing, and a draw were taken.
@@ -17,6 +20,10 @@ pub(crate) struct Count {
     pub(crate) states: u64,
     /// Of these, so many were no disk, with the same to hold, that had been judged: they were recovered.
     pub(crate) distinct: u64,
+    /// How many cuts leave a state that recovery has work in.
+    pub(crate) with_work: u64,
+    /// How many recoveries were cut at every call, and so many times.
+    pub(crate) nests: u64,
     pub(crate) nested_cuts: u64,
     pub(crate) nested_states: u64,
     pub(crate) nested_distinct: u64,
@@ -24,11 +31,15 @@ pub(crate) struct Count {
 
 impl Count {
     pub(crate) fn add(&mut self, other: &Self) {
+        self.explorations += other.explorations;
         self.cuts += other.cuts;
+        self.acknowledged += other.acknowledged;
         self.exhausted += other.exhausted;
         self.sampled += other.sampled;
         self.states += other.states;
         self.distinct += other.distinct;
+        self.with_work += other.with_work;
+        self.nests += other.nests;
         self.nested_cuts += other.nested_cuts;
         self.nested_states += other.nested_states;
         self.nested_distinct += other.nested_distinct;
@@ -37,14 +48,41 @@ impl Count {
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cuts, exhausted, sampled, states, distinct, nested_cuts, nested_states, nested_distinct } = self;
-        write!(f, "{cuts} cuts, {exhausted} crashes exhausted and {sampled} sampled, ")?;
-        write!(f, "{states} states, {distinct} distinct and recovered; ")?;
-        write!(
-            f,
-            "inside recovery {nested_cuts} cuts, {nested_states} states, {nested_distinct} distinct and recovered"
-        )
+        let Self { cuts, exhausted, sampled, states, distinct, .. } = self;
+        let Self { nests, nested_cuts, nested_states, nested_distinct, .. } = self;
+        let percent = 100 * exhausted / (exhausted + sampled).max(1);
+        write!(f, "{cuts} cuts, {exhausted} crashes exhausted and {sampled} sampled ({percent} % exhausted), ")?;
+        write!(f, "{states} states, {distinct} distinct and recovered; inside {nests} recoveries ")?;
+        write!(f, "{nested_cuts} cuts, {nested_states} states, {nested_distinct} distinct and recovered")
     }
+}
+
+/// All that this process has explored and said.
+static SAID: Mutex<Option<Count>> = Mutex::new(None);
+
+/// Adds to what this process has explored, and says how much that is so far: the last such line of a run is its total.
+pub(crate) fn say_total(count: &Count) {
+    let mut said = SAID.lock().unwrap();
+    let total = said.get_or_insert_default();
+    total.add(count);
+    let shard = std::env::var("TREEWAL_CRASH_SHARD").map_or_else(|_| String::new(), |shard| format!(", shard {shard}"));
+    println!("total so far{shard}: {} explorations, {total}", total.explorations);
+}
+
+/// Whether an exploration is in the share of this process: `TREEWAL_CRASH_SHARD=3/8` takes an eighth of the catalogue, the same
+/// in each run. A long run that was ended goes on with the share that it was in.
+pub(crate) fn is_mine(name: &str) -> bool {
+    let Ok(shard) = std::env::var("TREEWAL_CRASH_SHARD") else { return true };
+    let numbers = shard.split_once('/').and_then(|(one, of)| Some((one.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));
+    let Some((one, of)) = numbers.filter(|(one, of)| (1..=*of).contains(one)) else {
+        panic!("TREEWAL_CRASH_SHARD is {shard}, not like 3/8")
+    };
+    hash(&name) % of == one - 1
+}
+
+/// Whether this process explores only a share.
+pub(crate) fn is_share() -> bool {
+    std::env::var_os("TREEWAL_CRASH_SHARD").is_some()
 }
 
 const SHARDS: usize = 64;

@@ -10,9 +10,9 @@ use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 use treewal_vfs::{Kind, RelPath};
 
 use crate::count::{hash, is_to_recover};
-use crate::judge::{Dump, Expected, Seen, dump, judge, judge_unrecovered};
+use crate::judge::{Dump, Expected, Lasting, Seen, dump, judge, judge_unrecovered};
 use crate::recover::{crash_inside, recover_twice};
-use crate::rig::{Count, Plan, outcomes, prepare};
+use crate::rig::{Count, Nested, Plan, outcomes, prepare};
 use crate::workloads::{Body, tree_of_files};
 
 #[derive(Clone, Copy)]
@@ -247,41 +247,48 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
             drop(tree);
             done
         });
-        if !disk.is_off() {
-            break;
-        }
+        // Where it ends before that, the power goes once it is closed.
+        let is_whole = !disk.is_off();
+        assert!(!is_whole || acknowledged == steps.len(), "{name}: {acknowledged} steps on a whole disk");
         count.cuts += 1;
+        count.acknowledged += u64::from(acknowledged == steps.len());
         let at = || format!("{name}: cut before call {cut}");
         let measure = hash(&(name, acknowledged));
         let expected = Expected::after(&states, acknowledged);
         let killed =
             |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| judge(disk, &expected, report, at);
         let kept = disk.after(&disk.outcomes(Profile::Strict).everything());
-        recover_twice(&kept.remount(), plan, 1, &killed, &|| format!("{}, killed", at()));
+        let work = recover_twice(&kept.remount(), plan, 1, &killed, &|| format!("{}, killed", at()));
         let wanted = Wanted::new(&states, steps, acknowledged);
         let lost = |disk: &SimDisk, report: &RecoveryReport, at: &dyn Fn() -> String| wanted.judge(disk, report, at);
-        if cut % 3 == 0 {
+        if Nested::default().takes(work, plan, &mut count) {
             crash_inside(&kept, plan, (&lost, measure), &mut count, &|| format!("{}, killed", at()));
         }
+        let mut nested = Nested::default();
         for profile in [Profile::Strict, Profile::Ordered] {
             for (n, outcome) in outcomes(&disk, profile, plan, cut).into_iter().enumerate() {
                 count.states += 1;
                 let at = || format!("{}, {profile:?} outcome {n}: {}", at(), disk.describe(&outcome));
                 let crashed = disk.after(&outcome);
-                judge_unrecovered(&crashed, &expected, plan, &at);
+                judge_unrecovered(&crashed, &expected, (plan, Lasting::All), &at);
                 if !is_to_recover(crashed.digest(), measure) {
                     continue;
                 }
                 count.distinct += 1;
-                recover_twice(&crashed.remount(), plan, 1, &lost, &at);
-                if count.distinct % 29 == 0 {
+                let work = recover_twice(&crashed.remount(), plan, 1, &lost, &at);
+                if nested.takes(work, plan, &mut count) {
                     crash_inside(&crashed, plan, (&lost, measure), &mut count, &at);
                 }
             }
         }
+        if is_whole {
+            break;
+        }
     }
     println!("{name}: {count}");
     assert!(count.states > 100, "{name}: exploring next to nothing proves nothing");
+    assert!(count.acknowledged > 0, "{name}: no crash comes after all of it");
+    assert!(count.nested_distinct > 100, "{name}: next to nothing inside recovery");
 }
 
 /// What a power loss may lead to.

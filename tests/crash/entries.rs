@@ -4,6 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use treewal::FileTimes;
 
+use crate::judge::Lasting;
 use crate::workloads::{Workload, sequence, staged};
 
 pub(crate) fn long_gone(secs: u64) -> FileTimes {
@@ -139,7 +140,7 @@ pub(crate) fn links() -> Vec<Workload> {
         ),
         // What it keeps follows the exchange: the guarantees name that gap.
         Workload {
-            staged: false,
+            lasting: Lasting::NotInside("d"),
             ..staged("publish inside the tree, and keep what is not managed", |tx| {
                 tx.create_dir("work")?;
                 tx.rename("e", "work/next")?;

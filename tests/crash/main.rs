@@ -13,6 +13,7 @@ mod deferred;
 mod entries;
 mod judge;
 mod mounted;
+mod plan;
 mod publish;
 mod recover;
 mod rig;
@@ -111,7 +112,8 @@ fn run(workloads: &[Workload], durability: Durability) {
 fn run_on(workloads: &[Workload], plan: Plan) {
     for workload in workloads {
         let count = explore(workload, plan);
-        println!("{:?}, {:?}, {}: {count}", plan.durability, plan.renames, workload.name);
+        println!("{}, {}: {count}", plan.said(), workload.name);
         assert!(count.states > 100, "{}: exploring next to nothing proves nothing", workload.name);
+        assert!(count.nested_distinct > 10, "{}: next to nothing inside recovery", workload.name);
     }
 }

@@ -152,9 +152,9 @@ fn explore(how: How, keep: bool) -> u64 {
         let disk = base.remount();
         disk.cut_at(Some(cut));
         let acknowledged = usize::from(publish(&disk, how, keep));
-        if !disk.is_off() {
-            return count;
-        }
+        // Where it ends before that, the power goes once it has returned.
+        let is_whole = !disk.is_off();
+        assert!(!is_whole || acknowledged == 1, "published on a whole disk");
         for (n, outcome) in outcomes(&disk, cut).into_iter().enumerate() {
             let at = format!("cut before call {cut}, outcome {n}: {}", disk.describe(&outcome));
             let crashed = disk.after(&outcome);
@@ -177,6 +177,9 @@ fn explore(how: How, keep: bool) -> u64 {
                     count += 1;
                 }
             }
+        }
+        if is_whole {
+            break;
         }
     }
     count

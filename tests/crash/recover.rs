@@ -5,7 +5,7 @@ use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 
 use crate::count::{Count, hash, is_new, is_to_recover};
 use crate::judge::dump;
-use crate::rig::{PROFILES, Plan};
+use crate::rig::{PROFILES, Plan, drawn};
 
 /// What must hold of a recovered disk, given what recovery says of itself.
 pub(crate) type Verdict<'a> = &'a dyn Fn(&SimDisk, &RecoveryReport, &dyn Fn() -> String);
@@ -16,17 +16,44 @@ fn seed(crashes: u64) {
     seed_random(Some(1 + crashes));
 }
 
-/// Recovers a disk after so many crashes, and again, and after another loss of power.
-pub(crate) fn recover_twice(disk: &SimDisk, plan: Plan, crashes: u64, verdict: Verdict<'_>, at: &dyn Fn() -> String) {
+/// What recovery had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    None,
+    /// To clean up.
+    Little,
+    /// To redo or to undo.
+    Transactions,
+}
+
+impl Work {
+    fn of(report: &RecoveryReport) -> Self {
+        match (report.is_clean(), report.transactions.is_empty()) {
+            (true, _) => Self::None,
+            (false, true) => Self::Little,
+            (false, false) => Self::Transactions,
+        }
+    }
+}
+
+/// Recovers a disk after so many crashes, and again, and after another loss of power. Gives what the first had to do.
+pub(crate) fn recover_twice(
+    disk: &SimDisk,
+    plan: Plan,
+    crashes: u64,
+    verdict: Verdict<'_>,
+    at: &dyn Fn() -> String,
+) -> Work {
     seed(crashes);
     let first = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open: {}", at(), chain(&error)));
     verdict(disk, first.recovery(), at);
+    let work = Work::of(first.recovery());
     // Whoever judges may have drawn some as well.
     seed(100 + crashes);
     drop(first);
     // Many crashes end in the same disk.
     if !is_new(disk.digest(), hash(&("rests", plan.measure()))) {
-        return;
+        return work;
     }
     let found = dump(disk);
     let again = plan.open(disk).unwrap_or_else(|error| panic!("{}: cannot open again: {}", at(), chain(&error)));
@@ -39,6 +66,7 @@ pub(crate) fn recover_twice(disk: &SimDisk, plan: Plan, crashes: u64, verdict: V
         plan.open(&lost).unwrap_or_else(|error| panic!("{}: cannot open after a second loss: {}", at(), chain(&error)));
     assert_eq!(dump(&lost), found, "{}: what was recovered was not durable", at());
     drop(tree);
+    work
 }
 
 /// Cuts the power at every call of the recovery, and recovers from some outcomes of that; inside some of those
@@ -70,12 +98,17 @@ impl Inside<'_> {
                 return;
             }
             count.nested_cuts += 1;
+            // Recoveries of different crashes come to the same disk, and so go on alike: not only what was seen is the same,
+            // but what each outcome leaves of it.
+            if !is_new(disk.digest(), hash(&("inside", self.measure, crashes))) {
+                continue;
+            }
+            let inside = self.plan.inside;
             let one = usize::try_from(cut).unwrap() % PROFILES.len();
-            let profiles = if self.plan.every_profile_inside { &PROFILES[..] } else { &PROFILES[one..=one] };
+            let profiles = if inside.every_profile { &PROFILES[..] } else { &PROFILES[one..=one] };
             for profile in profiles {
                 let all = disk.outcomes(*profile);
-                let named = [all.nothing(), all.everything(), all.names_without_contents()];
-                for outcome in named.into_iter().chain(all.sample(cut, self.plan.samples_inside)) {
+                for outcome in drawn(&all, inside.samples, inside.singles_max, cut) {
                     count.nested_states += 1;
                     let again = disk.after(&outcome);
                     if !is_to_recover(again.digest(), self.measure) {
@@ -85,7 +118,8 @@ impl Inside<'_> {
                     let at =
                         || format!("{}; then cut before call {cut} of recovery: {}", at(), disk.describe(&outcome));
                     recover_twice(&again.remount(), self.plan, crashes + 1, self.verdict, &at);
-                    if crashes < self.plan.crashes_inside_max && count.nested_distinct % self.plan.nested_every == 0 {
+                    let is_drawn = inside.every.is_some_and(|every| count.nested_distinct % every == 0);
+                    if crashes < inside.crashes_max && is_drawn {
                         self.crash(&again, crashes + 1, count, &at);
                     }
                 }

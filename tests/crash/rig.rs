@@ -1,169 +1,23 @@
 //! The rig: cut the power at every call, take every outcome, recover, judge.
 
 use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use treewal::{CheckpointSync, Durability, MountedFiles, Options, RecoveryReport, Tree};
+use treewal::RecoveryReport;
 use treewal_vfs::sim::{Outcome, Outcomes, Profile, SimDisk, seed_random};
-use treewal_vfs::{Disk, Fault, FaultDisk};
+use treewal_vfs::{Disk, ITSELF, RelPath, Time};
 
 pub(crate) use crate::count::Count;
 use crate::count::{hash, is_new, is_to_recover};
-use crate::judge::{Dump, Expected, dump, judge, judge_unrecovered};
-use crate::recover::{crash_inside, recover_twice};
+use crate::judge::{Dump, Expected, Lasting, dump, judge, judge_unrecovered};
+use crate::plan::variable;
+pub(crate) use crate::plan::{Plan, Renames};
+use crate::recover::{Work, crash_inside, recover_twice};
 use crate::workloads::Workload;
 
 /// What POSIX allows and no more; what ext4 and xfs do; what btrfs does.
 pub(crate) const PROFILES: [Profile; 3] = [Profile::Strict, Profile::Ordered, Profile::Grouped];
-
-/// How far an exploration goes.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) durability: Durability,
-    /// All outcomes of a crash where there are at most this many ..
-    exhaustive_max: usize,
-    /// .. and this many random ones, beside the named ones, where there are more ..
-    samples: usize,
-    /// .. and at most this many of those that differ from nothing or from everything in one thing.
-    singles_max: usize,
-    /// Random outcomes of each crash inside recovery.
-    pub(crate) samples_inside: usize,
-    pub(crate) every_profile_inside: bool,
-    /// Of every how many outcomes one is recovered from with crashes inside recovery.
-    pub(crate) nested_every: u64,
-    /// How many crashes follow each other at most, but for the last.
-    pub(crate) crashes_inside_max: u64,
-    pub(crate) renames: Renames,
-    sync: CheckpointSync,
-    /// What makes a checkpoint due: so many bytes of the journal.
-    checkpoint_bytes: Option<u64>,
-    /// Or that there has been none for so long.
-    checkpoint_age: Option<Duration>,
-    max_attempts: Option<u32>,
-}
-
-/// What the disk can do with names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Renames {
-    /// All that there is.
-    All,
-    /// It cannot exchange two names in one step.
-    NoExchange,
-    /// Neither that, nor give a file a second name.
-    Plain,
-    /// Something is mounted at the file `a`: it can be rewritten in place, and not be renamed.
-    Mounted,
-}
-
-impl Plan {
-    /// A slice that is fit for every run; the environment variable `TREEWAL_CRASH_DEPTH` multiplies it.
-    pub(crate) fn new(durability: Durability) -> Self {
-        let depth = variable("TREEWAL_CRASH_DEPTH").unwrap_or(1);
-        let is_deep = depth >= 4;
-        Self {
-            durability,
-            exhaustive_max: 24 * depth,
-            samples: 10 * depth,
-            singles_max: if is_deep { usize::MAX } else { 4 * depth },
-            samples_inside: 2 * depth,
-            every_profile_inside: is_deep,
-            nested_every: 29 / (depth as u64).min(29),
-            crashes_inside_max: if is_deep { 2 } else { 1 },
-            renames: Renames::All,
-            sync: CheckpointSync::Entries,
-            checkpoint_bytes: None,
-            checkpoint_age: None,
-            max_attempts: None,
-        }
-    }
-
-    /// On a disk that can do less.
-    pub(crate) fn on(self, renames: Renames) -> Self {
-        Self { renames, ..self }
-    }
-
-    /// For explorations that are many: fewer outcomes of each crash.
-    pub(crate) fn shallow(self) -> Self {
-        let (exhaustive_max, samples) = (self.exhaustive_max / 4, self.samples / 4);
-        if self.singles_max == usize::MAX {
-            return Self { exhaustive_max, samples, ..self };
-        }
-        let (singles_max, nested_every) = (self.singles_max / 4, self.nested_every * 3);
-        Self { exhaustive_max, samples, singles_max, nested_every, ..self }
-    }
-
-    /// For explorations whose recoveries others explore.
-    pub(crate) fn without_crashes_inside(self) -> Self {
-        Self { nested_every: u64::MAX, ..self }
-    }
-
-    /// Where checkpoints sync the file system as a whole.
-    pub(crate) fn synced_whole(self) -> Self {
-        Self { sync: CheckpointSync::FileSystem, ..self }
-    }
-
-    /// With a checkpoint after so many bytes of the journal.
-    pub(crate) fn due_after_bytes(self, bytes: u64) -> Self {
-        Self { checkpoint_bytes: Some(bytes), ..self }
-    }
-
-    /// With a checkpoint once the last is so old.
-    pub(crate) fn due_after(self, age: Duration) -> Self {
-        Self { checkpoint_age: Some(age), ..self }
-    }
-
-    /// Where what fails so often is given up.
-    pub(crate) fn giving_up_after(self, attempts: u32) -> Self {
-        Self { max_attempts: Some(attempts), ..self }
-    }
-
-    pub(crate) fn options(self) -> Options {
-        let mut options = Options::new()
-            .durability(self.durability)
-            .segment_bytes(64 << 10)
-            .inline_max(4 << 10)
-            .lock_wait(Duration::ZERO)
-            .checkpoint_sync(self.sync)
-            .mounted_files(MountedFiles::RewriteInPlace);
-        if let Some(bytes) = self.checkpoint_bytes {
-            options = options.checkpoint_bytes(bytes);
-        }
-        if let Some(age) = self.checkpoint_age {
-            options = options.checkpoint_age(age);
-        }
-        if let Some(attempts) = self.max_attempts {
-            options = options.max_attempts(attempts);
-        }
-        options
-    }
-
-    pub(crate) fn open(self, disk: &SimDisk) -> treewal::Result<Tree> {
-        let disk = Arc::new(disk.clone());
-        let less = || FaultDisk::new(disk.clone(), Fault::None).without_exchange();
-        match self.renames {
-            Renames::All => self.options().open_on(disk, "/"),
-            Renames::NoExchange => self.options().open_on(Arc::new(less()), "/"),
-            Renames::Mounted => {
-                let mounted = FaultDisk::new(disk, Fault::None).with_busy("a");
-                self.options().open_on(Arc::new(mounted), "/")
-            }
-            Renames::Plain => self.options().open_on(Arc::new(less().without_links()), "/"),
-        }
-    }
-
-    /// What of it decides how a disk is recovered.
-    pub(crate) fn measure(self) -> u64 {
-        let Self { durability, renames, sync, checkpoint_bytes, checkpoint_age, max_attempts, .. } = self;
-        hash(&(format!("{durability:?} {sync:?}"), renames, checkpoint_bytes, checkpoint_age, max_attempts))
-    }
-}
-
-pub(crate) fn variable(name: &str) -> Option<usize> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
 
 /// Asked of a recovered disk beside the rest, with the number of steps that were acknowledged.
 pub(crate) type Also = fn(&SimDisk, Plan, usize, &dyn Fn() -> String);
@@ -175,53 +29,73 @@ pub(crate) struct Case<'a> {
     pub(crate) base: &'a SimDisk,
     /// Does it, on a disk that is cut before this call from where it says so; gives what was acknowledged.
     pub(crate) run: &'a (dyn Fn(&SimDisk, u64) -> usize + Sync),
+    /// What is acknowledged where nothing is cut.
+    pub(crate) all: usize,
     /// What a crash may lead to, after that.
     pub(crate) expected: &'a (dyn Fn(usize) -> Expected<'a> + Sync),
-    /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
-    pub(crate) staged: bool,
+    /// Which paths that last are never missing.
+    pub(crate) lasting: Lasting,
     pub(crate) also: Option<Also>,
 }
 
 impl Case<'_> {
     /// Explores every crash of it, in as many threads as `TREEWAL_CRASH_THREADS` says, one by default.
     pub(crate) fn explore(&self) -> Count {
-        let next = AtomicU64::new(1);
+        let (next, is_over) = (AtomicU64::new(1), AtomicBool::new(false));
         let work = || {
             let mut count = Count::default();
-            while self.cut(next.fetch_add(1, Ordering::Relaxed), &mut count) {}
+            while self.cut(next.fetch_add(1, Ordering::Relaxed), &is_over, &mut count) {}
             count
         };
         let helpers = variable("TREEWAL_CRASH_THREADS").unwrap_or(1).saturating_sub(1);
-        thread::scope(|scope| {
+        let mut count = thread::scope(|scope| {
             let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
             let mut count = work();
             for helper in helpers {
                 count.add(&helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
             }
             count
-        })
+        });
+        count.explorations = 1;
+        let name = self.name;
+        assert!(count.acknowledged > 0, "{name}: no crash comes after all of it: {count}");
+        if self.plan.inside.is_on {
+            assert!(count.nests >= count.with_work, "{name}: a cut leaves work, and no crash inside it: {count}");
+            assert!(count.nested_cuts >= count.nests, "{name}: recoveries with work that no call is cut of: {count}");
+        }
+        count
     }
 
-    /// Cuts it before one call, and judges all that this may leave; false where it ends before that.
-    fn cut(&self, cut: u64, count: &mut Count) -> bool {
+    /// Cuts it before one call, and judges all that this may leave. Where it ends before that, the power goes once it has
+    /// returned; false behind that.
+    fn cut(&self, cut: u64, is_over: &AtomicBool, count: &mut Count) -> bool {
         let disk = self.base.remount();
         seed_random(Some(1));
         let acknowledged = (self.run)(&disk, cut);
-        if !disk.is_off() {
-            return false;
+        let is_whole = !disk.is_off();
+        if is_whole {
+            assert_eq!(acknowledged, self.all, "{}: not all of it is acknowledged on a whole disk", self.name);
+            // One of the threads judges the end.
+            if is_over.swap(true, Ordering::Relaxed) {
+                return false;
+            }
         }
         count.cuts += 1;
+        count.acknowledged += u64::from(acknowledged == self.all);
         let expected = (self.expected)(acknowledged);
         self.judge(&disk, (cut, acknowledged), &expected, count);
-        true
+        !is_whole
     }
 
     /// Recovers from the outcomes of a crash, and judges each.
     fn judge(&self, disk: &SimDisk, (cut, acknowledged): (u64, usize), expected: &Expected<'_>, count: &mut Count) {
         let plan = self.plan;
+        // What is crashed inside as well is judged for itself, whatever others have seen of the same disks.
+        let own = plan.inside.is_on.then_some(self.name);
         let also = self.also.map(|_| (self.name, acknowledged));
-        let measure = hash(&(&expected.allowed, plan.measure(), also));
-        let unrecovered = hash(&(expected.states, plan.measure(), "unrecovered"));
+        let measure = hash(&(&expected.allowed, plan.measure(), own, also));
+        let unrecovered = hash(&(expected.states, plan.measure(), self.lasting, "unrecovered"));
+        let mut nested = Nested::default();
         let mut seed = cut;
         for profile in PROFILES {
             for (n, outcome) in chosen(disk, profile, plan, seed, count).into_iter().enumerate() {
@@ -232,8 +106,8 @@ impl Case<'_> {
                     || format!("{name}: cut before call {cut}, {profile:?} outcome {n}: {}", disk.describe(&outcome));
                 let crashed = disk.after(&outcome);
                 let digest = crashed.digest();
-                if self.staged && is_new(digest, unrecovered) {
-                    judge_unrecovered(&crashed, expected, plan, &at);
+                if is_new(digest, unrecovered) {
+                    judge_unrecovered(&crashed, expected, (plan, self.lasting), &at);
                 }
                 if !is_to_recover(digest, measure) {
                     continue;
@@ -245,12 +119,37 @@ impl Case<'_> {
                         also(disk, plan, acknowledged, at);
                     }
                 };
-                recover_twice(&crashed.remount(), plan, 1, &verdict, &at);
-                if count.distinct % plan.nested_every == 0 {
+                let work = recover_twice(&crashed.remount(), plan, 1, &verdict, &at);
+                if nested.takes(work, plan, count) {
                     crash_inside(&crashed, plan, (&verdict, measure), count, &at);
                 }
             }
         }
+    }
+}
+
+/// Which states of one cut are crashed inside recovery.
+#[derive(Default)]
+pub(crate) struct Nested {
+    with_work: bool,
+    with_transactions: bool,
+}
+
+impl Nested {
+    /// Whether a state is one of them, that recovery had so much to do in.
+    pub(crate) fn takes(&mut self, work: Work, plan: Plan, count: &mut Count) -> bool {
+        if work == Work::None || !plan.inside.is_on {
+            return false;
+        }
+        let is_first = !self.with_work;
+        let is_first_transaction = work == Work::Transactions && !self.with_transactions;
+        self.with_work = true;
+        self.with_transactions |= is_first_transaction;
+        count.with_work += u64::from(is_first);
+        let is_drawn = plan.inside.every.is_some_and(|every| count.distinct % every == 0);
+        let takes = is_first || is_first_transaction || is_drawn;
+        count.nests += u64::from(takes);
+        takes
     }
 }
 
@@ -263,19 +162,38 @@ pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
         plan.open(disk).map_or(0, |tree| workload.run(&tree, disk, &mut |_| {}))
     };
     let expected = |acknowledged| Expected::after(&states, acknowledged);
-    let Workload { name, staged, also, .. } = *workload;
-    Case { name, plan, base: &base, run: &run, expected: &expected, staged, also }.explore()
+    let Workload { name, lasting, also, .. } = *workload;
+    let all = workload.steps.len();
+    Case { name, plan, base: &base, run: &run, all, expected: &expected, lasting, also }.explore()
 }
 
-/// The tree before the workload, opened once by treewal, everything durable.
+/// The tree before the workload, opened once by treewal, everything durable, and of a time long gone.
 pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
     seed_random(Some(0));
-    let disk = SimDisk::new();
+    let disk = plan.disk();
     contents(&disk);
     drop(plan.open(&disk).unwrap());
+    age(&disk);
     let root = disk.open_root("/".as_ref()).unwrap();
     disk.sync_all(&root).unwrap();
     disk.remount()
+}
+
+/// Gives each entry, the tree itself among them, a time of modification of its own that no clock says: what nobody touches
+/// still has it at the end, and so has what was brought back.
+fn age(disk: &SimDisk) {
+    let root = disk.open_root("/".as_ref()).unwrap();
+    let own = RelPath::new(".treewal").unwrap();
+    for (secs, path) in (1000..).zip(disk.dump_without(&own).keys()) {
+        let time = Time { secs, nanos: 987_654_321 };
+        match path.split() {
+            Some((parent, name)) => {
+                let dir = disk.open_dir(&root, &parent).unwrap();
+                disk.set_times(&dir, name, time, time).unwrap();
+            }
+            None => disk.set_times(&root, ITSELF.as_ref(), time, time).unwrap(),
+        }
+    }
 }
 
 /// The tree before the workload, and after each of its steps.
@@ -298,11 +216,11 @@ fn chosen(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64, count: &mut C
         return few.collect();
     }
     count.sampled += 1;
-    drawn(&all, plan, seed)
+    drawn(&all, plan.samples, plan.singles_max, seed)
 }
 
 /// The extremes, what differs from them in one thing, and some at random.
-fn drawn(all: &Outcomes, plan: Plan, seed: u64) -> Vec<Outcome> {
+pub(crate) fn drawn(all: &Outcomes, samples: usize, singles_max: usize, seed: u64) -> Vec<Outcome> {
     let named = [
         all.nothing(),
         all.everything(),
@@ -310,11 +228,11 @@ fn drawn(all: &Outcomes, plan: Plan, seed: u64) -> Vec<Outcome> {
         all.names_and_lengths(),
         all.contents_without_names(),
     ];
-    let single = if plan.singles_max > 0 { all.single() } else { Vec::new() };
-    let stride = single.len().div_ceil(plan.singles_max.max(1)).max(1);
+    let single = if singles_max > 0 { all.single() } else { Vec::new() };
+    let stride = single.len().div_ceil(singles_max.max(1)).max(1);
     let first = usize::try_from(seed).unwrap() % stride;
     let single = single.into_iter().skip(first).step_by(stride);
-    named.into_iter().chain(single).chain(all.sample(seed, plan.samples)).collect()
+    named.into_iter().chain(single).chain(all.sample(seed, samples)).collect()
 }
 
 pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {

@@ -7,7 +7,7 @@ use treewal::{Durability, Tree};
 use treewal_vfs::sim::{SimDisk, seed_random};
 use treewal_vfs::{Disk, Open, write_all};
 
-use crate::judge::{Dump, Expected, dump};
+use crate::judge::{Dump, Expected, Lasting, dump};
 use crate::rig::{Case, Count, Plan, prepare};
 use crate::workloads::{Body, tree_of_files};
 
@@ -135,14 +135,16 @@ fn explore(name: &str, script: Script, plan: Plan) -> Count {
     let mut world = World::new(base.remount(), plan);
     let mut states: Vec<Dump> = vec![dump(&world.disk)];
     assert_eq!(world.act(script, &mut |disk| states.push(dump(disk))), script.len(), "{name}");
-    let staged = !script.iter().any(|(_, act)| matches!(act, GuardCommitted | GuardUndone));
+    let is_guarded = script.iter().any(|(_, act)| matches!(act, GuardCommitted | GuardUndone));
+    let lasting = if is_guarded { Lasting::None } else { Lasting::All };
     let run = |disk: &SimDisk, cut: u64| {
         let mut world = World::new(disk.clone(), plan);
         disk.cut_at(Some(cut));
         world.act(script, &mut |_| {})
     };
     let expected = |acknowledged| Expected::after(&states, acknowledged);
-    Case { name, plan, base: &base, run: &run, expected: &expected, staged, also: None }.explore()
+    let all = script.len();
+    Case { name, plan, base: &base, run: &run, all, expected: &expected, lasting, also: None }.explore()
 }
 
 #[test]
@@ -154,11 +156,32 @@ fn whoever_goes_on_behind_another_keeps_what_that_one_promised() {
     }
 }
 
+/// Handles of processes that tell what the others have done by times and numbers that are the same.
+#[test]
+fn where_clock_and_inodes_are_coarse_it_does_so_too() {
+    for (name, script) in SCRIPTS {
+        let plan = Plan::new(Durability::Journal).shallow().coarse().without_crashes_inside();
+        let count = explore(name, script, plan);
+        println!("{}, {name}: {count}", plan.said());
+        assert!(count.states > 100, "{name}: exploring next to nothing proves nothing");
+    }
+}
+
 #[test]
 fn under_durability_tree_it_does_so_too() {
     for (name, script) in [SCRIPTS[1], SCRIPTS[3]] {
         let count = explore(name, script, Plan::new(Durability::Tree).shallow().without_crashes_inside());
         assert!(count.states > 100, "{name}");
+    }
+}
+
+/// And so does whoever recovers, and is cut at that.
+#[test]
+fn what_they_leave_is_recovered_whenever_the_power_goes() {
+    for (name, script) in [SCRIPTS[3], SCRIPTS[5], SCRIPTS[9]] {
+        let count = explore(name, script, Plan::new(Durability::Journal).shallow());
+        println!("with crashes inside recovery, {name}: {count}");
+        assert!(count.nested_distinct > 100, "{name}: next to nothing inside recovery");
     }
 }
 

@@ -6,6 +6,7 @@ use treewal::{Transaction, Tree};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{Disk, Open, RelPath, Rename, write_all};
 
+use crate::judge::Lasting;
 use crate::rig::Also;
 
 /// A tree, and steps that happen to it one after another. A step says whether it was told that its work is done.
@@ -13,8 +14,8 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) prepare: fn(&SimDisk),
     pub(crate) steps: Vec<Step>,
-    /// Made of staged transactions: paths that last are never missing. A guard lets anybody do anything.
-    pub(crate) staged: bool,
+    /// Which paths that last are never missing.
+    pub(crate) lasting: Lasting,
     /// What else must hold of a recovered disk.
     pub(crate) also: Option<Also>,
 }
@@ -75,7 +76,7 @@ pub(crate) fn sequence(name: &'static str, bodies: &[Body]) -> Workload {
         name,
         prepare: tree_of_files,
         steps: bodies.iter().copied().map(step).collect(),
-        staged: true,
+        lasting: Lasting::All,
         also: None,
     }
 }
@@ -305,7 +306,7 @@ pub(crate) fn vandalise(disk: &SimDisk) -> std::io::Result<()> {
 }
 
 pub(crate) fn guarded(name: &'static str, steps: Vec<Step>) -> Workload {
-    Workload { name, prepare: tree_of_files, steps, staged: false, also: None }
+    Workload { name, prepare: tree_of_files, steps, lasting: Lasting::None, also: None }
 }
 
 pub(crate) fn guards() -> Vec<Workload> {

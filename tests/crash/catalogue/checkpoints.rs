@@ -6,6 +6,7 @@ use treewal::{Durability, Tree};
 use treewal_vfs::sim::SimDisk;
 
 use super::run;
+use crate::judge::Lasting;
 use crate::rig::Plan;
 use crate::workloads::{Body, Step, Workload, tree_of_files};
 
@@ -42,7 +43,7 @@ const AGAIN: Body = |tx| {
 const FILL: Body = |tx| (0..8).try_for_each(|n| tx.write(format!("e/{n}"), vec![b'f'; 4000]));
 
 fn workload(name: &'static str, steps: Vec<Step>) -> Workload {
-    Workload { name, prepare: tree_of_files, steps, staged: true, also: None }
+    Workload { name, prepare: tree_of_files, steps, lasting: Lasting::All, also: None }
 }
 
 fn of_commits(name: &'static str, bodies: &[Body]) -> Workload {

@@ -8,7 +8,8 @@ use treewal_vfs::sim::{SimDisk, seed_random};
 use treewal_vfs::{Disk, Fault, FaultDisk, Verb, errno};
 
 use super::said;
-use crate::judge::{Dump, Expected, dump, entries};
+use crate::count::{is_mine, say_total};
+use crate::judge::{Dump, Expected, Lasting, dump, entries};
 use crate::rig::{Also, Case, Plan, prepare};
 use crate::workloads::{tree_of_files, vandalise};
 
@@ -138,8 +139,13 @@ fn explore(
     run: &(dyn Fn(&SimDisk, u64) -> usize + Sync),
     also: Option<Also>,
 ) {
+    if !is_mine(name) {
+        return;
+    }
     let may_keep = also.is_some();
     let expected = |acknowledged| Expected { may_keep, ..Expected::after(states, acknowledged) };
-    let case = Case { name, plan, base, run, expected: &expected, staged: false, also };
-    said(name, plan, &case.explore());
+    let case = Case { name, plan, base, run, all: 1, expected: &expected, lasting: Lasting::None, also };
+    let count = case.explore();
+    said(name, plan, &count);
+    say_total(&count);
 }

@@ -7,7 +7,7 @@ use treewal::{Durability, Sharing, SnapshotOptions, Tree};
 use treewal_vfs::sim::SimDisk;
 
 use super::run;
-use crate::judge::{Dump, dump};
+use crate::judge::{Dump, Lasting, dump};
 use crate::rig::Plan;
 use crate::workloads::{Body, Step, Workload, tree_of_files};
 
@@ -49,7 +49,7 @@ fn life(name: &'static str, sharing: Sharing) -> Workload {
         removed,
         commit(|tx| tx.write("b", "after it")),
     ];
-    Workload { name, prepare: tree_of_files, steps, staged: true, also: Some(is_kept) }
+    Workload { name, prepare: tree_of_files, steps, lasting: Lasting::All, also: Some(is_kept) }
 }
 
 /// Restored in part, by a transaction that others follow.
@@ -61,7 +61,13 @@ fn in_part() -> Workload {
         Box::new(restored_in_part) as Step,
         commit(|tx| tx.write("d/x", "after it")),
     ];
-    Workload { name: "a snapshot, restored in part", prepare: tree_of_files, steps, staged: true, also: Some(is_kept) }
+    Workload {
+        name: "a snapshot, restored in part",
+        prepare: tree_of_files,
+        steps,
+        lasting: Lasting::All,
+        also: Some(is_kept),
+    }
 }
 
 /// The tree when the snapshot was taken.
