@@ -10,7 +10,7 @@ use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 use treewal_vfs::{Kind, RelPath};
 
 use crate::count::{hash, is_to_recover};
-use crate::judge::{Dump, Expected, Lasting, Seen, dump, judge, judge_unrecovered};
+use crate::judge::{Dump, Expected, Lasting, Seen, dump, is_as, is_entry_as, judge, judge_unrecovered};
 use crate::recover::{crash_inside, recover_twice};
 use crate::rig::{Count, Nested, Plan, outcomes, prepare};
 use crate::workloads::{Body, tree_of_files};
@@ -317,16 +317,16 @@ impl<'a> Wanted<'a> {
             let path = RelPath::new(path).unwrap();
             assert!(touched.contains(&path), "{}: {path} is superseded: {report}", at());
         }
-        if self.whole.contains(&found) {
+        if self.whole.iter().any(|whole| is_as(&found, whole)) {
             return;
         }
         for path in paths {
             let seen = found.get(path);
             let allowed = if touched.contains(path) {
                 let old = self.parts[0].get(path);
-                seen == old || self.parts[1..].iter().any(|state| is_part(seen, state.get(path)))
+                is_entry_as(seen, old) || self.parts[1..].iter().any(|state| is_part(seen, state.get(path)))
             } else {
-                seen == self.parts[0].get(path)
+                is_entry_as(seen, self.parts[0].get(path))
             };
             assert!(allowed, "{}: {path} is {seen:?}\nrecovery: {report}", at());
         }

@@ -78,6 +78,20 @@ pub(crate) fn attributes() -> Vec<Workload> {
     ]
 }
 
+/// A directory of the stage that survives a power loss, and loses what is in it: recovery makes that again, in the directory,
+/// and may be cut before it has all its attributes.
+pub(crate) fn made_again() -> Workload {
+    staged("attributes of what is in a new directory", |tx| {
+        tx.create_dir("n")?;
+        tx.write("n/1", "1")?;
+        tx.set_xattr("n/1", "user.n", "value")?;
+        tx.chown("n/1", Some(7), Some(8))?;
+        tx.set_times("n/1", long_gone(1))?;
+        tx.symlink("1", "n/2")?;
+        tx.set_times("n", long_gone(2))
+    })
+}
+
 /// Its time may be lost where the contents are not, and so may the name of the one that takes its place.
 pub(crate) fn restored() -> Workload {
     sequence(

@@ -21,7 +21,7 @@ mod together;
 mod turns;
 mod workloads;
 
-use entries::{attributes, links, restored};
+use entries::{attributes, links, made_again, restored};
 use mounted::mounted;
 use rig::{Plan, Renames, explore};
 use treewal::Durability;
@@ -55,6 +55,11 @@ fn directories_taken_apart_go_wholly_or_not_at_all() {
 fn attributes_survive_what_contents_survive() {
     run(&attributes(), Durability::Journal);
     run(&attributes(), Durability::Tree);
+}
+
+#[test]
+fn what_a_recovery_began_to_make_again_gets_all_its_attributes_from_the_next() {
+    run_on(&[made_again()], Plan::new(Durability::Journal).with_crashes_inside_of_each());
 }
 
 #[test]

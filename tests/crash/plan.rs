@@ -10,7 +10,9 @@ use treewal_vfs::{Fault, FaultDisk};
 use crate::count::hash;
 
 /// From this depth on a run is a long one.
-const DEEP: usize = 4;
+const DEEP: usize = 2;
+/// Of how many states a long run has another one crashed inside recovery.
+const DRAWN_INSIDE: u64 = 499;
 
 /// How far an exploration goes.
 #[derive(Clone, Copy)]
@@ -26,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) renames: Renames,
     /// A clock that moves by milliseconds, as a kernel's does, and numbers of inodes that are given away again at once.
     is_coarse: bool,
+    /// Whether the tree itself has a time of long ago at first, like what is in it.
+    pub(crate) is_root_aged: bool,
     sync: CheckpointSync,
     /// What makes a checkpoint due: so many bytes of the journal.
     checkpoint_bytes: Option<u64>,
@@ -56,9 +60,9 @@ impl Inside {
         let is_deep = depth >= DEEP;
         Self {
             is_on: true,
-            every: is_deep.then_some(29 / (depth as u64).min(29)),
-            samples: if is_deep { 2 * depth } else { 0 },
-            singles_max: if is_deep { 4 * depth } else { 0 },
+            every: is_deep.then_some(DRAWN_INSIDE),
+            samples: if is_deep { depth } else { 0 },
+            singles_max: if is_deep { 2 * depth } else { 0 },
             every_profile: is_deep,
             crashes_max: if is_deep { 2 } else { 1 },
         }
@@ -90,6 +94,7 @@ impl Plan {
             inside: Inside::new(depth),
             renames: Renames::All,
             is_coarse: false,
+            is_root_aged: true,
             sync: CheckpointSync::Entries,
             checkpoint_bytes: None,
             checkpoint_age: None,
@@ -124,9 +129,19 @@ impl Plan {
         if depth() < DEEP { self.without_crashes_inside() } else { self }
     }
 
+    /// With every state crashed inside recovery.
+    pub(crate) fn with_crashes_inside_of_each(self) -> Self {
+        Self { inside: Inside { every: Some(1), ..self.inside }, ..self }
+    }
+
     /// On a disk whose clock and whose inodes are as coarse as those of ext4.
     pub(crate) fn coarse(self) -> Self {
         Self { is_coarse: true, ..self }
+    }
+
+    /// Where what is undone, or done before, moves the time of the tree itself.
+    pub(crate) fn with_a_young_root(self) -> Self {
+        Self { is_root_aged: false, ..self }
     }
 
     /// Where checkpoints sync the file system as a whole.

@@ -155,6 +155,7 @@ impl Nested {
 
 /// Explores every crash of a workload.
 pub(crate) fn explore(workload: &Workload, plan: Plan) -> Count {
+    let plan = if workload.lasting == Lasting::Guarded { plan.with_a_young_root() } else { plan };
     let base = prepare(workload.prepare, plan);
     let states = run_whole(workload, plan, &base);
     let run = |disk: &SimDisk, cut: u64| {
@@ -173,7 +174,7 @@ pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
     let disk = plan.disk();
     contents(&disk);
     drop(plan.open(&disk).unwrap());
-    age(&disk);
+    age(&disk, plan);
     let root = disk.open_root("/".as_ref()).unwrap();
     disk.sync_all(&root).unwrap();
     disk.remount()
@@ -181,7 +182,7 @@ pub(crate) fn prepare(contents: fn(&SimDisk), plan: Plan) -> SimDisk {
 
 /// Gives each entry, the tree itself among them, a time of modification of its own that no clock says: what nobody touches
 /// still has it at the end, and so has what was brought back.
-fn age(disk: &SimDisk) {
+fn age(disk: &SimDisk, plan: Plan) {
     let root = disk.open_root("/".as_ref()).unwrap();
     let own = RelPath::new(".treewal").unwrap();
     for (secs, path) in (1000..).zip(disk.dump_without(&own).keys()) {
@@ -191,7 +192,8 @@ fn age(disk: &SimDisk) {
                 let dir = disk.open_dir(&root, &parent).unwrap();
                 disk.set_times(&dir, name, time, time).unwrap();
             }
-            None => disk.set_times(&root, ITSELF.as_ref(), time, time).unwrap(),
+            None if plan.is_root_aged => disk.set_times(&root, ITSELF.as_ref(), time, time).unwrap(),
+            None => {}
         }
     }
 }

@@ -119,13 +119,17 @@ fn explore(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize]) -> Count
 }
 
 fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], checkpoint: Option<usize>) -> Count {
+    let plan = if checkpoint.is_some() { plan.with_a_young_root() } else { plan };
     let base = prepare(tree_of_files, plan);
     seed_random(Some(1));
-    // By bits: which of the two have happened.
-    let states: Vec<Dump> = (0..4u8)
+    // By bits: which of the two have happened, and whether what the checkpoint covers has.
+    let states: Vec<Dump> = (0..8u8)
         .map(|done| {
             let disk = base.remount();
             let tree = plan.open(&disk).unwrap();
+            if checkpoint.is_some() && done & COVERED != 0 {
+                tree.transaction(covered).unwrap();
+            }
             for (n, body) in bodies.iter().enumerate().filter(|(n, _)| done & (1 << n) != 0) {
                 tree.transaction(body).unwrap_or_else(|error| panic!("{name}, {n}: {error}"));
             }
@@ -135,7 +139,12 @@ fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], che
     let done = run(&base.remount(), plan, bodies, order, checkpoint);
     assert_eq!(done, 3, "{name}: both must succeed on a whole disk");
     let expected = |acknowledged: usize| {
-        let allowed = (0..4).filter(|done| done & acknowledged == acknowledged).map(|done| &states[done]).collect();
+        // It comes first.
+        let first = if acknowledged == 0 || checkpoint.is_none() { 0 } else { usize::from(COVERED) };
+        let allowed = (first..if checkpoint.is_some() { 8 } else { 4 })
+            .filter(|done| done & acknowledged == acknowledged)
+            .map(|done| &states[done])
+            .collect();
         Expected { states: &states, allowed, may_keep: false }
     };
     let run = |disk: &SimDisk, cut: u64| {
@@ -146,11 +155,18 @@ fn explore_with(name: &str, plan: Plan, bodies: &[Body; 2], order: &[usize], che
         .explore()
 }
 
+/// Something that is applied before the two begin, for the checkpoint to cover.
+fn covered(tx: &mut treewal::Transaction) -> treewal::Result<()> {
+    tx.write("log.1", "covered")
+}
+
+/// The bit of that.
+const COVERED: u8 = 4;
+
 /// Commits both; gives which of them were acknowledged, by bits.
 fn run(disk: &SimDisk, plan: Plan, bodies: &[Body; 2], order: &[usize], checkpoint: Option<usize>) -> u8 {
     let Ok(tree) = plan.open(disk) else { return 0 };
-    // Something that is applied before the two begin, for the checkpoint to cover: what stands there already.
-    if checkpoint.is_some() && tree.transaction(|tx| tx.write("log.1", "yesterday")).is_err() {
+    if checkpoint.is_some() && tree.transaction(covered).is_err() {
         return 0;
     }
     let mut transactions = Vec::new();

@@ -130,13 +130,15 @@ fn in_place(disk: &SimDisk, tree: &Tree, keep: bool) -> bool {
 }
 
 fn explore(name: &str, script: Script, plan: Plan) -> Count {
+    // The other turns have written in it.
+    let plan = plan.with_a_young_root();
     let base = prepare(tree_of_files, plan);
     seed_random(Some(1));
     let mut world = World::new(base.remount(), plan);
     let mut states: Vec<Dump> = vec![dump(&world.disk)];
     assert_eq!(world.act(script, &mut |disk| states.push(dump(disk))), script.len(), "{name}");
     let is_guarded = script.iter().any(|(_, act)| matches!(act, GuardCommitted | GuardUndone));
-    let lasting = if is_guarded { Lasting::None } else { Lasting::All };
+    let lasting = if is_guarded { Lasting::Guarded } else { Lasting::All };
     let run = |disk: &SimDisk, cut: u64| {
         let mut world = World::new(disk.clone(), plan);
         disk.cut_at(Some(cut));

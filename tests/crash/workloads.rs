@@ -306,7 +306,7 @@ pub(crate) fn vandalise(disk: &SimDisk) -> std::io::Result<()> {
 }
 
 pub(crate) fn guarded(name: &'static str, steps: Vec<Step>) -> Workload {
-    Workload { name, prepare: tree_of_files, steps, lasting: Lasting::None, also: None }
+    Workload { name, prepare: tree_of_files, steps, lasting: Lasting::Guarded, also: None }
 }
 
 pub(crate) fn guards() -> Vec<Workload> {
@@ -329,7 +329,10 @@ pub(crate) fn guards() -> Vec<Workload> {
     vec![
         guarded("guard and commit", vec![Box::new(commit)]),
         guarded("guard and roll back", vec![Box::new(roll_back)]),
-        guarded("guard of the whole tree, dropped", vec![Box::new(whole)]),
+        Workload {
+            lasting: Lasting::GuardedWhole,
+            ..guarded("guard of the whole tree, dropped", vec![Box::new(whole)])
+        },
         guarded(
             "transaction, guard rolled back, transaction",
             vec![Box::new(write), Box::new(roll_back), Box::new(write)],

@@ -26,11 +26,15 @@ impl Redo<'_> {
     }
 
     /// Clears a place inside a new directory of the stage, unless what is wanted stands there: an earlier transaction put
-    /// it there, a power loss tore it, or a recovery that was cut short began it.
+    /// it there, a power loss tore it, or a recovery that was cut short began it. That one may have come as far as the contents,
+    /// and not to owner, attributes and times: what is not the commit's own entry is made once more.
     pub(super) fn clear(&mut self, site: &Place, seen: Seen, wish: &Wish) -> Result<Seen> {
         let stays = match (seen, &wish.goal) {
             (Seen::Nothing, _) | (_, Goal::Kept | Goal::Moved { .. } | Goal::Rewritten { .. }) => true,
-            (Seen::Wanted(_), Goal::New(_)) => true,
+            (Seen::Wanted(meta), Goal::New(new)) => {
+                let is_made = matches!(new.body, Body::Inline(_) | Body::Symlink(_));
+                !is_made || new.identity.same_inode(&meta.identity())
+            }
             (Seen::Foreign(_), Goal::New(new)) => !is_begun(&mut self.ground, site, new)?,
             (Seen::Foreign(_), Goal::Absent | Goal::Emptied) => true,
             (Seen::Wanted(_) | Seen::Torn(_) | Seen::Known(_), Goal::New(_) | Goal::Absent | Goal::Emptied) => false,

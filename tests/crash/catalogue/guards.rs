@@ -71,7 +71,7 @@ fn a_guard_and_what_is_committed_beside_it_survive_each_for_itself() {
         if !is_mine(name) {
             continue;
         }
-        let plan = Plan::new(Durability::Journal).shallow();
+        let plan = Plan::new(Durability::Journal).shallow().with_a_young_root();
         let base = prepare(tree_of_files, plan);
         seed_random(Some(1));
         let disk = base.remount();
@@ -94,7 +94,7 @@ fn a_guard_and_what_is_committed_beside_it_survive_each_for_itself() {
         assert_eq!(run(&whole, u64::MAX), 3, "{name}");
         assert_eq!(dump(&whole), states[3], "{name}");
         let expected = |acknowledged| Expected::after(&states, acknowledged);
-        let lasting = Lasting::None;
+        let lasting = Lasting::Guarded;
         let case = Case { name, plan, base: &base, run: &run, all: 3, expected: &expected, lasting, also: None };
         let count = case.explore();
         said(name, plan, &count);

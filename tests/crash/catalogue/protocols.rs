@@ -71,7 +71,7 @@ fn add(disk: &SimDisk) -> std::io::Result<()> {
 }
 
 fn in_store(name: &'static str, steps: Vec<Step>) -> Workload {
-    Workload { name, prepare: store, steps, lasting: Lasting::None, also: None }
+    Workload { name, prepare: store, steps, lasting: Lasting::Guarded, also: None }
 }
 
 fn added(tree: &Tree, disk: &SimDisk) -> bool {

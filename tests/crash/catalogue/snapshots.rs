@@ -8,7 +8,7 @@ use treewal_vfs::sim::SimDisk;
 
 use super::run;
 use crate::judge::{Dump, Lasting, dump};
-use crate::rig::Plan;
+use crate::rig::{Plan, prepare};
 use crate::workloads::{Body, Step, Workload, tree_of_files};
 
 fn commit(body: Body) -> Step {
@@ -74,9 +74,9 @@ fn in_part() -> Workload {
 fn kept() -> &'static Dump {
     static KEPT: OnceLock<Dump> = OnceLock::new();
     KEPT.get_or_init(|| {
-        let disk = SimDisk::new();
-        tree_of_files(&disk);
-        Plan::new(Durability::Journal).open(&disk).unwrap().transaction(BEFORE).unwrap();
+        let plan = Plan::new(Durability::Journal);
+        let disk = prepare(tree_of_files, plan);
+        plan.open(&disk).unwrap().transaction(BEFORE).unwrap();
         dump(&disk)
     })
 }
