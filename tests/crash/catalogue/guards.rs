@@ -1,6 +1,6 @@
 //! Guards inside guards, and beside commits.
 
-use treewal::{Durability, Guard, Tree};
+use treewal::{Durability, Guard, GuardOptions, Tree};
 use treewal_vfs::sim::{SimDisk, seed_random};
 
 use super::{run, said};
@@ -99,5 +99,29 @@ fn a_guard_and_what_is_committed_beside_it_survive_each_for_itself() {
         let count = case.explore();
         said(name, plan, &count);
         say_total(&count);
+    }
+}
+
+/// What the crashes beside this one are compared with: a rollback brings back every time as well, also of a directory above what
+/// was guarded, whose names have only come and gone by the rollback itself.
+#[test]
+fn a_rollback_brings_back_the_times_of_everything() {
+    let guards: [(&[&str], bool); 4] =
+        [(&["."], false), (&["a", "d", "large"], false), (&["d/x"], false), (&["d/x", "large"], true)];
+    for (paths, exchanges) in guards {
+        let plan = Plan::new(Durability::Journal);
+        let plan = if paths == ["."] { plan } else { plan.with_a_young_root() };
+        let disk = prepare(tree_of_files, plan);
+        let before = dump(&disk);
+        let tree = plan.open(&disk).unwrap();
+        let guard = tree.guard_with(GuardOptions::new().exchange(exchanges), paths).unwrap();
+        overwrite(&disk, "d/x", b"in place").unwrap();
+        if paths != ["d/x"] {
+            overwrite(&disk, "large", b"in place, the head only").unwrap();
+        }
+        guard.rollback().unwrap();
+        drop(tree);
+        assert_eq!(dump(&disk), before, "{paths:?}, exchange {exchanges}");
+        assert!(before.values().filter(|seen| seen.set.is_some()).count() > 10, "times are compared");
     }
 }
