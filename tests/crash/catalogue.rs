@@ -109,7 +109,7 @@ fn run(workloads: Vec<Workload>, plan: Plan) -> Count {
             Err(_) => failed.push(workload.name),
         }
     }
-    say_total(&total);
+    say_total();
     assert_eq!(failed, Vec::<&str>::new(), "these failed, as said above");
     total
 }
@@ -172,7 +172,7 @@ fn pairs_of_operations_survive_every_crash() {
         }
     }
     println!("pairs: {tried} explored, {refused} refused by treewal; {total}");
-    say_total(&total);
+    say_total();
     assert_eq!(failed, Vec::<String>::new(), "these failed, as said above");
     assert!(tried > 5 || is_share(), "{tried} pairs");
 }

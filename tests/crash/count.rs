@@ -57,14 +57,18 @@ impl fmt::Display for Count {
     }
 }
 
-/// All that this process has explored and said.
-static SAID: Mutex<Option<Count>> = Mutex::new(None);
+/// All that this process has explored.
+static TOTAL: Mutex<Option<Count>> = Mutex::new(None);
 
-/// Adds to what this process has explored, and says how much that is so far: the last such line of a run is its total.
-pub(crate) fn say_total(count: &Count) {
-    let mut said = SAID.lock().unwrap();
-    let total = said.get_or_insert_default();
-    total.add(count);
+/// Notes an exploration.
+pub(crate) fn add_to_total(count: &Count) {
+    TOTAL.lock().unwrap().get_or_insert_default().add(count);
+}
+
+/// Says how much this process has explored so far: the last such line of a run is its total.
+pub(crate) fn say_total() {
+    let mut total = TOTAL.lock().unwrap();
+    let total = total.get_or_insert_default();
     let shard = std::env::var("TREEWAL_CRASH_SHARD").map_or_else(|_| String::new(), |shard| format!(", shard {shard}"));
     println!("total so far{shard}: {} explorations, {total}", total.explorations);
 }

@@ -9,7 +9,7 @@ use treewal_recovery::redo::is_torn_form;
 use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 use treewal_vfs::{Kind, RelPath};
 
-use crate::count::{hash, is_to_recover};
+use crate::count::{add_to_total, hash, is_to_recover, say_total};
 use crate::judge::{Dump, Expected, Lasting, Seen, dump, is_as, is_entry_as, judge, judge_unrecovered};
 use crate::recover::{crash_inside, recover_twice};
 use crate::rig::{Count, Nested, Plan, outcomes, prepare};
@@ -285,7 +285,10 @@ fn explore(name: &str, steps: &[Step], plan: Plan) {
             break;
         }
     }
+    count.explorations = 1;
+    add_to_total(&count);
     println!("{name}: {count}");
+    say_total();
     assert!(count.states > 100, "{name}: exploring next to nothing proves nothing");
     assert!(count.acknowledged > 0, "{name}: no crash comes after all of it");
     assert!(count.nested_distinct > 100, "{name}: next to nothing inside recovery");

@@ -21,6 +21,7 @@ mod together;
 mod turns;
 mod workloads;
 
+use count::say_total;
 use entries::{attributes, links, made_again, restored};
 use mounted::mounted;
 use rig::{Plan, Renames, explore};
@@ -127,4 +128,5 @@ fn run_on(workloads: &[Workload], plan: Plan) {
         assert!(count.states > 100, "{}: exploring next to nothing proves nothing", workload.name);
         assert!(count.nested_distinct > 10 || !plan.inside.is_on, "{}: next to nothing inside recovery", workload.name);
     }
+    say_total();
 }

@@ -9,7 +9,7 @@ use treewal_vfs::sim::{Outcome, Outcomes, Profile, SimDisk, seed_random};
 use treewal_vfs::{Disk, ITSELF, RelPath, Time};
 
 pub(crate) use crate::count::Count;
-use crate::count::{hash, is_new, is_to_recover};
+use crate::count::{add_to_total, hash, is_new, is_to_recover};
 use crate::judge::{Dump, Expected, Lasting, dump, judge, judge_unrecovered};
 use crate::plan::variable;
 pub(crate) use crate::plan::{Plan, Renames};
@@ -57,6 +57,7 @@ impl Case<'_> {
             count
         });
         count.explorations = 1;
+        add_to_total(&count);
         let name = self.name;
         assert!(count.acknowledged > 0, "{name}: no crash comes after all of it: {count}");
         if self.plan.inside.is_on {

@@ -7,6 +7,7 @@ use treewal::{Durability, Tree};
 use treewal_vfs::sim::{SimDisk, seed_random};
 use treewal_vfs::{Disk, Open, write_all};
 
+use crate::count::say_total;
 use crate::judge::{Dump, Expected, Lasting, dump};
 use crate::rig::{Case, Count, Plan, prepare};
 use crate::workloads::{Body, tree_of_files};
@@ -154,6 +155,7 @@ fn whoever_goes_on_behind_another_keeps_what_that_one_promised() {
     for (name, script) in SCRIPTS {
         let count = explore(name, script, Plan::new(Durability::Journal).shallow().without_crashes_inside());
         println!("{name}: {count}");
+        say_total();
         assert!(count.states > 100, "{name}: exploring next to nothing proves nothing");
     }
 }
@@ -165,6 +167,7 @@ fn where_clock_and_inodes_are_coarse_it_does_so_too() {
         let plan = Plan::new(Durability::Journal).shallow().coarse().without_crashes_inside();
         let count = explore(name, script, plan);
         println!("{}, {name}: {count}", plan.said());
+        say_total();
         assert!(count.states > 100, "{name}: exploring next to nothing proves nothing");
     }
 }
@@ -183,6 +186,7 @@ fn what_they_leave_is_recovered_whenever_the_power_goes() {
     for (name, script) in [SCRIPTS[3], SCRIPTS[5], SCRIPTS[9]] {
         let count = explore(name, script, Plan::new(Durability::Journal).shallow());
         println!("with crashes inside recovery, {name}: {count}");
+        say_total();
         assert!(count.nested_distinct > 100, "{name}: next to nothing inside recovery");
     }
 }

@@ -98,7 +98,7 @@ fn a_guard_and_what_is_committed_beside_it_survive_each_for_itself() {
         let case = Case { name, plan, base: &base, run: &run, all: 3, expected: &expected, lasting, also: None };
         let count = case.explore();
         said(name, plan, &count);
-        say_total(&count);
+        say_total();
     }
 }
 

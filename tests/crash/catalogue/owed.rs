@@ -147,5 +147,5 @@ fn explore(
     let case = Case { name, plan, base, run, all: 1, expected: &expected, lasting: Lasting::Guarded, also };
     let count = case.explore();
     said(name, plan, &count);
-    say_total(&count);
+    say_total();
 }

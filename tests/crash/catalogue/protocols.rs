@@ -211,5 +211,5 @@ fn what_is_prepared_at_once_and_committed_in_order_survives_every_crash_in_order
     let case = Case { name, plan, base: &base, run: &run, all: 2, expected: &expected, lasting, also: None };
     let count = case.explore();
     super::said(name, plan, &count);
-    say_total(&count);
+    say_total();
 }
