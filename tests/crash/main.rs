@@ -86,9 +86,7 @@ fn guards_restore_or_keep_under_power_loss() {
 fn without_an_exchange_of_names_all_ends_alike() {
     for renames in [Renames::NoExchange, Renames::Plain] {
         for durability in [Durability::Journal, Durability::Tree] {
-            let plan = Plan::new(durability).shallow().on(renames);
-            let is_cut = durability == Durability::Journal;
-            let plan = if is_cut { plan } else { plan.without_crashes_inside_a_short_run() };
+            let plan = Plan::new(durability).shallow().on(renames).crashed_inside_at_one_level();
             run_on(&transactions(), plan);
             run_on(&directories(), plan);
         }
@@ -103,7 +101,7 @@ fn without_an_exchange_of_names_all_ends_alike() {
 #[test]
 fn a_file_that_is_rewritten_in_place_is_whole_after_recovery() {
     for durability in [Durability::Journal, Durability::Tree, Durability::Deferred] {
-        run_on(&mounted(), Plan::new(durability).on(Renames::Mounted));
+        run_on(&mounted(), Plan::new(durability).on(Renames::Mounted).crashed_inside_at_one_level());
     }
 }
 
@@ -115,10 +113,7 @@ fn checkpoints_may_sync_everything() {
 }
 
 fn run(workloads: &[Workload], durability: Durability) {
-    let plan = Plan::new(durability);
-    // Recovery is the same at all levels: a short run cuts it at one.
-    let is_cut = durability == Durability::Journal;
-    run_on(workloads, if is_cut { plan } else { plan.without_crashes_inside_a_short_run() });
+    run_on(workloads, Plan::new(durability).crashed_inside_at_one_level());
 }
 
 fn run_on(workloads: &[Workload], plan: Plan) {

@@ -136,6 +136,11 @@ impl Plan {
         Self { inside: Inside { every: Some(1), ..self.inside }, ..self }
     }
 
+    /// The same at all levels of durability but one: recovery does not ask for them.
+    pub(crate) fn crashed_inside_at_one_level(self) -> Self {
+        if self.durability == Durability::Journal { self } else { self.without_crashes_inside_a_short_run() }
+    }
+
     /// On a disk whose clock and whose inodes are as coarse as those of ext4.
     pub(crate) fn coarse(self) -> Self {
         Self { is_coarse: true, ..self }

@@ -86,6 +86,9 @@ fn commits_at_the_same_time_are_atomic_and_durable_each_for_itself() {
     for (pair, bodies) in &PAIRS {
         for (schedule, order) in SCHEDULES {
             let plan = Plan::new(Durability::Journal);
+            // Recovery finds the same records in each schedule, and most left to do in this one.
+            let is_cut = order == SCHEDULES[3].1;
+            let plan = if is_cut { plan } else { plan.without_crashes_inside_a_short_run() };
             let count = explore(&format!("{pair}, {schedule}"), plan, bodies, order);
             println!("{pair}, {schedule}: {count}");
             say_total();
@@ -98,7 +101,12 @@ fn commits_at_the_same_time_are_atomic_and_durable_each_for_itself() {
 fn under_durability_tree_too() {
     let (pair, bodies) = &PAIRS[1];
     let (schedule, order) = SCHEDULES[0];
-    let count = explore(&format!("{pair}, {schedule}"), Plan::new(Durability::Tree), bodies, order);
+    let count = explore(
+        &format!("{pair}, {schedule}"),
+        Plan::new(Durability::Tree).crashed_inside_at_one_level(),
+        bodies,
+        order,
+    );
     assert!(count.states > 100);
 }
 
@@ -108,7 +116,7 @@ fn a_checkpoint_beside_commits_forgets_nothing_of_them() {
     let (pair, bodies) = &PAIRS[1];
     for (schedule, order) in [SCHEDULES[1], SCHEDULES[3]] {
         for at in 0..order.len() {
-            let plan = Plan::new(Durability::Journal).shallow();
+            let plan = Plan::new(Durability::Journal).shallow().without_crashes_inside_a_short_run();
             let count = explore_with(&format!("{pair}, {schedule}, checkpoint {at}"), plan, bodies, order, Some(at));
             assert!(count.states > 100);
         }

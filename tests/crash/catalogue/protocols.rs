@@ -144,7 +144,7 @@ fn protocols() -> Vec<Workload> {
 #[test]
 fn the_protocols_of_both_systems_survive_every_crash() {
     for durability in [Durability::Journal, Durability::Tree] {
-        run(protocols(), Plan::new(durability).shallow());
+        run(protocols(), Plan::new(durability).shallow().crashed_inside_at_one_level());
     }
 }
 
