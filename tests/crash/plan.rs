@@ -166,9 +166,10 @@ impl Plan {
         Self { checkpoint_age: Some(age), ..self }
     }
 
-    /// Where what fails so often is given up.
+    /// Where what fails so often is given up. A recovery that is killed has failed: so many crashes do not follow each other.
     pub(crate) fn giving_up_after(self, attempts: u32) -> Self {
-        Self { max_attempts: Some(attempts), ..self }
+        let crashes_max = self.inside.crashes_max.min(u64::from(attempts) - 1);
+        Self { max_attempts: Some(attempts), inside: Inside { crashes_max, ..self.inside }, ..self }
     }
 
     pub(crate) fn options(self) -> Options {
