@@ -61,11 +61,6 @@ impl Error {
         move |source| Self::Io { verb, path, source }
     }
 
-    fn is_of_sync(&self) -> bool {
-        use treewal_snapshot::Error as Snapshot;
-        matches!(self, Self::Io { verb: "sync", .. } | Self::Snapshot(Snapshot::Io { verb: "sync", .. }))
-    }
-
     /// The kind, as `std::io` names it.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
@@ -78,19 +73,6 @@ impl Error {
             Self::Snapshot(source) => snapshot_kind(source),
             Self::Codec(_) => io::ErrorKind::InvalidData,
         }
-    }
-}
-
-/// What came of a try, unless a sync failed, which ends the whole recovery: what it should have covered may be on no disk, and
-/// the next sync covers none of it either, as the kernel holds it for clean. So whatever was done since the last sync that
-/// succeeded counts for nothing, also what was done for other transactions, and no checkpoint may follow.
-///
-/// # Errors
-/// That of the sync.
-pub(crate) fn unless_of_sync<T>(tried: Result<T>) -> Result<Result<T>> {
-    match tried {
-        Err(error) if error.is_of_sync() => Err(error),
-        tried => Ok(tried),
     }
 }
 

@@ -42,7 +42,6 @@ pub mod tries;
 pub mod undo;
 
 pub use batch::{Batch, append};
-pub(crate) use error::unless_of_sync;
 pub use error::{Error, Result, journal_kind, snapshot_kind};
 pub use owed::Owed;
 pub use recover::{Config, Recovered, Retry, recover};

@@ -33,7 +33,7 @@ use crate::survey::{is_sound, open_log};
 use crate::sweep::{remove_garbage, sweep_leftovers};
 use crate::tries::reason;
 use crate::undo::{Guarded, is_permanent, undo};
-use crate::{Error, Result, unless_of_sync};
+use crate::{Error, Result};
 
 /// How recovery goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -222,7 +222,7 @@ impl Recovery<'_> {
         for item in tried.iter_mut().rev() {
             let (Work::Guarded(guard), Verdict::Undo) = (&item.told.work, decide(item.facts).1) else { continue };
             let guarded = Guarded { txn: item.txn, told: item.told, guard, copied: self.copied, kept: &mut kept };
-            match unless_of_sync(undo(self.home, guarded))? {
+            match undo(self.home, guarded) {
                 Ok(changed) => {
                     undone.push((item.txn, Reach::of(self.home, item.told)));
                     item.facts.tried = Tried::Done;
@@ -256,7 +256,7 @@ impl Recovery<'_> {
         let parts: Vec<Part<'_>> =
             items.iter().filter(|item| of(item)).filter_map(|item| part(item.txn, item.told)).collect();
         if !parts.is_empty() {
-            groups = redo_apart(home, &parts, self.copied)?;
+            groups = redo_apart(home, &parts, self.copied);
         }
         for (parts, redone) in groups {
             let txns: BTreeSet<u64> = parts.iter().map(|part| part.txn).collect();
@@ -294,7 +294,7 @@ impl Recovery<'_> {
         if parts.is_empty() {
             return Ok(());
         }
-        let taken = unless_of_sync(take_back(self.home, &parts))?;
+        let taken = take_back(self.home, &parts);
         for item in &mut items {
             match &taken {
                 Ok(taken) => {
