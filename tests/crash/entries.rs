@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use treewal::FileTimes;
 
 use crate::judge::Lasting;
-use crate::workloads::{Workload, sequence, staged};
+use crate::workloads::{Body, Workload, sequence, staged};
 
 pub(crate) fn long_gone(secs: u64) -> FileTimes {
     FileTimes::new().set_modified(UNIX_EPOCH + Duration::new(secs, 123_456_789))
@@ -73,6 +73,59 @@ pub(crate) fn attributes() -> Vec<Workload> {
                 |tx| tx.chown("d", Some(7), None),
                 |tx| tx.write("d/new", "new"),
                 |tx| tx.chown("d", Some(8), Some(8)),
+            ],
+        ),
+    ]
+}
+
+/// The contents of what was there before, with other attributes: what a loss of power brings back looks like what was committed.
+pub(crate) fn same_contents() -> Vec<Workload> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    let restored: Body = |tx| {
+        tx.write("a", "restored")?;
+        tx.set_times("a", long_gone(5))
+    };
+    vec![
+        sequence("the same contents and time, twice", &[restored, restored]),
+        staged("the same contents, with attributes", |tx| {
+            tx.write("a", "old a")?;
+            tx.set_permissions("a", Permissions::from_mode(0o600))?;
+            tx.write("b", "old b")?;
+            tx.set_times("b", long_gone(1))?;
+            tx.write("d/x", "old x")?;
+            tx.set_xattr("d/x", "user.x", "value")?;
+            tx.remove_file("link")?;
+            tx.symlink("a", "link")
+        }),
+        sequence(
+            "the same contents, closed and opened again",
+            &[
+                |tx| {
+                    tx.write("a", "secret")?;
+                    tx.chown("a", Some(7), Some(8))
+                },
+                |tx| {
+                    tx.write("a", "secret")?;
+                    tx.set_permissions("a", Permissions::from_mode(0o600))
+                },
+                |tx| {
+                    tx.write("a", "secret")?;
+                    tx.set_permissions("a", Permissions::from_mode(0o644))
+                },
+            ],
+        ),
+        sequence(
+            "large ones of one size and time",
+            &[
+                |tx| {
+                    tx.write("large", vec![b'N'; 9001])?;
+                    tx.set_times("large", long_gone(5))
+                },
+                |tx| {
+                    tx.write("large", vec![b'M'; 9001])?;
+                    tx.set_times("large", long_gone(5))
+                },
             ],
         ),
     ]

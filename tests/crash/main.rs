@@ -22,7 +22,7 @@ mod turns;
 mod workloads;
 
 use count::say_total;
-use entries::{attributes, links, made_again, restored};
+use entries::{attributes, links, made_again, restored, same_contents};
 use mounted::mounted;
 use rig::{Plan, Renames, explore};
 use treewal::Durability;
@@ -61,6 +61,12 @@ fn attributes_survive_what_contents_survive() {
 #[test]
 fn what_a_recovery_began_to_make_again_gets_all_its_attributes_from_the_next() {
     run_on(&[made_again()], Plan::new(Durability::Journal).with_crashes_inside_of_each());
+}
+
+#[test]
+fn what_held_the_same_contents_before_is_not_taken_for_what_was_committed() {
+    run(&same_contents(), Durability::Journal);
+    run(&same_contents(), Durability::Tree);
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     let found = meta.identity();
     let wanted = match &wish.goal {
         Goal::Absent | Goal::Emptied | Goal::Rewritten { .. } => None,
-        Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_shared_prior(wish, new, &meta)),
+        Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_prior(wish, new, &meta)),
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
     };
@@ -44,12 +44,13 @@ pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Resul
     }))
 }
 
-/// Whether what stands at a path is what stood there before, under another name as well: with the same contents it could
-/// pass for what is wanted, but what it is given the other name would get, too.
-fn is_shared_prior(wish: &Wish, new: &New, meta: &Meta) -> bool {
+/// Whether what stands at a path is what stood there before. With the same contents it could pass for what is wanted, and its
+/// attributes are those that it had, with the times that a loss of power left it. What has another name as well gives that all
+/// that it is given, also where somebody has written to it since.
+fn is_prior(wish: &Wish, new: &New, meta: &Meta) -> bool {
     let found = meta.identity();
-    let ours = new.identity.same_inode(&found);
-    meta.links > 1 && !ours && wish.known.iter().any(|known| known.same_inode(&found))
+    let is_it = |known: &Identity| if meta.links > 1 { known.same_inode(&found) } else { is_untouched(known, &found) };
+    !new.identity.same_inode(&found) && wish.known.iter().any(is_it)
 }
 
 /// Whether the entry is one that we know, and nobody wrote to it since: a power loss may have set an inode of ours back,
