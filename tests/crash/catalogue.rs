@@ -22,7 +22,7 @@ use treewal::{Durability, Publish};
 use crate::count::{is_mine, is_share, say_total};
 use crate::entries::long_gone;
 use crate::judge::Lasting;
-use crate::rig::{Count, Plan, explore, prepare};
+use crate::rig::{Count, Plan, Renames, explore, prepare};
 use crate::workloads::{Body, Step, Workload, sequence, tree_of_files};
 
 /// Each with a second target, so that a pair of one operation meets itself on the same path and on another.
@@ -157,6 +157,22 @@ fn each_operation_alone_survives_every_crash_where_clock_and_inodes_are_coarse()
     let plan = Plan::new(Durability::Journal).shallow().coarse().without_crashes_inside_a_short_run();
     let total = run(alone(), plan);
     println!("each operation alone, coarse: {} operations, {total}", OPERATIONS.len());
+}
+
+/// POSIX says of no crash that a rename is atomic. The new name may be there beside the old one, in the tree, the stage and the
+/// journal.
+#[test]
+fn each_operation_alone_survives_renames_that_leave_both_names() {
+    let mut total = Count::default();
+    for renames in [Renames::All, Renames::NoExchange, Renames::Plain] {
+        // Another name of a file is refused where there are none.
+        let possible = |workload: &Workload| renames != Renames::Plain || workload.name != "hard link";
+        let workloads = alone().into_iter().filter(possible).collect();
+        let plan = Plan::new(Durability::Journal).shallow().on(renames).split().without_crashes_inside_a_short_run();
+        total.add(&run(workloads, plan));
+    }
+    println!("each operation alone, renames split: {total}");
+    assert!(total.split > 500 || is_share(), "{} with both names", total.split);
 }
 
 /// Without crashes inside recovery: the operations alone, the protocols, snapshots and guards have those.

@@ -18,6 +18,8 @@ pub(crate) struct Count {
     /// Those of which the extremes, what differs from them in one thing, and a draw were taken.
     pub(crate) sampled: u64,
     pub(crate) states: u64,
+    /// Of these, so many have an entry under both names of a rename.
+    pub(crate) split: u64,
     /// Of these, so many were no disk, with the same to hold, that had been judged: they were recovered.
     pub(crate) distinct: u64,
     /// How many cuts leave a state that recovery has work in.
@@ -37,6 +39,7 @@ impl Count {
         self.exhausted += other.exhausted;
         self.sampled += other.sampled;
         self.states += other.states;
+        self.split += other.split;
         self.distinct += other.distinct;
         self.with_work += other.with_work;
         self.nests += other.nests;
@@ -52,7 +55,9 @@ impl fmt::Display for Count {
         let Self { nests, nested_cuts, nested_states, nested_distinct, .. } = self;
         let percent = 100 * exhausted / (exhausted + sampled).max(1);
         write!(f, "{cuts} cuts, {exhausted} crashes exhausted and {sampled} sampled ({percent} % exhausted), ")?;
-        write!(f, "{states} states, {distinct} distinct and recovered; inside {nests} recoveries ")?;
+        let split =
+            if self.split > 0 { format!(" ({} with both names of a rename)", self.split) } else { String::new() };
+        write!(f, "{states} states{split}, {distinct} distinct and recovered; inside {nests} recoveries ")?;
         write!(f, "{nested_cuts} cuts, {nested_states} states, {nested_distinct} distinct and recovered")
     }
 }

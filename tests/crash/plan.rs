@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) renames: Renames,
     /// A clock that moves by milliseconds, as a kernel's does, and numbers of inodes that are given away again at once.
     is_coarse: bool,
+    /// Whether a rename may leave both names, where the disk is one of POSIX and no more.
+    pub(crate) splits: bool,
     /// Whether the tree itself has a time of long ago at first, like what is in it.
     pub(crate) is_root_aged: bool,
     sync: CheckpointSync,
@@ -96,6 +98,7 @@ impl Plan {
             inside: Inside::new(depth),
             renames: Renames::All,
             is_coarse: false,
+            splits: variable("TREEWAL_CRASH_SPLIT").is_some(),
             is_root_aged: true,
             sync: CheckpointSync::Entries,
             checkpoint_bytes: None,
@@ -144,6 +147,11 @@ impl Plan {
     /// On a disk whose clock and whose inodes are as coarse as those of ext4.
     pub(crate) fn coarse(self) -> Self {
         Self { is_coarse: true, ..self }
+    }
+
+    /// On a disk whose renames are not atomic.
+    pub(crate) fn split(self) -> Self {
+        Self { splits: true, ..self }
     }
 
     /// Where what is undone, or done before, moves the time of the tree itself.
@@ -225,7 +233,8 @@ impl Plan {
     /// What of it a line of the output says.
     pub(crate) fn said(self) -> String {
         let coarse = if self.is_coarse { ", a coarse clock and inodes given away at once" } else { "" };
-        format!("{:?}, {:?}{coarse}", self.durability, self.renames)
+        let splits = if self.splits { ", renames that may leave both names" } else { "" };
+        format!("{:?}, {:?}{coarse}{splits}", self.durability, self.renames)
     }
 }
 

@@ -5,7 +5,7 @@ use treewal_vfs::sim::{Profile, SimDisk, seed_random};
 
 use crate::count::{Count, hash, is_new, is_to_recover};
 use crate::judge::dump;
-use crate::rig::{PROFILES, Plan, drawn};
+use crate::rig::{PROFILES, Plan, drawn, with_both_names};
 
 /// What must hold of a recovered disk, given what recovery says of itself.
 pub(crate) type Verdict<'a> = &'a dyn Fn(&SimDisk, &RecoveryReport, &dyn Fn() -> String);
@@ -108,7 +108,8 @@ impl Inside<'_> {
             let profiles = if inside.every_profile { &PROFILES[..] } else { &PROFILES[one..=one] };
             for profile in profiles {
                 let all = disk.outcomes(*profile);
-                for outcome in drawn(&all, inside.samples, inside.singles_max, cut) {
+                let some = drawn(&all, inside.samples, inside.singles_max, cut);
+                for outcome in if self.plan.splits { with_both_names(&all, some) } else { some } {
                     count.nested_states += 1;
                     let again = disk.after(&outcome);
                     if !is_to_recover(again.digest(), self.measure) {

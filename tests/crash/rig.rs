@@ -214,28 +214,41 @@ fn run_whole(workload: &Workload, plan: Plan, base: &SimDisk) -> Vec<Dump> {
 
 fn chosen(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64, count: &mut Count) -> Vec<Outcome> {
     let all = disk.outcomes(profile);
+    let some = chosen_of(&all, plan, seed, count);
+    if !plan.splits || profile != Profile::Strict {
+        return some;
+    }
+    let split = with_both_names(&all, some);
+    count.split += split.iter().filter(|outcome| outcome.has_both_names()).count() as u64;
+    split
+}
+
+/// Outcomes, and those that differ from them in renames that left both names.
+pub(crate) fn with_both_names(all: &Outcomes, some: Vec<Outcome>) -> Vec<Outcome> {
+    some.into_iter()
+        .flat_map(|one| {
+            let split = all.with_both_names(&one);
+            std::iter::once(one).chain(split)
+        })
+        .collect()
+}
+
+fn chosen_of(all: &Outcomes, plan: Plan, seed: u64, count: &mut Count) -> Vec<Outcome> {
     if let Some(few) = all.exhaustive(plan.exhaustive_max) {
         count.exhausted += 1;
         return few.collect();
     }
     count.sampled += 1;
-    drawn(&all, plan.samples, plan.singles_max, seed)
+    drawn(all, plan.samples, plan.singles_max, seed)
 }
 
 /// The extremes, what differs from them in one thing, and some at random.
 pub(crate) fn drawn(all: &Outcomes, samples: usize, singles_max: usize, seed: u64) -> Vec<Outcome> {
-    let named = [
-        all.nothing(),
-        all.everything(),
-        all.names_without_contents(),
-        all.names_and_lengths(),
-        all.contents_without_names(),
-    ];
     let single = if singles_max > 0 { all.single() } else { Vec::new() };
     let stride = single.len().div_ceil(singles_max.max(1)).max(1);
     let first = usize::try_from(seed).unwrap() % stride;
     let single = single.into_iter().skip(first).step_by(stride);
-    named.into_iter().chain(single).chain(all.sample(seed, samples)).collect()
+    all.named().into_iter().chain(single).chain(all.sample(seed, samples)).collect()
 }
 
 pub(crate) fn outcomes(disk: &SimDisk, profile: Profile, plan: Plan, seed: u64) -> Vec<Outcome> {

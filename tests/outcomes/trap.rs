@@ -202,14 +202,8 @@ impl Run<'_> {
         let profiles = [Profile::Strict, Profile::Ordered, Profile::Grouped];
         for profile in profiles.into_iter().filter(|_| !self.said.put_off) {
             let all = self.sim.outcomes(profile);
-            let named = [
-                all.nothing(),
-                all.everything(),
-                all.names_without_contents(),
-                all.names_and_lengths(),
-                all.contents_without_names(),
-            ];
-            for outcome in named.into_iter().chain(all.sample(self.sim.mutations(), if is_all() { 12 } else { 2 })) {
+            let drawn = all.sample(self.sim.mutations(), if is_all() { 12 } else { 2 });
+            for outcome in all.named().into_iter().chain(drawn) {
                 let lost = self.sim.after(&outcome);
                 if self.judged.insert((lost.digest(), self.said.clone())) {
                     self.count.lost += 1;

@@ -32,6 +32,7 @@
 //! change by themselves. Reading does not move the time of last access.
 
 mod attributes;
+mod both_names;
 mod content;
 mod contents;
 mod describe;

@@ -12,7 +12,8 @@ impl State {
         let fate = |seq: &u64| if outcome.kept.contains(seq) { "kept" } else { "lost" };
         let mut lines: Vec<(u64, String)> = Vec::new();
         for (seq, change) in &self.names.pending {
-            let mut line = format!("{}:", fate(seq));
+            let both = if outcome.both.contains(seq) { ", under both names" } else { "" };
+            let mut line = format!("{}{both}:", fate(seq));
             for edit in &change.edits {
                 let entry = self.path(edit.dir).join(&edit.name);
                 let [old, new] = [edit.old, edit.new].map(|id| id.map_or("nothing".to_string(), |id| self.number(id)));

@@ -141,7 +141,7 @@ fn also(set: &[u64], seq: u64) -> Vec<u64> {
 /// Adds one outcome for every way to take one choice of each inode.
 fn combine(kept: BTreeSet<u64>, choices: &[(Id, Vec<Choice>)], into: &mut Vec<Outcome>) {
     let start = into.len();
-    into.push(Outcome { kept, files: BTreeMap::new() });
+    into.push(Outcome { kept, both: BTreeSet::new(), files: BTreeMap::new() });
     for (id, choices) in choices {
         let so_far: Vec<Outcome> = into.drain(start..).collect();
         for outcome in &so_far {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::both_names::new_name;
 use super::file_log::{FileLog, Torn, Version, Window};
 use super::image::{Body, Id, Image};
 use super::meta_log::MetaLog;
@@ -29,6 +30,8 @@ pub enum Profile {
 pub struct Outcome {
     /// The changes of names and metadata that survive.
     pub(super) kept: BTreeSet<u64>,
+    /// Those of them that are renames which left the old name, too.
+    pub(super) both: BTreeSet<u64>,
     /// What is left of the contents of each file; a file that is not in here is as it was when it was last synced.
     pub(super) files: BTreeMap<Id, Torn>,
 }
@@ -109,6 +112,18 @@ impl Outcomes {
         self.with_files(kept, |log, base| log.all(base, self.window(log, moment)))
     }
 
+    /// The ways above, all of them.
+    #[must_use]
+    pub fn named(&self) -> [Outcome; 5] {
+        [
+            self.nothing(),
+            self.everything(),
+            self.names_without_contents(),
+            self.names_and_lengths(),
+            self.contents_without_names(),
+        ]
+    }
+
     pub(super) fn is_ordered(&self) -> bool {
         self.profile != Profile::Strict
     }
@@ -130,7 +145,7 @@ impl Outcomes {
         choose: impl Fn(&FileLog, &super::content::Content) -> Torn,
     ) -> Outcome {
         let files = self.files.iter().filter_map(|(id, log)| Some((*id, choose(log, self.base(*id)?)))).collect();
-        Outcome { kept, files }
+        Outcome { kept, both: BTreeSet::new(), files }
     }
 
     /// What is certain of the contents of a file.
@@ -165,7 +180,8 @@ impl State {
         let mut image = self.durable.clone();
         for (seq, change) in &self.names.pending {
             if outcome.kept.contains(seq) {
-                image.apply(*seq, change.at, &change.edits);
+                let to = new_name(change).filter(|_| outcome.both.contains(seq));
+                image.apply(*seq, change.at, to.map_or(&change.edits, std::slice::from_ref));
             }
         }
         for (id, log) in &self.metas {

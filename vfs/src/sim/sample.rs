@@ -59,7 +59,7 @@ impl Outcomes {
                 files.insert(id, self.draw_file(random, log, base, moment));
             }
         }
-        Outcome { kept, files }
+        Outcome { kept, both: BTreeSet::new(), files }
     }
 
     fn draw_names(&self, random: &mut Random, moment: u64) -> BTreeSet<u64> {

@@ -40,7 +40,9 @@ impl Outcomes {
 
     fn each_change(&self, nothing: &Outcome, everything: &Outcome) -> Vec<Outcome> {
         let mut out = Vec::new();
-        let mut push = |kept: BTreeSet<u64>, of: &Outcome| out.push(Outcome { kept, files: of.files.clone() });
+        let mut push = |kept: BTreeSet<u64>, of: &Outcome| {
+            out.push(Outcome { kept, both: BTreeSet::new(), files: of.files.clone() });
+        };
         for seq in self.names.keys() {
             let alone = self.with_needed(*seq);
             push(alone.clone(), everything);
