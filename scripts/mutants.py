@@ -9,9 +9,10 @@ mutants/schema.py. Then every test runs once as it is, which tells how long it t
 each mutant only those that reach what is broken run again, the quickest first, level by level, each level until the first of
 its tests fails. What noticed a mutant the last time (mutants/noticed.json) is asked first.
 
---first    ends a mutant at the first level that catches it
+--first    ends a mutant at the first test that catches it, the quickest of all levels first
 --levels   leaves the other levels out; --tests leaves the other test binaries out, and does not build them (`treewal/crash`)
---budget   seconds of tests for each mutant and level, as long as these take without it; what is left is not asked
+--budget   seconds of tests for each mutant and level (with --first, for each mutant), as long as these take without it; what is left
+           is not asked
 --longest  leaves out tests that take longer as they are, 600 seconds where nothing is said
 --save     writes what was noticed to mutants/noticed.json
 --table    builds and runs nothing: prints what that file says, level by level, as Markdown
@@ -93,13 +94,29 @@ def ask(mutant, tests, before, asked):
             if outcome != "passed":
                 caught[level] = str(test) + (" (hangs)" if outcome == "hangs" else "")
                 break
-        if caught and asked.first:
-            break
     told = "; ".join(f"{level} ({test})" for level, test in caught.items())
     told = told or ("SURVIVES" if tests else "SURVIVES: no test reaches it")
     unasked = f"; not all of {', '.join(left)}" if left else ""
     print(f"{mutant[0]}: {told}{unasked}", flush=True)
     return caught
+
+
+def ask_for_one(mutant, tests, asked):
+    """The first test that notices one mutant, the quickest of all levels first."""
+    spent, left = 0.0, 0
+    for at, test in enumerate(sorted(tests, key=lambda test: test.seconds)):
+        spent += test.seconds
+        if spent > asked.budget:
+            left = len(tests) - at
+            break
+        outcome = outcome_of(test, mutant)
+        if outcome != "passed":
+            by = {test.level: str(test) + (" (hangs)" if outcome == "hangs" else "")}
+            print(f"{mutant[0]}: {test.level} ({by[test.level]})", flush=True)
+            return by
+    told = f"; {left} of {len(tests)} tests were not asked" if left else ""
+    print(f"{mutant[0]}: SURVIVES{told if tests else ': no test reaches it'}", flush=True)
+    return {}
 
 
 def noticed():
@@ -117,7 +134,7 @@ def ask_what_noticed(mutant, tests, before, asked):
         if test and outcome_of(test, mutant) != "passed":
             print(f"{mutant[0]}: {level} ({name})", flush=True)
             return {level: name}
-    return ask(mutant, tests, before, asked)
+    return ask_for_one(mutant, tests, asked) if asked.first else ask(mutant, tests, before, asked)
 
 
 def main():

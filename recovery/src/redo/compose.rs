@@ -177,3 +177,43 @@ fn drop_beneath(wishes: &mut BTreeMap<RelPath, Wish>, path: &RelPath, txn: u64) 
         wishes.remove(&path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rel(path: &str) -> RelPath {
+        RelPath::new(path).unwrap()
+    }
+
+    /// A path at which a transaction found an inode of this kind, and wants nothing.
+    fn removed(path: &str, kind: Kind, ino: u64) -> Intent {
+        let at = Some((&rel(path)).into());
+        let prior = Some(Identity { kind, ino, born: Time::default(), size: 0, modified: Time::default() });
+        Intent { path: (&rel(path)).into(), base: at, prior, goal: Goal::Absent, look: None }
+    }
+
+    fn composed(transactions: &[&[Intent]]) -> Vec<(RelPath, u64, Vec<u64>)> {
+        let parts: Vec<Part<'_>> = (1..)
+            .zip(transactions)
+            .map(|(txn, intents)| Part { txn, at: Time::default(), stage: "stage", intents })
+            .collect();
+        let wishes = compose(&parts).unwrap();
+        let inodes = |wish: &Wish| wish.known.iter().map(|known| known.ino).collect();
+        wishes.iter().map(|wish| (wish.path.clone(), wish.txn, inodes(wish))).collect()
+    }
+
+    #[test]
+    fn of_one_path_the_last_wish_stands_and_all_that_was_found_there_is_known() {
+        let [first, second] = [removed("a", Kind::File, 1), removed("a", Kind::File, 2)];
+        assert_eq!(composed(&[&[first], &[second]]), [(rel("a"), 2, vec![1, 2])]);
+    }
+
+    #[test]
+    fn what_was_wished_beneath_a_directory_goes_with_the_transaction_that_removes_it() {
+        let inside = [removed("d/x", Kind::File, 1), removed("d.x", Kind::File, 2)];
+        let above = [removed("d", Kind::Dir, 3), removed("d/y", Kind::File, 4)];
+        let wishes = composed(&[&inside, &above]);
+        assert_eq!(wishes, [(rel("d"), 2, vec![3]), (rel("d/y"), 2, vec![4]), (rel("d.x"), 1, vec![2])]);
+    }
+}
