@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{CheckpointSync, Durability, Error, Options, Receipt, Transaction, Tree};
+use treewal::{CheckpointSync, Durability, Error, Options, Outcome, Receipt, Transaction, Tree};
 use treewal_vfs::sim::SimDisk;
 use treewal_vfs::{RecordingDisk, Verb};
 
@@ -107,6 +107,19 @@ fn a_sync_that_fails_stops_the_handle() {
     assert!(matches!(tree.sync(), Err(Error::Journal(_))));
     assert!(matches!(tree.sync(), Err(Error::Poisoned)));
     assert!(matches!(tree.transaction(|tx| tx.write("a", "newer")), Err(Error::Poisoned)));
+}
+
+/// It is one of contents in the stage, before anything is promised, and earlier commits are promised and no more.
+#[test]
+fn a_sync_of_large_contents_that_fails_stops_the_handle_too() {
+    let Bed { sim, tree, .. } = bed(Durability::Journal);
+    commit(&tree, None, |tx| tx.write("a", "new"));
+    sim.fail_sync_at(Some(1));
+    let refused = tree.transaction(|tx| tx.write("large", vec![b'L'; 5000])).unwrap_err();
+    assert_eq!(refused.outcome(), Outcome::Unchanged, "{refused}");
+    assert!(matches!(tree.transaction(|tx| tx.write("a", "newer")), Err(Error::Poisoned)));
+    assert!(matches!(tree.checkpoint(), Err(Error::Poisoned)));
+    assert!(matches!(tree.guard(["d"]), Err(Error::Poisoned)));
 }
 
 #[test]
