@@ -115,6 +115,11 @@ pub(crate) fn same_contents() -> Vec<Workload> {
                 },
             ],
         ),
+        staged("the same contents, with attributes, and exchanged", |tx| {
+            tx.write("a", "old a")?;
+            tx.set_permissions("a", Permissions::from_mode(0o600))?;
+            tx.exchange("a", "b")
+        }),
         sequence(
             "large ones of one size and time",
             &[

@@ -149,7 +149,7 @@ impl Redo<'_> {
                 if !matches!(child.goal, Goal::Absent | Goal::Emptied) {
                     return Ok(false);
                 }
-                match look(&mut self.ground, &at, child)? {
+                match look(&mut self.ground, &at, child, &[])? {
                     Seen::Nothing => {}
                     Seen::Foreign(meta) if siblings.iter().any(|known| is_untouched(known, &meta.identity())) => {}
                     Seen::Foreign(_) => return Ok(false),

@@ -50,7 +50,7 @@ use carry::closing;
 use closed::{CLOSED, Closed};
 use emptied::{FILLED, handled, moved};
 use scene::{Located, Stages, locate, where_now};
-use survey::{is_untouched, look};
+use survey::look;
 use twins::Twins;
 use unseen::Records;
 
@@ -246,13 +246,8 @@ impl Redo<'_> {
         let mut seen = match &spot {
             None => Seen::Nothing,
             Some(spot) if self.model.at(spot).is_some() => self.seen_mover(spot, wish),
-            Some(spot) => look(&mut self.ground, spot, wish)?,
+            Some(spot) => look(&mut self.ground, spot, wish, siblings)?,
         };
-        if let Seen::Foreign(meta) = seen {
-            if siblings.iter().any(|known| is_untouched(known, &meta.identity())) {
-                seen = Seen::Known(meta);
-            }
-        }
         if let (Some(spot), Seen::Foreign(meta)) = (&spot, seen) {
             seen = self.guess(wish, spot, meta)?;
         }

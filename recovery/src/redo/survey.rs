@@ -25,32 +25,33 @@ pub enum Seen {
     Foreign(Meta),
 }
 
-/// Looks at one place in the tree.
+/// Looks at one place in the tree. `siblings` are states of other paths, where entries move: one may stand here for a moment.
 ///
 /// # Errors
 /// Any error of the disk but that nothing is there.
-pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish) -> Result<Seen> {
+pub(super) fn look(ground: &mut Ground<'_>, place: &Place, wish: &Wish, siblings: &[Identity]) -> Result<Seen> {
     let io = |verb| Error::io(verb, crate::plan::shown(place));
     let Some(meta) = ground.stat(place).map_err(io("look at"))? else { return Ok(Seen::Nothing) };
     let found = meta.identity();
+    let known = || wish.known.iter().chain(siblings);
     let wanted = match &wish.goal {
         Goal::Absent | Goal::Emptied | Goal::Rewritten { .. } => None,
-        Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_prior(wish, new, &meta)),
+        Goal::New(new) => judge_new(ground, place, &meta, new)?.filter(|_| !is_prior(known(), new, &meta)),
         Goal::Moved { identity, .. } => identity.same_inode(&found).then_some(Seen::Wanted(meta)),
         Goal::Kept => wish.known.iter().any(|known| known.same_inode(&found)).then_some(Seen::Wanted(meta)),
     };
     Ok(wanted.unwrap_or_else(|| {
-        if wish.known.iter().any(|known| is_untouched(known, &found)) { Seen::Known(meta) } else { Seen::Foreign(meta) }
+        if known().any(|known| is_untouched(known, &found)) { Seen::Known(meta) } else { Seen::Foreign(meta) }
     }))
 }
 
 /// Whether what stands at a path is what stood there before. With the same contents it could pass for what is wanted, and its
 /// attributes are those that it had, with the times that a loss of power left it. What has another name as well gives that all
 /// that it is given, also where somebody has written to it since.
-fn is_prior(wish: &Wish, new: &New, meta: &Meta) -> bool {
+fn is_prior<'a>(mut known: impl Iterator<Item = &'a Identity>, new: &New, meta: &Meta) -> bool {
     let found = meta.identity();
     let is_it = |known: &Identity| if meta.links > 1 { known.same_inode(&found) } else { is_untouched(known, &found) };
-    !new.identity.same_inode(&found) && wish.known.iter().any(is_it)
+    !new.identity.same_inode(&found) && known.any(is_it)
 }
 
 /// Whether the entry is one that we know, and nobody wrote to it since: a power loss may have set an inode of ours back,
