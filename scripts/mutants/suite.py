@@ -159,7 +159,7 @@ def measure(tests, functions, store, jobs, limit):
         known = stored["tests"] if stored["stamp"] == stamp else {}
 
     def one(test):
-        if str(test) in known:
+        if str(test) in known and (known[str(test)][1] or known[str(test)][0] >= limit):
             test.seconds, test.passes, reaches = known[str(test)]
             test.reaches = set(reaches)
             test.passes &= test.seconds <= limit
@@ -173,6 +173,7 @@ def measure(tests, functions, store, jobs, limit):
         test.passes = outcome == "passed"
         if outcome == "hangs":
             print(f"{test} takes longer than {limit:.0f} s, and is left out", flush=True)
+            known[str(test)] = (limit, False, [])
             return
         if not test.passes:
             print(f"{test} fails as it is, and is left out\n{test.said[-600:]}", flush=True)
