@@ -134,7 +134,7 @@ fn w_j8_a_lock_file_that_comes_and_goes_never_has_two_holders() {
                 }
             });
         }
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(120);
         while turns.load(Ordering::SeqCst) < 40 && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
