@@ -167,6 +167,7 @@ def measure(tests, functions, store, jobs, limit):
         with tempfile.NamedTemporaryFile(prefix="reach-") as reach:
             reach.write(bytes(schema.FUNCTIONS_MAX))
             reach.flush()
+            os.chmod(reach.name, 0o666)  # tests that become another user write to it
             outcome, test.seconds = test.run(limit, MUTANT_REACH=reach.name)
             reach.seek(0)
             test.reaches = {at for at, byte in enumerate(reach.read()) if byte}
