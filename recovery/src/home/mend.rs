@@ -102,3 +102,36 @@ fn mend_in(disk: &dyn Disk, dot: &Dir) -> Result<Vec<String>> {
     disk.sync_dir(dot).map_err(io("sync"))?;
     Ok(told)
 }
+
+#[cfg(test)]
+mod tests {
+    use treewal_vfs::sim::{Profile, SimDisk};
+    use treewal_vfs::write_all;
+
+    use super::*;
+
+    #[test]
+    fn what_stood_in_the_place_of_a_part_is_in_quarantine_before_anybody_is_told() {
+        let disk = SimDisk::new();
+        let root = disk.open_root("/".as_ref()).unwrap();
+        disk.create_dir(&root, OsStr::new(DIR_NAME), 0o700).unwrap();
+        let dot = disk.open_dir(&root, &RelPath::new(DIR_NAME).unwrap()).unwrap();
+        for part in ["stage", QUARANTINE] {
+            let file = disk.open(&dot, OsStr::new(part), Open::CreateNew { mode: 0o600 }).unwrap();
+            write_all(&disk, &file, part.as_bytes(), 0).unwrap();
+        }
+        disk.sync_all(&root).unwrap();
+        assert_eq!(wrong_parts(&disk, &root).unwrap(), ["stage", QUARANTINE]);
+
+        assert_eq!(mend(&disk, &root).unwrap().len(), 2);
+        let left = disk.after(&disk.outcomes(Profile::Strict).nothing());
+        let kept: Vec<(String, Vec<u8>)> = left
+            .dump()
+            .into_iter()
+            .filter(|(_, node)| node.kind == Kind::File)
+            .map(|(path, node)| (path.to_string(), node.contents))
+            .collect();
+        let at = |part: &str| (format!("{DIR_NAME}/{QUARANTINE}/lost-{part}"), part.as_bytes().to_vec());
+        assert_eq!(kept, [at(QUARANTINE), at("stage")]);
+    }
+}
