@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::sim::{Lose, Profile, SimDisk};
 
 use crate::seen::{differences, leftovers, look};
 use crate::world::*;
@@ -53,4 +53,34 @@ fn what_was_promised_outlives_a_recovery_in_which_a_sync_failed() {
         }
     }
     assert!(refused > 1, "{refused}");
+}
+
+/// A recovery that cannot do what is owed leaves the doubt where it was: what the kernel gave up is still shown, and on no disk.
+#[test]
+fn the_doubt_stays_as_long_as_something_is_owed() {
+    let disk = base();
+    let tree = open(&disk);
+    tree.transaction(owed).unwrap();
+    disk.set_failed_syncs(Lose::Contents);
+    disk.fail_sync_at(Some(1));
+    tree.checkpoint().unwrap_err();
+    drop(tree);
+    let (tree, _) = stubborn(&disk, OWED);
+    assert_eq!(tree.recovery().pending().count(), 1, "{}", tree.recovery());
+    drop(tree);
+    // Now it can; still on the same boot.
+    let tree = open(&disk);
+    assert_eq!(tree.recovery().pending().count(), 0, "{}", tree.recovery());
+    drop(tree);
+    for outcome in disk.outcomes(Profile::Strict).named() {
+        let lost = disk.after(&outcome);
+        drop(open(&lost));
+        let found = ["d/dx", "d/made", "d/dy"].map(|path| at(&lost, path));
+        assert_eq!(
+            found,
+            [Some("new dx".to_owned()), Some("new made".to_owned()), None],
+            "{}",
+            disk.describe(&outcome)
+        );
+    }
 }
