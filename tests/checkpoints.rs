@@ -13,8 +13,9 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use shared::Hooked;
-use treewal::{CheckpointSync, Checkpoints, Options, Tree};
-use treewal_vfs::{RealDisk, Verb};
+use treewal::{CheckpointSync, Checkpoints, Durability, Options, Tree};
+use treewal_vfs::sim::{Profile, SimDisk};
+use treewal_vfs::{RealDisk, RelPath, Verb};
 
 /// Who synced the file system, in order.
 #[derive(Clone, Default)]
@@ -187,5 +188,34 @@ fn closing_waits_for_the_thread_and_leaves_nothing() {
         let again = options.open(dir.path()).unwrap();
         assert!(again.recovery().is_clean());
         assert_eq!(fs::read_dir(dir.path().join(".treewal/stage")).unwrap().count(), 0);
+    }
+}
+
+/// What is committed while a checkpoint beside commits syncs lies behind what it covers: the next one has it to do.
+#[test]
+fn what_comes_during_a_checkpoint_beside_commits_is_left_to_the_next() {
+    let disk = SimDisk::new();
+    let during: Arc<Mutex<Option<Arc<Tree>>>> = Arc::default();
+    let after = {
+        let during = Arc::clone(&during);
+        move |verb| {
+            let armed = matches!(verb, Verb::SyncAll | Verb::SyncFile | Verb::SyncDir);
+            if let Some(tree) = armed.then(|| during.lock().unwrap().take()).flatten() {
+                let commit = move || tree.transaction(|tx| tx.write("since", "since")).map(drop);
+                std::thread::spawn(commit).join().unwrap().unwrap();
+            }
+        }
+    };
+    let options = Options::new().segment_bytes(64 << 10).durability(Durability::Deferred);
+    let tree = Arc::new(options.open_on(Arc::new(Hooked { inner: disk.clone(), after }), "/").unwrap());
+    tree.transaction(|tx| tx.write("before", "before")).unwrap();
+    *during.lock().unwrap() = Some(Arc::clone(&tree));
+    assert!(tree.checkpoint_beside().unwrap());
+    assert!(during.lock().unwrap().is_none(), "it was committed");
+    tree.checkpoint().unwrap();
+    let left = disk.after(&disk.outcomes(Profile::Strict).nothing()).dump();
+    for name in ["before", "since"] {
+        let found = left.get(&RelPath::new(name).unwrap()).map(|node| node.contents.as_slice());
+        assert_eq!(found, Some(name.as_bytes()));
     }
 }
