@@ -57,7 +57,7 @@ const ACTS: [&str; 22] = [
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 45] = [
+const OTHERS: [&str; 53] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -103,6 +103,14 @@ const OTHERS: [&str; 45] = [
     "killed while given up",
     "power lost while given up",
     "failed while given up",
+    "write if changed",
+    "write if changed, interrupted",
+    "merge",
+    "merge, interrupted",
+    "expect",
+    "expect, interrupted",
+    "expectation that does not hold",
+    "begun and refused for what it relies on",
 ];
 
 /// Every act, done and interrupted, and what else there is.

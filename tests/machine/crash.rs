@@ -45,6 +45,7 @@ impl World {
         let mut undecided = false;
         if done.error.is_some() {
             self.counts.add(counts::within(&counts::act(act)));
+            self.count_calls(&plan, true);
             self.counts.add(format!("{} within", counts::crash(crash)));
         } else {
             self.counts.add(format!("{}, done before", counts::act(act)));

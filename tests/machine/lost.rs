@@ -6,10 +6,10 @@ use std::sync::Arc;
 use treewal::{Error, Resolution};
 use treewal_vfs::{Disk, Fault, Kind, RelPath};
 
+use crate::call::Call;
 use crate::counts;
 use crate::guards::Guarding;
 use crate::memory::Memory;
-use crate::ops::Op;
 use crate::quarantine::{Goal, same_body};
 use crate::seen::{Entry, differences};
 use crate::step::{Act, Asked, Crash, Deed, Level, Loss, Way, Work};
@@ -34,7 +34,7 @@ impl World {
     }
 
     /// The process dies in a commit, of all that is not settled the only one.
-    pub(crate) fn dies_in_a_commit(&mut self, who: usize, ops: &[Op], at: u64) -> Checked<Option<Dead>> {
+    pub(crate) fn dies_in_a_commit(&mut self, who: usize, ops: &[Call], at: u64) -> Checked<Option<Dead>> {
         // Guards go with their handle.
         if let Some(holder) = self.holder() {
             self.close_one(holder)?;

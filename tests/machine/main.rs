@@ -3,7 +3,7 @@
 //! like any other. After each step the tree is what a model in memory says.
 //!
 //! * `memory`, `answers`, `told`: the tree in memory, and what operations answer and do to it; `tests/crowd` holds it against
-//!   `std::fs`. `overlaid` puts it back in part.
+//!   `std::fs`. `overlaid` puts it back in part, `merged` merges. `call` has the operations that only this test knows.
 //! * `step`: what can be done. A run is a script, a step to a line, which `script` writes and reads: what fails is printed as one,
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
@@ -23,6 +23,7 @@
 mod answers;
 mod apply;
 mod batch;
+mod call;
 mod counts;
 mod crash;
 mod foreign;
@@ -30,6 +31,7 @@ mod guards;
 mod lost;
 #[path = "../crowd/memory.rs"]
 mod memory;
+mod merged;
 #[expect(dead_code, reason = "shared with tests that begin with transactions alone")]
 #[path = "../model/ops.rs"]
 mod ops;
@@ -43,6 +45,7 @@ mod script;
 mod seen;
 mod snaps;
 mod step;
+#[expect(dead_code, reason = "shared with tests whose transactions know less")]
 #[path = "../crowd/told.rs"]
 mod told;
 mod transactions;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use treewal::{Error, Options, Reader, Resolution};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, RelPath, Verb, errno};
 
+use crate::call::Call;
 use crate::lost::Dead;
 use crate::memory::Memory;
-use crate::ops::Op;
 use crate::seen::differences;
 use crate::step::MOUNTED;
 use crate::world::{Checked, World, is_own, must, options};
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// The process dies in a commit, and the next disk cannot rename: a person has it put back, or mends the disk.
-    pub(crate) fn owed(&mut self, who: usize, ops: &[Op], at: u64, keep: bool) -> Checked {
+    pub(crate) fn owed(&mut self, who: usize, ops: &[Call], at: u64, keep: bool) -> Checked {
         let Some(Dead { acknowledged, after, .. }) = self.dies_in_a_commit(who, ops, at)? else { return Ok(()) };
         let pending = self.refused_by_the_disk(&options())?.first().copied();
         if pending.is_some() {

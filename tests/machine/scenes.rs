@@ -4,10 +4,11 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::call::{Call, More, Relied};
 use crate::ops::Op;
 use crate::step::{
     Act, Crash, Deed, End, HANDLES, Level, Loss, Manner, Step, Way, Work, about_quarantine, asked, crash, deed, early,
-    level, moment, ops, plain, step,
+    level, moment, ops, path, plain, step,
 };
 
 /// A step, or some that belong together.
@@ -19,6 +20,7 @@ pub(crate) fn piece() -> BoxedStrategy<Vec<Step>> {
         2 => quarantine(),
         1 => late_work(),
         1 => cut_sync(),
+        2 => relied(),
     ]
     .boxed()
 }
@@ -93,8 +95,11 @@ fn late_work() -> BoxedStrategy<Vec<Step>> {
     let late = (0..3u8, any::<u8>());
     (0..HANDLES, plain(), 4..8u64, late, manner, prop::option::of((moment(), crash())))
         .prop_map(|(who, ops, at, (late, byte), manner, cut)| {
-            let Op::Write(path, _) = &ops[0] else { return Vec::new() };
-            let commit = |ops| Step::Do(who, Act::Commit(Level::Journal, Way::Begin, ops));
+            let Call::Op(Op::Write(path, _)) = &ops[0] else { return Vec::new() };
+            let commit = |ops: Vec<Op>| {
+                let ops = ops.into_iter().map(Call::Op).collect();
+                Step::Do(who, Act::Commit(Level::Journal, Way::Begin, ops))
+            };
             let write = |path: &Path| Op::Write(path.to_owned(), vec![byte; 3]);
             let late = match late {
                 0 => Step::Foreign(Deed::Replace(path.clone(), byte)),
@@ -119,6 +124,31 @@ fn cut_sync() -> BoxedStrategy<Vec<Step>> {
         .prop_map(|(who, ops, crash)| {
             let commit = Act::Commit(Level::Deferred, Way::Begin, ops);
             vec![Step::Do(who, commit), Step::Cut(who, Act::Sync, 1, crash)]
+        })
+        .boxed()
+}
+
+/// Another changes what a transaction relies on, or nobody does.
+fn relied() -> BoxedStrategy<Vec<Step>> {
+    let what = prop::sample::select(vec![Relied::Absent, Relied::Digest, Relied::Unchanged]);
+    let how = prop_oneof![
+        3 => (path(), what).prop_map(|(path, what)| More::Expect(path, what)),
+        1 => path().prop_map(|path| More::WriteIfChanged(path, None)),
+    ];
+    let meanwhile = (0..5u8, path(), any::<u8>());
+    (0..HANDLES, 0..HANDLES, how, plain(), meanwhile)
+        .prop_map(|(who, other, how, mut ops, (late, elsewhere, byte))| {
+            let (More::Expect(path, _) | More::WriteIfChanged(path, _) | More::Merge(path, ..)) = &how;
+            let path = path.clone();
+            ops.insert(0, Call::More(how));
+            let commit = |op| Step::Do(other, Act::Commit(Level::Journal, Way::Begin, vec![Call::Op(op)]));
+            let late = match late {
+                0 => commit(Op::RemoveFile(path)),
+                1 | 2 => commit(Op::Write(path, vec![byte; 3])),
+                3 => Step::Foreign(Deed::Replace(path, byte)),
+                _ => commit(Op::Write(elsewhere, vec![byte; 3])),
+            };
+            vec![Step::Begin(who, ops), late, Step::End(who)]
         })
         .boxed()
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use treewal::Durability;
 
+use crate::call::{Call, More, call, relied};
 use crate::ops::{Op, op};
 
 /// How many handles there are, each of a process of its own.
@@ -69,7 +70,7 @@ pub(crate) enum End {
 /// What treewal is asked to do, and what can be interrupted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Act {
-    Commit(Level, Way, Vec<Op>),
+    Commit(Level, Way, Vec<Call>),
     /// New contents for the file that is mounted, and for another.
     Mounted(Level, Vec<u8>, PathBuf),
     Checkpoint,
@@ -102,7 +103,7 @@ pub(crate) enum Manner {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// A commit, and at which call the process dies.
-    Commit(Vec<Op>, u64),
+    Commit(Vec<Call>, u64),
     /// The guards that are open, or else this one; and what is done to what they are for.
     Guards(Asked, Vec<Deed>),
 }
@@ -148,7 +149,7 @@ pub(crate) enum Step {
     /// The same at rest.
     Crash(usize, Crash),
     /// Stages, and leaves the commit to an `End`.
-    Begin(usize, Vec<Op>),
+    Begin(usize, Vec<Call>),
     End(usize),
     /// A look at all of the tree with nobody at work; by a handle, or read only.
     Read(usize, bool),
@@ -157,7 +158,7 @@ pub(crate) enum Step {
     Guarded(Deed),
     Close(usize),
     /// The process dies in a commit, the disk refuses what is owed, and a person decides: keep or restore.
-    Owed(usize, Vec<Op>, u64, bool),
+    Owed(usize, Vec<Call>, u64, bool),
     /// The process dies in work that the disk refuses to finish, and it goes to quarantine; the n-th call of that may be its end.
     Lost(usize, Work, Loss, Option<(u64, Crash)>),
 }
@@ -168,17 +169,21 @@ pub(crate) fn path() -> impl Strategy<Value = PathBuf> {
     prop_oneof![2 => name().prop_map(PathBuf::from), 3 => two].boxed()
 }
 
-pub(crate) fn ops() -> BoxedStrategy<Vec<Op>> {
-    prop::collection::vec(op(), 1..5).boxed()
+pub(crate) fn ops() -> BoxedStrategy<Vec<Call>> {
+    prop::collection::vec(call(), 1..5).boxed()
 }
 
 /// Such that what changes is what is named.
-pub(crate) fn plain() -> BoxedStrategy<Vec<Op>> {
+pub(crate) fn plain() -> BoxedStrategy<Vec<Call>> {
     let told =
         |op: &Op| matches!(op, Op::Write(..) | Op::Append(..) | Op::Copy(..) | Op::CreateDir(..) | Op::RemoveFile(..));
     let write = (path(), 1..80usize, any::<u8>()).prop_map(|(path, len, byte)| Op::Write(path, vec![byte; len]));
-    (write, prop::collection::vec(op(), 0..8))
-        .prop_map(move |(write, ops)| [write].into_iter().chain(ops.into_iter().filter(told).take(2)).collect())
+    let relied = prop::option::weighted(0.3, (path(), relied()).prop_map(|(path, what)| More::Expect(path, what)));
+    (write, prop::collection::vec(op(), 0..8), relied)
+        .prop_map(move |(write, ops, relied)| {
+            let ops = [write].into_iter().chain(ops.into_iter().filter(told).take(2)).map(Call::Op);
+            ops.chain(relied.map(Call::More)).collect()
+        })
         .boxed()
 }
 

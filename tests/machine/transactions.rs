@@ -7,17 +7,19 @@ use std::time::Duration;
 use treewal::{Error, Outcome, Retried, RetryPolicy, Transaction};
 use treewal_vfs::{Kind, RelPath};
 
+use crate::call::{Answer, Call, Told, stage, told};
+use crate::counts;
 use crate::memory::{Groups, Memory, rel};
 use crate::ops::Op;
+use crate::quarantine::same_body;
 use crate::step::{Act, Crash, Level, MOUNTED, Way};
-use crate::told::{Answered, paths_of, stage, told};
 use crate::world::{Checked, Handle, State, World, is_own, must};
 
 /// What an act is to do.
 pub(crate) struct Plan {
     pub(crate) after: State,
     /// The operations of a transaction.
-    pub(crate) ops: Vec<Answered>,
+    pub(crate) ops: Vec<Told>,
     /// Which names are one file then, where that is told.
     pub(crate) linked: Option<Groups>,
     /// Why it cannot be done.
@@ -74,6 +76,8 @@ pub(crate) struct Begun {
     tx: Transaction,
     before: Memory,
     after: Memory,
+    /// What must be as it was before.
+    relied: Vec<RelPath>,
     moves: u64,
 }
 
@@ -95,27 +99,53 @@ fn sees(tx: &Transaction, memory: &Memory) -> Checked {
             }),
             _ => true,
         };
-        let told = tx.metadata(&at).map(|told| told.kind());
-        must(right && matches!(told, Ok(kind) if kind == entry.kind), || {
+        let told = tx.metadata(&at);
+        must(right && matches!(&told, Ok(told) if told.kind() == entry.kind), || {
             format!("{path} is seen otherwise: {told:?}")
         })?;
+        // What is set through one name of a file shows under the others once it is committed.
+        if memory.links(path) == 1 {
+            let told = told.map_err(|error| format!("{path}: {error:?}"))?;
+            let xattrs = tx.xattrs(&at).map_err(|error| format!("{path}: {error:?}"))?;
+            let mode = told.mode().filter(|_| entry.kind != Kind::Symlink);
+            let alike = mode.is_none_or(|mode| mode == entry.mode)
+                && told.uid().is_none_or(|uid| uid == entry.owner.0)
+                && told.gid().is_none_or(|gid| gid == entry.owner.1);
+            must(alike && xattrs == entry.xattrs, || format!("{path}: {told:?} with {xattrs:?}, not {entry:?}"))?;
+        }
     }
     Ok(())
 }
 
+/// What is done by a transaction, or interrupted, beside the levels and ways of it.
+fn words(plan: &Plan) -> impl Iterator<Item = &'static str> {
+    plan.ops.iter().filter(|told| told.answer.is_ok()).filter_map(|told| told.call.word())
+}
+
 impl World {
+    /// Counts what a transaction did, or was to do where it was interrupted.
+    pub(crate) fn count_calls(&self, plan: &Plan, interrupted: bool) {
+        for word in words(plan) {
+            self.counts.add(if interrupted { counts::within(word) } else { word.to_owned() });
+        }
+        if !interrupted && plan.ops.iter().any(|told| told.answer == Answer::Conflict) {
+            self.counts.add("expectation that does not hold");
+        }
+    }
+
     /// What an act is to do; `None` where there is nothing to do it to.
     pub(crate) fn plan(&mut self, who: usize, act: &Act) -> Checked<Option<Plan>> {
         if self.handle(who)?.is_none() {
             return Ok(None);
         }
         Ok(match act {
-            Act::Commit(_, _, ops) if ops.iter().any(|op| self.sets_what_is_guarded(op)) => None,
+            Act::Commit(_, _, ops) if ops.iter().filter_map(Call::op).any(|op| self.sets_what_is_guarded(op)) => None,
             // A time from before a commit makes what somebody else wrote since pass for an older state: see docs/guarantees.md.
-            Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|op| matches!(op, Op::SetTime(..))) => None,
+            Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|call| self.sets_a_time(call)) => None,
             Act::Commit(_, way, ops) => Some(self.plan_commit(*way, ops)),
             Act::Mounted(_, bytes, other) => {
                 let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
+                let ops = ops.map(Call::Op);
                 Some(self.plan_commit(Way::Begin, &ops))
             }
             Act::Checkpoint | Act::Beside | Act::Sync => Some(Plan::of(self.state.clone(), Vec::new())),
@@ -148,9 +178,16 @@ impl World {
         names.into_iter().any(|(name, _)| self.state.guards.iter().any(|guard| guard.scope.covers(name)))
     }
 
-    fn plan_commit(&self, way: Way, ops: &[Op]) -> Plan {
-        let (memory, ops) = told(&self.state.memory, ops);
-        let about = ops.iter().flat_map(|(op, _)| paths_of(op)).map(rel).collect();
+    /// A merge brings the times of what it merges.
+    fn sets_a_time(&self, call: &Call) -> bool {
+        let any_set = || self.state.memory.nodes.values().any(|entry| entry.set.is_some());
+        matches!(call, Call::Op(Op::SetTime(..))) || call.word() == Some("merge") && any_set()
+    }
+
+    fn plan_commit(&self, way: Way, ops: &[Call]) -> Plan {
+        let ops = told(&self.state.memory, ops, way == Way::Batch && self.holder().is_none());
+        let memory = ops.last().map_or(&self.state.memory, |told| &told.after).clone();
+        let about = ops.iter().flat_map(|told| told.call.paths()).map(rel).collect();
         let linked = (way != Way::RolledBack).then(|| memory.groups());
         let memory = if way == Way::RolledBack { self.state.memory.clone() } else { memory };
         Plan { ops, linked, ..Plan::of(State { memory, ..self.state.clone() }, about) }
@@ -275,13 +312,15 @@ impl World {
         must(met.is_none(), || format!("{act:?} goes on at {met:?}, which is guarded"))
     }
 
-    pub(crate) fn begin(&mut self, who: usize, ops: &[Op]) -> Checked {
+    pub(crate) fn begin(&mut self, who: usize, ops: &[Call]) -> Checked {
         let (before, moves) = (self.state.memory.clone(), self.moves);
-        let (after, ops) = told(&before, ops);
+        let ops = told(&before, ops, false);
+        let after = ops.last().map_or(&before, |told| &told.after).clone();
+        let relied = ops.iter().flat_map(|told| told.relied.iter().cloned()).collect();
         let Some(handle) = self.handle(who)? else { return Ok(()) };
         let mut tx = handle.tree.begin();
         stage(&mut tx, &ops)?;
-        handle.begun = Some(Begun { tx, before, after, moves });
+        handle.begun = Some(Begun { tx, before, after, relied, moves });
         Ok(())
     }
 
@@ -290,7 +329,7 @@ impl World {
         let has = |handle: &Option<Handle>| handle.as_ref().is_some_and(|handle| handle.begun.is_some());
         let who = if has(&self.handles[who]) { who } else { self.handles.iter().position(has).unwrap_or(who) };
         let begun = self.handles[who].as_mut().and_then(|handle| handle.begun.take());
-        let Some(Begun { tx, before, after, moves }) = begun else { return Ok(()) };
+        let Some(Begun { tx, before, after, relied, moves }) = begun else { return Ok(()) };
         let changes = changed(&tx);
         let mut merged = self.state.clone();
         for path in &changes {
@@ -300,10 +339,12 @@ impl World {
             }
         }
         // What another has set of attributes alone is not noticed: see docs/guarantees.md.
-        let body = |memory: &Memory, path| {
-            memory.at(path).map(|entry| (entry.kind, entry.contents.clone(), entry.target.clone()))
+        let met = changes.iter().find(|path| !same_body(before.at(path), self.state.memory.at(path)));
+        let now = &self.state.memory;
+        let differs = |path: &&RelPath| {
+            before.names.get(*path) != now.names.get(*path) || !same_body(before.at(path), now.at(path))
         };
-        let met = changes.iter().find(|path| body(&before, path) != body(&self.state.memory, path));
+        let relied = relied.iter().find(differs).cloned();
         let near_guard = self
             .state
             .guards
@@ -313,6 +354,7 @@ impl World {
             Ok(_) => {
                 self.counts.add("begun and committed");
                 must(met.is_none(), || format!("overwrote what another has changed: {met:?}"))?;
+                must(relied.is_none(), || format!("another has changed {relied:?}, which it relies on"))?;
                 must(!near_guard || changes.is_empty(), || format!("goes on beside a guard: {changes:?}"))?;
                 self.moves += 1;
                 self.becomes(vec![merged])?;
@@ -322,6 +364,9 @@ impl World {
             Err(Error::Locked { .. }) if near_guard => self.becomes(vec![self.state.clone()]),
             Err(error) => {
                 self.counts.add("begun and refused");
+                if relied.is_some() && met.is_none() {
+                    self.counts.add("begun and refused for what it relies on");
+                }
                 must(moves != self.moves, || format!("nobody else was there: {error:?}"))?;
                 must(error.outcome() != Outcome::Undecided, || format!("{error:?}"))?;
                 self.becomes(vec![self.state.clone()])

@@ -322,6 +322,7 @@ impl World {
         self.allowed(who, act, &plan, &done.changed)?;
         must(plan.fails.is_none(), || format!("should have failed: {:?}", plan.fails))?;
         self.counts.add(counts::act(act));
+        self.count_calls(&plan, false);
         if let Act::Commit(_, way, _) = act {
             self.counts.add(format!("by {way:?}"));
         }
