@@ -25,6 +25,7 @@ pub(crate) fn set(all: &[Told]) -> Option<ChangeSet> {
                     "op": "publish", "from": from, "to": to, "merge": true, "keep_unmanaged": keep
                 }));
             }
+            Call::More(More::Outside(outer)) => changes.push(outer.as_change(told.source.as_ref()?)),
             Call::More(More::Expect(path, Relied::Absent)) => expect.push(json!({ "path": path, "absent": true })),
             Call::More(More::Expect(path, Relied::Unchanged)) => {
                 expect.push(json!({ "path": path, "unchanged": true }))

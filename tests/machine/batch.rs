@@ -10,7 +10,11 @@ use crate::world::{Checked, State, World};
 impl World {
     /// The states between the transactions, the first before all of them.
     fn one_by_one(&self, ops: &[Told]) -> Vec<State> {
-        let after = ops.iter().map(|told| State { memory: told.after.clone(), ..self.state.clone() });
+        let after = ops.iter().map(|told| State {
+            memory: told.after.clone(),
+            outside: told.outside.clone(),
+            ..self.state.clone()
+        });
         [self.state.clone()].into_iter().chain(after).collect()
     }
 

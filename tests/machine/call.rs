@@ -11,8 +11,10 @@ use treewal_vfs::RelPath;
 
 use crate::memory::{Memory, No, rel};
 use crate::ops::{Op, op};
+use crate::outside::Outside;
 use crate::step::path;
 use crate::told::{is_outside, paths_of};
+use crate::world::OUTSIDE;
 
 /// Scripts have either by its own word.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +31,20 @@ pub(crate) enum More {
     /// A path of the tree is merged into another; whether what it does not have stays.
     Merge(PathBuf, PathBuf, bool),
     Expect(PathBuf, Relied),
+    Outside(Outer),
+}
+
+/// Something that stands outside of the tree is published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Outer {
+    /// The n-th of those that there are.
+    nth: u8,
+    to: PathBuf,
+    merge: bool,
+    keep: bool,
+    /// What it is, where it is made only now, and whether it is made durable then.
+    pub(crate) kind: u8,
+    pub(crate) synced: bool,
 }
 
 /// What is expected of a path.
@@ -58,6 +74,9 @@ pub(crate) struct Told {
     pub(crate) call: Call,
     pub(crate) answer: Answer,
     pub(crate) after: Memory,
+    pub(crate) outside: Outside,
+    /// What stands outside and is published.
+    pub(crate) source: Option<RelPath>,
     /// What must still be so at the commit, as it was when the transaction began.
     pub(crate) relied: Vec<RelPath>,
     /// What a digest is expected to be.
@@ -83,9 +102,15 @@ impl Call {
             Self::Op(op) => paths_of(op),
             Self::More(More::WriteIfChanged(path, _)) => vec![path],
             Self::More(More::Merge(from, to, _)) => vec![from, to],
+            Self::More(More::Outside(outer)) => vec![&outer.to],
             // Nothing is done to it.
             Self::More(More::Expect(..)) => Vec::new(),
         }
+    }
+
+    /// The path that it looks at for the commit.
+    pub(crate) fn relied(&self) -> Option<&Path> {
+        if let Self::More(More::Expect(path, _)) = self { Some(path) } else { None }
     }
 
     pub(crate) fn op(&self) -> Option<&Op> {
@@ -99,12 +124,17 @@ impl Call {
             Self::More(More::WriteIfChanged(..)) => "write if changed",
             Self::More(More::Merge(..)) => "merge",
             Self::More(More::Expect(..)) => "expect",
+            Self::More(More::Outside(Outer { merge: false, .. })) => "publish from outside",
+            Self::More(More::Outside(_)) => "merge from outside",
         })
     }
 
     /// What it has to answer in a transaction that began on `start` and has come to `now`; `None` where that is not told.
-    fn told(&self, start: &Memory, now: &Memory) -> Option<Told> {
-        let told = |answer, after, relied| Told { call: self.clone(), answer, after, relied, digest: None };
+    fn told(&self, start: &Memory, now: &Memory, outside: &Outside) -> Option<Told> {
+        let told = |answer, after, relied| {
+            let outside = outside.clone();
+            Told { call: self.clone(), answer, after, outside, source: None, relied, digest: None }
+        };
         let fails = |no| told(Answer::Fails(no), now.clone(), Vec::new());
         let mut after = now.clone();
         let more = match self {
@@ -135,6 +165,7 @@ impl Call {
                 Err(no) => fails(no),
             },
             More::Expect(path, what) => start.relies(now, &rel(path), *what, told),
+            More::Outside(outer) => outer.told(start, now, outside, told)?,
         })
     }
 
@@ -157,7 +188,64 @@ impl Call {
                 };
                 tx.expect(path, expected).map(|()| None)
             }
+            Self::More(More::Outside(outer)) => {
+                let source = told.source.as_ref().map(|source| Path::new(OUTSIDE).join(source.to_path()));
+                tx.publish_with(outer.how(), source.unwrap_or_default(), &outer.to).map(|()| None)
+            }
         }
+    }
+}
+
+impl Outer {
+    pub(crate) fn how(&self) -> Publish {
+        let how = if self.merge { Publish::merge() } else { Publish::exchange() };
+        how.keep_unmanaged(self.keep)
+    }
+
+    pub(crate) fn as_change(&self, source: &RelPath) -> serde_json::Value {
+        let from = Path::new(OUTSIDE).join(source.to_path());
+        serde_json::json!({
+            "op": "publish", "from": from, "to": self.to, "merge": self.merge, "keep_unmanaged": self.keep
+        })
+    }
+
+    fn told(
+        &self,
+        start: &Memory,
+        now: &Memory,
+        outside: &Outside,
+        told: impl Fn(Answer, Memory, Vec<RelPath>) -> Told,
+    ) -> Option<Told> {
+        let tops = outside.tops();
+        let top = tops.get(usize::from(self.nth) % tops.len().max(1))?;
+        // What stands in the tree and nowhere else cannot go: the tree itself is merged into, or not at all.
+        let (to, at) = (rel(&self.to), rel("outside".as_ref()));
+        if to.is_root() && !(self.merge && self.keep) {
+            return None;
+        }
+        let (mut after, mut left) = (now.clone(), outside.clone());
+        after.put_thing(&at, &outside.thing(top));
+        let done = if now.is_beneath_a_symlink(&to) {
+            Err(No::Refused)
+        } else if self.merge {
+            let source = after.clone();
+            let done = after.merge_of((start, u64::MAX), (&source, &at), &to, self.keep)?;
+            after.cut(&at);
+            done
+        } else {
+            left.remove(top);
+            let done = after.take(&Op::Publish(at.to_path(), self.to.clone(), self.keep));
+            // What is kept is linked to, and must be the same then.
+            let kept = |path: &RelPath| path.starts_with(&to) && *path != to && !now.is_dir(path);
+            let stays = |path: &&RelPath| kept(path) && after.names.get(*path) == now.names.get(*path);
+            let relied = now.names.keys().filter(stays).filter(|path| is_as_it_began(start, now, path));
+            done.map(|()| relied.cloned().collect())
+        };
+        let (answer, after, left, relied) = match done {
+            Ok(relied) => (Answer::Done, after, left, relied),
+            Err(no) => (Answer::Fails(no), now.clone(), outside.clone(), Vec::new()),
+        };
+        Some(Told { source: Some(top.clone()), outside: left, ..told(answer, after, relied) })
     }
 }
 
@@ -202,10 +290,10 @@ impl Memory {
 
 /// What operations answer, one after another; each in a transaction of its own, or all in one. One that sets attributes of a
 /// file with several names stands alone.
-pub(crate) fn told(memory: &Memory, calls: &[Call], each: bool) -> Vec<Told> {
+pub(crate) fn told(memory: &Memory, outside: &Outside, calls: &[Call], each: bool) -> Vec<Told> {
     let fresh = |memory: &Memory| Memory { unset: std::collections::BTreeSet::new(), ..memory.clone() };
     let mut start = fresh(memory);
-    let mut now = start.clone();
+    let (mut now, mut left) = (start.clone(), outside.clone());
     let mut all: Vec<Told> = Vec::new();
     for call in calls {
         if each {
@@ -217,8 +305,8 @@ pub(crate) fn told(memory: &Memory, calls: &[Call], each: bool) -> Vec<Told> {
         if outside && !(all.is_empty() && call.op().is_some_and(may_be_alone)) {
             continue;
         }
-        let Some(told) = call.told(&start, &now) else { continue };
-        now = told.after.clone();
+        let Some(told) = call.told(&start, &now, &left) else { continue };
+        (now, left) = (told.after.clone(), told.outside.clone());
         all.push(told);
         if outside {
             break;
@@ -255,10 +343,19 @@ pub(crate) fn relied() -> BoxedStrategy<Relied> {
     prop::sample::select(vec![Absent, Digest, Digest, Other, Unchanged, Unchanged]).boxed()
 }
 
+pub(crate) fn outer() -> BoxedStrategy<More> {
+    let to = prop_oneof![12 => path(), 1 => Just(PathBuf::from("."))];
+    let how = (prop::bool::weighted(0.3), any::<bool>(), any::<bool>());
+    (0..2u8, to, how, 0..4u8)
+        .prop_map(|(nth, to, (merge, keep, synced), kind)| More::Outside(Outer { nth, to, merge, keep, kind, synced }))
+        .boxed()
+}
+
 fn more() -> BoxedStrategy<More> {
     prop_oneof![
         2 => (path(), bytes()).prop_map(|(path, bytes)| More::WriteIfChanged(path, bytes)),
         3 => (path(), path(), any::<bool>()).prop_map(|(from, to, keep)| More::Merge(from, to, keep)),
+        4 => outer(),
         2 => (path(), relied()).prop_map(|(path, what)| More::Expect(path, what)),
     ]
     .boxed()

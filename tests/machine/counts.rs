@@ -57,7 +57,7 @@ const ACTS: [&str; 22] = [
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 53] = [
+const OTHERS: [&str; 58] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -109,6 +109,11 @@ const OTHERS: [&str; 53] = [
     "merge, interrupted",
     "expect",
     "expect, interrupted",
+    "publish from outside",
+    "publish from outside, interrupted",
+    "merge from outside",
+    "merge from outside, interrupted",
+    "what the dead were to publish is left",
     "expectation that does not hold",
     "begun and refused for what it relies on",
 ];

@@ -84,6 +84,7 @@ impl World {
             self.counts.add(format!("{} at rest", counts::crash(crash)));
         }
         let (allowed, undecided) = under_way.unwrap_or_else(|| (vec![self.state.clone()], true));
+        self.died = undecided || !matches!(crash, Crash::Fault(_));
         match crash {
             Crash::Kill => {
                 let Some(handle) = self.handles[who].take() else { return Ok(()) };
@@ -153,8 +154,9 @@ impl World {
         if self.since.len() > 1 {
             self.counts.add("power lost with deferred commits");
         }
-        let lost = self.lose_power(profile, seed);
-        let allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
+        let (lost, cleared) = self.lose_power(profile, seed);
+        let mut allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
+        allowed.iter_mut().for_each(|state| state.outside.forget(&cleared));
         self.state.guards.clear();
         self.somebody_goes_on()?;
         self.recovered().and_then(|()| self.is_left_by_power(allowed)).map_err(|error| format!("{error}\n{lost}"))?;
@@ -163,7 +165,7 @@ impl World {
     }
 
     /// All that was not synced may be gone; says what is.
-    pub(crate) fn lose_power(&mut self, profile: u8, seed: u64) -> String {
+    pub(crate) fn lose_power(&mut self, profile: u8, seed: u64) -> (String, BTreeSet<RelPath>) {
         let profile = [Profile::Strict, Profile::Ordered, Profile::Grouped][usize::from(profile % 3)];
         let all = self.disk.outcomes(profile);
         let outcome = match seed % 6 {
@@ -175,9 +177,11 @@ impl World {
         };
         let lost = self.disk.describe(&outcome);
         self.disk = self.disk.after(&outcome);
+        let cleared = self.clear_outside();
+        self.state.outside.forget(&cleared);
         self.handles = Default::default();
         self.unclean = false;
-        lost
+        (lost, cleared)
     }
 
     /// Nothing was damaged, nothing is owed, and nobody else was there, but for what may be lost.
@@ -196,15 +200,19 @@ impl World {
         let found = self.found();
         let names = self.snapshot_names()?;
         let kept = self.kept(&allowed);
-        let fits =
-            |state: &&State| state.snaps.keys().copied().eq(names.iter().copied()) && state.cases.keys().eq(&kept);
+        let fits = |state: &&State| {
+            state.snaps.keys().copied().eq(names.iter().copied())
+                && state.cases.keys().eq(&kept)
+                && self.outside(state).is_some()
+        };
         let mut why = format!("snapshots {names:?}");
         let mut versions = self.since.clone();
         versions.extend(allowed.iter().map(|state| state.memory.seen()));
         for state in allowed.iter().filter(fits) {
             match loosely(&found, &state.memory.seen(), &versions, &self.loose) {
                 Ok(()) => {
-                    self.state = State { memory: found, ..state.clone() };
+                    let outside = self.outside(state).unwrap_or_default();
+                    self.state = State { memory: found, outside, ..state.clone() };
                     // What recovery could not tell from somebody else's work.
                     self.admit_all();
                     return Ok(());

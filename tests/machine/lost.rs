@@ -13,7 +13,7 @@ use crate::memory::Memory;
 use crate::quarantine::{Goal, same_body};
 use crate::seen::{Entry, differences};
 use crate::step::{Act, Asked, Crash, Deed, Level, Loss, Way, Work};
-use crate::world::{Checked, State, World, must, options};
+use crate::world::{Checked, ROOT, State, World, must, options};
 
 /// Work that ended with its process.
 pub(crate) struct Dead {
@@ -31,6 +31,7 @@ impl World {
         for handle in self.handles.iter_mut().filter_map(Option::take) {
             drop(handle.process.kill());
         }
+        self.state.outside.is_given_back(|_| true);
     }
 
     /// The process dies in a commit, of all that is not settled the only one.
@@ -114,12 +115,12 @@ impl World {
 
     fn decided(disk: Arc<dyn Disk>, owed: &[u64], loss: Loss) -> treewal::Result<()> {
         let how = match loss {
-            Loss::Tries => return options().max_attempts(1).open_on(disk, "/").map(drop),
+            Loss::Tries => return options().max_attempts(1).open_on(disk, ROOT).map(drop),
             Loss::Abandon => Resolution::Abandon,
             Loss::Keep => Resolution::Keep,
         };
         for txn in owed {
-            match options().resolve_on(&disk, "/", *txn, how) {
+            match options().resolve_on(&disk, ROOT, *txn, how) {
                 // Those that touch each other's paths are decided about together.
                 Err(Error::Input(_)) if *txn != owed[0] => {}
                 resolved => drop(resolved?),
@@ -130,7 +131,8 @@ impl World {
 
     /// Each path is as before the transaction or as after it, and what was promised is there or in quarantine.
     fn is_left_by_commit(&mut self, dead: Dead, loss: Option<Loss>, new: &[String]) -> Checked {
-        let Dead { acknowledged, after, .. } = dead;
+        let Dead { acknowledged, mut after, .. } = dead;
+        after.outside = self.state.outside.clone();
         let before = self.state.clone();
         if new.is_empty() && loss != Some(Loss::Keep) {
             let allowed = if acknowledged { vec![after] } else { vec![before, after] };
@@ -195,7 +197,7 @@ impl World {
             let why = || format!("{path}: {:?}, not one of {may:?}", found.at(path));
             must(is_one_of(found.at(path), &may), why)?;
         }
-        self.state = State { memory: found, guards: Vec::new(), ..dead.after };
+        self.state = State { memory: found, guards: Vec::new(), outside: self.state.outside.clone(), ..dead.after };
         for (txn, guard) in &dead.guards {
             if lost(txn) {
                 self.admit(&format!("txn-{txn}"), Goal::Guarded(guard.scope.clone(), guard.before.clone()));

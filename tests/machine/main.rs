@@ -8,7 +8,7 @@
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
 //! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards`, `snaps`,
-//!   `foreign`, `crash`, `owed`, `lost` and `quarantine` are the kinds of steps.
+//!   `foreign`, `crash`, `owed`, `lost` `outside` and `quarantine` are the kinds of steps.
 //!
 //! A few seconds. `TREEWAL_MODEL_CASES` (or `PROPTEST_CASES`) asks for so many runs, other ones each time.
 //! `TREEWAL_MODEL_SCRIPT` runs the script in a file. Real processes are for `tests/crowd`.
@@ -35,6 +35,7 @@ mod merged;
 #[expect(dead_code, reason = "shared with tests that begin with transactions alone")]
 #[path = "../model/ops.rs"]
 mod ops;
+mod outside;
 mod overlaid;
 mod owed;
 mod quarantine;

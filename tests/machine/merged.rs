@@ -30,13 +30,13 @@ impl Memory {
             return Some(Err(No::Refused));
         }
         let source = self.clone();
-        self.merge_of(start, (&source, from), to, keep)
+        self.merge_of((start, start.next), (&source, from), to, keep)
     }
 
-    /// The same of another tree.
+    /// The same of another tree. What has a number beyond `last` was made in this transaction.
     pub(crate) fn merge_of(
         &mut self,
-        start: &Self,
+        (start, last): (&Self, u64),
         (source, from): (&Self, &RelPath),
         to: &RelPath,
         keep: bool,
@@ -67,7 +67,7 @@ impl Memory {
         let mut same = Vec::new();
         for path in source.beneath(from) {
             let at = to.join_path(&path.strip_prefix(from).unwrap());
-            let fresh = source.names[&path] > start.next;
+            let fresh = source.names[&path] > last;
             match self.merge_one(&source.nodes[&source.names[&path]], &at, fresh)? {
                 Err(no) => return Some(Err(no)),
                 Ok(Merged::Same) if is_as_it_began(start, self, &at) => same.push(at),

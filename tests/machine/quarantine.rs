@@ -11,7 +11,7 @@ use crate::memory::{Memory, rel};
 use crate::seen::{Entry, Seen, differences, look};
 use crate::step::{Act, Manner, Step};
 use crate::transactions::{Done, Plan};
-use crate::world::{Checked, OUT, World, must};
+use crate::world::{Checked, ROOT, World, must};
 
 /// An entry of quarantine.
 #[derive(Debug, Clone)]
@@ -167,7 +167,7 @@ impl Case {
 impl World {
     /// What is in quarantine.
     pub(crate) fn in_quarantine(&self) -> BTreeSet<String> {
-        let root = self.disk.open_root("/".as_ref()).unwrap();
+        let root = self.disk.open_root(ROOT.as_ref()).unwrap();
         let Ok(dir) = self.disk.open_dir(&root, &rel(".treewal/quarantine".as_ref())) else { return BTreeSet::new() };
         let entries = self.disk.list(&dir).unwrap().into_iter();
         let ids = entries.map(|entry| entry.name.to_string_lossy().into_owned());
@@ -175,7 +175,7 @@ impl World {
     }
 
     fn look_into(&self, id: &str) -> Seen {
-        look(&self.disk, Path::new("/.treewal/quarantine").join(id))
+        look(&self.disk, Path::new(ROOT).join(".treewal/quarantine").join(id))
     }
 
     /// What has come to quarantine, is known from here on.
@@ -300,11 +300,11 @@ impl World {
         Some(Plan { case: Some((id, Retried::default())), ..Plan::of(self.state.clone(), Vec::new()) })
     }
 
-    /// To a directory of the tree that nobody looks at.
+    /// To a directory outside of the tree.
     pub(crate) fn export(&mut self, who: usize, plan: &Plan) -> Checked<Done> {
         let Some((id, _)) = &plan.case else { return Ok(Done::default()) };
         self.exports += 1;
-        let dest = format!("/{OUT}{}", self.exports);
+        let dest = format!("/out{}", self.exports);
         match self.handles[who].as_ref().unwrap().tree.export_quarantine(id, &dest) {
             Ok(done) => {
                 self.state.cases[id].is_exported(&look(&self.disk, &dest), &done)?;
@@ -315,9 +315,10 @@ impl World {
     }
 
     pub(crate) fn plan_purge(&self, nth: u8) -> Option<Plan> {
-        let (id, _) = self.nth_case(nth)?;
+        let (id, case) = self.nth_case(nth)?;
         let mut after = self.state.clone();
         after.cases.remove(&id);
+        after.outside.is_purged(&case.whole);
         Some(Plan { case: Some((id, Retried::default())), ..Plan::of(after, Vec::new()) })
     }
 
@@ -333,6 +334,7 @@ impl World {
             handle.tree.purge_quarantine(&id).map_err(|error| format!("{id}: {error:?}"))?;
         }
         self.state.cases.clear();
+        self.state.outside.forget_strays();
         must(self.in_quarantine().is_empty(), || format!("left: {:?}", self.in_quarantine()))
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::call::{Call, More, Relied};
+use crate::call::{Call, More, Relied, outer};
 use crate::ops::Op;
 use crate::step::{
     Act, Crash, Deed, End, HANDLES, Level, Loss, Manner, Step, Way, Work, about_quarantine, asked, crash, deed, early,
@@ -21,6 +21,7 @@ pub(crate) fn piece() -> BoxedStrategy<Vec<Step>> {
         1 => late_work(),
         1 => cut_sync(),
         2 => relied(),
+        1 => taken(),
     ]
     .boxed()
 }
@@ -131,16 +132,12 @@ fn cut_sync() -> BoxedStrategy<Vec<Step>> {
 /// Another changes what a transaction relies on, or nobody does.
 fn relied() -> BoxedStrategy<Vec<Step>> {
     let what = prop::sample::select(vec![Relied::Absent, Relied::Digest, Relied::Unchanged]);
-    let how = prop_oneof![
-        3 => (path(), what).prop_map(|(path, what)| More::Expect(path, what)),
-        1 => path().prop_map(|path| More::WriteIfChanged(path, None)),
-    ];
+    let how = (path(), prop::option::weighted(0.7, what));
     let meanwhile = (0..5u8, path(), any::<u8>());
     (0..HANDLES, 0..HANDLES, how, plain(), meanwhile)
-        .prop_map(|(who, other, how, mut ops, (late, elsewhere, byte))| {
-            let (More::Expect(path, _) | More::WriteIfChanged(path, _) | More::Merge(path, ..)) = &how;
-            let path = path.clone();
-            ops.insert(0, Call::More(how));
+        .prop_map(|(who, other, (path, what), mut ops, (late, elsewhere, byte))| {
+            let unchanged = || More::WriteIfChanged(path.clone(), None);
+            ops.insert(0, Call::More(what.map_or_else(unchanged, |what| More::Expect(path.clone(), what))));
             let commit = |op| Step::Do(other, Act::Commit(Level::Journal, Way::Begin, vec![Call::Op(op)]));
             let late = match late {
                 0 => commit(Op::RemoveFile(path)),
@@ -149,6 +146,24 @@ fn relied() -> BoxedStrategy<Vec<Step>> {
                 _ => commit(Op::Write(elsewhere, vec![byte; 3])),
             };
             vec![Step::Begin(who, ops), late, Step::End(who)]
+        })
+        .boxed()
+}
+
+/// A transaction that is begun takes what stands outside, and ends in one way or another.
+fn taken() -> BoxedStrategy<Vec<Step>> {
+    let write = (path(), any::<u8>()).prop_map(|(path, byte)| Call::Op(Op::Write(path, vec![byte; 3])));
+    let ends = (0..8u8, crash(), step());
+    (0..HANDLES, outer(), prop::option::of(write), ends)
+        .prop_map(|(who, outer, write, (end, crash, step))| {
+            let begin = Step::Begin(who, write.into_iter().chain([Call::More(outer)]).collect());
+            match end {
+                0..=2 => vec![begin, Step::Crash(who, crash)],
+                3 => vec![begin, Step::Close(who)],
+                4 => vec![begin, step, Step::Crash(who, crash)],
+                5 | 6 => vec![begin, step, Step::End(who)],
+                _ => vec![begin, Step::End(who)],
+            }
         })
         .boxed()
 }

@@ -11,7 +11,7 @@ use crate::memory::{Memory, rel};
 use crate::quarantine::same_body;
 use crate::step::MOUNTED;
 use crate::transactions::{Done, Plan};
-use crate::world::{Checked, State, World, must};
+use crate::world::{Checked, ROOT, State, World, must};
 
 /// What a snapshot holds.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ impl World {
 
     /// Which snapshots there are, by what lies on the disk.
     pub(crate) fn snapshot_names(&self) -> Checked<Vec<u8>> {
-        let root = self.disk.open_root("/".as_ref()).unwrap();
+        let root = self.disk.open_root(ROOT.as_ref()).unwrap();
         let Ok(dir) = self.disk.open_dir(&root, &rel(".treewal/snapshots".as_ref())) else { return Ok(Vec::new()) };
         let entries = self.disk.list(&dir).unwrap();
         let names = entries.iter().filter_map(|entry| entry.name.to_str()?.strip_prefix('s')?.parse().ok());

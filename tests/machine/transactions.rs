@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) may_fail: bool,
     /// Paths that it is about.
     pub(crate) about: Vec<RelPath>,
+    /// Those that it relies on, and leaves as they are.
+    pub(crate) relied: Vec<RelPath>,
     /// What a crash may leave beside the states before and after.
     pub(crate) between: Vec<State>,
     /// The entry of quarantine that it is about, and what a retry says of it.
@@ -39,6 +41,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    fn with(self, ops: Vec<Told>) -> Self {
+        Self { ops, ..self }
+    }
+
     pub(crate) fn of(after: State, about: Vec<RelPath>) -> Self {
         Self {
             after,
@@ -47,6 +53,7 @@ impl Plan {
             fails: None,
             may_fail: false,
             about,
+            relied: Vec::new(),
             between: Vec::new(),
             case: None,
             goes: false,
@@ -142,7 +149,10 @@ impl World {
             Act::Commit(_, _, ops) if ops.iter().filter_map(Call::op).any(|op| self.sets_what_is_guarded(op)) => None,
             // A time from before a commit makes what somebody else wrote since pass for an older state: see docs/guarantees.md.
             Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|call| self.sets_a_time(call)) => None,
-            Act::Commit(_, way, ops) => Some(self.plan_commit(*way, ops)),
+            Act::Commit(_, way, ops) => {
+                self.prepare(ops);
+                Some(self.plan_commit(*way, ops))
+            }
             Act::Mounted(_, bytes, other) => {
                 let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
                 let ops = ops.map(Call::Op);
@@ -185,12 +195,17 @@ impl World {
     }
 
     fn plan_commit(&self, way: Way, ops: &[Call]) -> Plan {
-        let ops = told(&self.state.memory, ops, way == Way::Batch && self.holder().is_none());
-        let memory = ops.last().map_or(&self.state.memory, |told| &told.after).clone();
+        let State { memory, outside, .. } = &self.state;
+        let ops = told(memory, outside, ops, way == Way::Batch && self.holder().is_none());
+        let (memory, outside) = ops.last().map_or((memory, outside), |told| (&told.after, &told.outside));
         let about = ops.iter().flat_map(|told| told.call.paths()).map(rel).collect();
+        let relied = ops.iter().filter_map(|told| told.call.relied()).map(rel).collect();
         let linked = (way != Way::RolledBack).then(|| memory.groups());
-        let memory = if way == Way::RolledBack { self.state.memory.clone() } else { memory };
-        Plan { ops, linked, ..Plan::of(State { memory, ..self.state.clone() }, about) }
+        let after = match way {
+            Way::RolledBack => self.state.clone(),
+            _ => State { memory: memory.clone(), outside: outside.clone(), ..self.state.clone() },
+        };
+        Plan { relied, linked, ..Plan::of(after, about) }.with(ops)
     }
 
     /// Does it; with a crash, one at the n-th call.
@@ -292,7 +307,7 @@ impl World {
 
     /// Whether it may be refused in this way.
     pub(crate) fn refused(&self, who: usize, act: &Act, plan: &Plan, changed: &[RelPath], error: &Error) -> Checked {
-        let about = || plan.about.iter().chain(changed);
+        let about = || plan.about.iter().chain(&plan.relied).chain(changed);
         let meets = || self.state.guards.iter().any(|guard| about().any(|path| guard.scope.meets(path)));
         let may = match (error, self.holder()) {
             (Error::Locked { .. }, Some(holder)) => holder != who || meets(),
@@ -313,13 +328,20 @@ impl World {
     }
 
     pub(crate) fn begin(&mut self, who: usize, ops: &[Call]) -> Checked {
+        let Some(handle) = self.handle(who)? else { return Ok(()) };
+        handle.begun = None;
+        self.state.outside.is_given_back(|one| one == who);
+        self.prepare(ops);
         let (before, moves) = (self.state.memory.clone(), self.moves);
-        let ops = told(&before, ops, false);
+        let ops = told(&before, &self.state.outside, ops, false);
         let after = ops.last().map_or(&before, |told| &told.after).clone();
         let relied = ops.iter().flat_map(|told| told.relied.iter().cloned()).collect();
-        let Some(handle) = self.handle(who)? else { return Ok(()) };
+        let handle = self.handles[who].as_mut().unwrap();
         let mut tx = handle.tree.begin();
         stage(&mut tx, &ops)?;
+        if let Some(last) = ops.last() {
+            self.state.outside.is_taken_by(who, &last.outside);
+        }
         handle.begun = Some(Begun { tx, before, after, relied, moves });
         Ok(())
     }
@@ -332,10 +354,23 @@ impl World {
         let Some(Begun { tx, before, after, relied, moves }) = begun else { return Ok(()) };
         let changes = changed(&tx);
         let mut merged = self.state.clone();
+        merged.memory.next = merged.memory.next.max(after.next);
         for path in &changes {
             match after.at(path) {
-                Some(entry) => merged.memory.put(path, entry.clone()),
-                None => drop(merged.memory.names.remove(path)),
+                Some(entry) if entry.kind == Kind::Dir && before.names.get(path) != after.names.get(path) => {
+                    merged.memory.cut(path);
+                    let pasted = after.clone().cut(path);
+                    let nodes = pasted.iter().map(|(_, id)| (*id, after.nodes[id].clone()));
+                    merged.memory.nodes.extend(nodes);
+                    merged.memory.paste(path, pasted);
+                }
+                Some(entry) => {
+                    if entry.kind != Kind::Dir {
+                        merged.memory.cut(path);
+                    }
+                    merged.memory.put(path, entry.clone());
+                }
+                None => drop(merged.memory.cut(path)),
             }
         }
         // What another has set of attributes alone is not noticed: see docs/guarantees.md.
@@ -344,27 +379,32 @@ impl World {
         let differs = |path: &&RelPath| {
             before.names.get(*path) != now.names.get(*path) || !same_body(before.at(path), now.at(path))
         };
-        let relied = relied.iter().find(differs).cloned();
-        let near_guard = self
-            .state
-            .guards
-            .iter()
-            .any(|guard| guard.who != who || changes.iter().any(|path| guard.scope.meets(path)));
-        match tx.commit() {
+        let differing = relied.iter().find(differs).cloned();
+        let guards = &self.state.guards;
+        let meets = |paths: &[RelPath]| {
+            guards.iter().any(|guard| guard.who != who || paths.iter().any(|path| guard.scope.meets(path)))
+        };
+        let (near_guard, may_wait) = (meets(&changes), meets(&relied));
+        let done = tx.commit();
+        if done.is_err() {
+            self.state.outside.is_given_back(|one| one == who);
+        }
+        match done {
             Ok(_) => {
                 self.counts.add("begun and committed");
                 must(met.is_none(), || format!("overwrote what another has changed: {met:?}"))?;
-                must(relied.is_none(), || format!("another has changed {relied:?}, which it relies on"))?;
+                must(differing.is_none(), || format!("another has changed {differing:?}, which it relies on"))?;
                 must(!near_guard || changes.is_empty(), || format!("goes on beside a guard: {changes:?}"))?;
                 self.moves += 1;
+                merged.outside.is_published(who);
                 self.becomes(vec![merged])?;
                 self.note(who, &Act::Commit(Level::Journal, Way::Begin, Vec::new()));
                 Ok(())
             }
-            Err(Error::Locked { .. }) if near_guard => self.becomes(vec![self.state.clone()]),
+            Err(Error::Locked { .. }) if near_guard || may_wait => self.becomes(vec![self.state.clone()]),
             Err(error) => {
                 self.counts.add("begun and refused");
-                if relied.is_some() && met.is_none() {
+                if differing.is_some() && met.is_none() {
                     self.counts.add("begun and refused for what it relies on");
                 }
                 must(moves != self.moves, || format!("nobody else was there: {error:?}"))?;

@@ -14,24 +14,27 @@ use crate::counts::{self, Counts};
 use crate::guards::Guarding;
 use crate::memory::{Groups, Memory, rel};
 use crate::ops::{INLINE_MAX, TARGET};
+use crate::outside::Outside;
 use crate::quarantine::{Case, Goal};
 use crate::seen::{Seen, differences, leftovers, look};
 use crate::snaps::Kept;
 use crate::step::{Act, HANDLES, MOUNTED, Step};
 use crate::transactions::Begun;
 
+/// Where the tree stands on the disk.
+pub(crate) const ROOT: &str = "/tree";
+/// Where that stands which is to be published.
+pub(crate) const OUTSIDE: &str = "/elsewhere";
+
 /// Written by whoever comes after a crash, and no part of what is compared.
 pub(crate) const MARKER: &str = "marker";
 /// What somebody else writes before it is renamed, and nobody syncs; no part of it, either.
 pub(crate) const DRAFT: &str = "draft";
 
-/// What exports are called, with a number behind it; no part of it, either.
-pub(crate) const OUT: &str = "out";
-
 /// Whether a path is none of those that are compared.
 pub(crate) fn is_own(path: &RelPath) -> bool {
     let first = path.components().next().map(|name| name.to_string_lossy());
-    first.is_some_and(|name| name == MARKER || name == DRAFT || name.starts_with(OUT))
+    first.is_some_and(|name| name == MARKER || name == DRAFT)
 }
 
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -82,11 +85,14 @@ pub(crate) struct State {
     pub(crate) snaps: BTreeMap<u8, Kept>,
     /// What is in quarantine.
     pub(crate) cases: BTreeMap<String, Case>,
+    /// What is to be published.
+    pub(crate) outside: Outside,
 }
 
 impl State {
     /// What becomes of it where those processes die.
     pub(crate) fn died(mut self, dies: impl Fn(usize) -> bool) -> Self {
+        self.outside.is_given_back(&dies);
         while let Some(at) = self.guards.iter().rposition(|guard| dies(guard.who)) {
             let guard = self.guards.remove(at);
             self.memory = self.memory.overlaid(&guard.before, |path| guard.scope.covers(path));
@@ -115,6 +121,9 @@ pub(crate) struct World {
     /// How often the tree was touched.
     pub(crate) touched: u64,
     pub(crate) exports: u64,
+    pub(crate) prepared: u64,
+    /// Whether somebody was killed in this step, or the power went.
+    pub(crate) died: bool,
     pub(crate) counts: Rc<Counts>,
     markers: u32,
 }
@@ -122,8 +131,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(counts: Rc<Counts>) -> Self {
         let disk = SimDisk::new();
-        begin(&disk, "/".as_ref());
-        disk.sync_all(&disk.open_root("/".as_ref()).unwrap()).unwrap();
+        let top = disk.open_root("/".as_ref()).unwrap();
+        for dir in ["tree", "elsewhere"] {
+            disk.create_dir(&top, dir.as_ref(), 0o755).unwrap();
+        }
+        begin(&disk, ROOT.as_ref());
+        disk.sync_all(&disk.open_root(ROOT.as_ref()).unwrap()).unwrap();
         let mut world = Self {
             disk,
             handles: Default::default(),
@@ -137,6 +150,8 @@ impl World {
             moves: 0,
             touched: 0,
             exports: 0,
+            prepared: 0,
+            died: false,
             counts,
             markers: 0,
         };
@@ -153,7 +168,7 @@ impl World {
     }
 
     pub(crate) fn on(&self, disk: Arc<dyn Disk>) -> treewal::Result<Tree> {
-        options().open_on(disk, "/")
+        options().open_on(disk, ROOT)
     }
 
     /// The disk of a new process, on which a file is mounted.
@@ -207,9 +222,9 @@ impl World {
     /// What stands in the tree.
     pub(crate) fn found(&self) -> Memory {
         let disk = &self.disk;
-        let mut seen = look(disk, "/");
+        let mut seen = look(disk, ROOT);
         seen.retain(|path, _| !is_own(path));
-        let root = disk.open_root("/".as_ref()).unwrap();
+        let root = disk.open_root(ROOT.as_ref()).unwrap();
         let inode = |path: &RelPath| match path.split() {
             None => disk.stat_dir(&root).unwrap().ino,
             Some((parent, name)) => disk.stat(&disk.open_dir(&root, &parent).unwrap(), name).unwrap().ino,
@@ -227,27 +242,41 @@ impl World {
         let kept = self.kept(&allowed);
         let fits = |state: &State| {
             let snaps = state.snaps.keys().copied().eq(names.iter().copied());
-            snaps && state.cases.keys().eq(&kept) && state.memory.seen() == seen
+            snaps && state.cases.keys().eq(&kept) && state.memory.seen() == seen && self.outside(state).is_some()
         };
         let Some(at) = allowed.iter().position(fits) else {
             let why = |state: &State| {
                 let (snaps, differ) = (state.snaps.keys(), differences(&seen, &state.memory.seen()));
                 let cases = state.cases.keys();
-                format!("{differ}snapshots {names:?}, not {snaps:?}, in quarantine {kept:?}, not {cases:?}\n")
+                let outside = state.outside.tops();
+                format!(
+                    "{differ}outside {outside:?}, snapshots {names:?}, not {snaps:?}, in quarantine {kept:?}, not {cases:?}\n"
+                )
             };
             let all: Vec<String> = allowed.iter().map(why).collect();
             return Err(format!("the tree is not as it should be:\n{}", all.join("or\n")));
         };
         self.state = allowed.into_iter().nth(at).unwrap_or_default();
         self.state.memory = found;
+        let outside = self.outside(&self.state).unwrap_or_default();
+        if outside.strays() > self.state.outside.strays() {
+            self.counts.add("what the dead were to publish is left");
+        }
+        self.state.outside = outside;
         self.admit_told()
+    }
+
+    /// What stands outside, if that is as this state says.
+    pub(crate) fn outside(&self, state: &State) -> Option<Outside> {
+        state.outside.found(&self.disk, self.died)
     }
 
     /// What an opening could not tell from somebody else's work.
     fn admit_told(&mut self) -> Checked {
         for id in self.in_quarantine() {
             if !self.state.cases.contains_key(&id) {
-                must(self.foreign || self.since.len() > 1, || format!("nobody else was there, and there is {id}"))?;
+                let told = self.foreign || self.since.len() > 1 || id.starts_with("publish-") && self.prepared > 0;
+                must(told, || format!("nobody else was there, and there is {id}"))?;
                 self.admit(&id, Goal::Told);
             }
         }
@@ -269,6 +298,7 @@ impl World {
     pub(crate) fn step(&mut self, step: &Step) -> Checked {
         self.moves += u64::from(!matches!(step, Step::Begin(..) | Step::End(_) | Step::Read(..)));
         self.touched += u64::from(Self::touches(step));
+        self.died = matches!(step, Step::Lost(..) | Step::Owed(..));
         match step {
             Step::Disk(reflinks, reuse) => {
                 self.disk.set_reflink(*reflinks);
@@ -288,6 +318,7 @@ impl World {
             Step::Lost(who, work, loss, cut) => self.lost(*who, work, *loss, cut.as_ref()),
         }?;
         self.admit_told()?;
+        must(self.state.outside.is_kept(&self.disk), || format!("lost: {:?}", self.state.outside))?;
         self.cases_hold()?;
         self.verify()
     }
@@ -364,9 +395,10 @@ impl World {
         }
         // What somebody else's changes had put aside is for people.
         self.handle(0)?;
+        self.strays_are_in_quarantine()?;
         self.purge()?;
         self.handles = Default::default();
-        let left = leftovers(&self.disk, "/");
+        let left = leftovers(&self.disk, ROOT);
         must(left.is_empty(), || format!("left over: {left:?}"))?;
         self.becomes(vec![self.state.clone()])?;
         self.handle(0)?;
