@@ -57,7 +57,7 @@ const ACTS: [&str; 22] = [
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 58] = [
+const OTHERS: [&str; 68] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -72,6 +72,16 @@ const OTHERS: [&str; 58] = [
     "power lost at rest",
     "died with a guard",
     "opened",
+    "opened to sync what is cheaper",
+    "opened to sync entries",
+    "opened to sync the file system",
+    "opened with a level",
+    "opened with a limit for contents",
+    "opened with other segments",
+    "opened with more checkpoints or less",
+    "opened with checkpoints at once",
+    "opened to refuse damage",
+    "opened with a full quarantine",
     "closed",
     "read",
     "read only",

@@ -11,7 +11,7 @@ use crate::counts;
 use crate::guards::Guarding;
 use crate::memory::Memory;
 use crate::seen::{Entry, Seen, differences};
-use crate::step::{Act, Crash, Level};
+use crate::step::{Act, Crash, Level, Way};
 use crate::world::{Checked, MARKER, State, World, must};
 
 impl World {
@@ -37,7 +37,9 @@ impl World {
         let (who, act) = (self.actor(who, act), &self.resolved(act));
         let Some(plan) = self.plan(who, act)? else { return Ok(()) };
         let before = self.state.clone();
-        if plan.unforeseen {
+        // What is mounted and is not to be rewritten is owed from the commit point on, until its tries are used up.
+        let is_refused = plan.fails.is_some() && matches!(act, Act::Mounted(..));
+        if plan.unforeseen || is_refused {
             return self.act(who, act);
         }
         let done = self.perform(who, act, &plan, Some((at, crash)))?;
@@ -53,6 +55,8 @@ impl World {
         let allowed = match &done.error {
             None => {
                 must(plan.fails.is_none(), || format!("should have failed: {:?}", plan.fails))?;
+                // What cannot be given back stays where it is, and goes with its stage.
+                self.died |= matches!(act, Act::Commit(_, Way::RolledBack, _));
                 let after = states.into_iter().next().unwrap_or(plan.after);
                 self.state = after.clone();
                 self.note(who, act);
@@ -84,7 +88,7 @@ impl World {
             self.counts.add(format!("{} at rest", counts::crash(crash)));
         }
         let (allowed, undecided) = under_way.unwrap_or_else(|| (vec![self.state.clone()], true));
-        self.died = undecided || !matches!(crash, Crash::Fault(_));
+        self.died |= undecided || !matches!(crash, Crash::Fault(_));
         match crash {
             Crash::Kill => {
                 let Some(handle) = self.handles[who].take() else { return Ok(()) };
@@ -154,12 +158,14 @@ impl World {
         if self.since.len() > 1 {
             self.counts.add("power lost with deferred commits");
         }
+        let unsynced = self.unsynced_cases();
         let (lost, cleared) = self.lose_power(profile, seed);
         let mut allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
         allowed.iter_mut().for_each(|state| state.outside.forget(&cleared));
         self.state.guards.clear();
         self.somebody_goes_on()?;
         self.recovered().and_then(|()| self.is_left_by_power(allowed)).map_err(|error| format!("{error}\n{lost}"))?;
+        self.look_again(&unsynced);
         self.settled();
         Ok(())
     }
@@ -177,7 +183,8 @@ impl World {
         };
         let lost = self.disk.describe(&outcome);
         self.disk = self.disk.after(&outcome);
-        let cleared = self.clear_outside();
+        let (unsynced, cleared) = (self.unsynced_cases(), self.clear_outside());
+        self.look_again(&unsynced);
         self.state.outside.forget(&cleared);
         self.handles = Default::default();
         self.unclean = false;

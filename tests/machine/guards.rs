@@ -67,6 +67,8 @@ pub(crate) struct Guarding {
     pub(crate) before: Memory,
     /// Whether its paths must not be written to in place.
     managed: bool,
+    /// Whether checksums tell what was.
+    digest: bool,
 }
 
 impl State {
@@ -109,7 +111,15 @@ impl World {
         let about = scope.paths.iter().chain(&scope.all_in).cloned().collect();
         let before = self.state.memory.clone();
         let managed = asked.managed && !asked.copy;
-        after.guards.push(Guarding { id: self.last_guard + 1, who, outer: None, scope, before, managed });
+        after.guards.push(Guarding {
+            id: self.last_guard + 1,
+            who,
+            outer: None,
+            scope,
+            before,
+            managed,
+            digest: asked.digest,
+        });
         let fails = overlaps.then(|| "another guard has some of it".to_owned());
         Some(Plan { fails, may_fail: !reachable || !in_dir, ..Plan::of(after, about) })
     }
@@ -121,8 +131,8 @@ impl World {
         }
         let path = &outer.scope.nearest(path);
         let scope = Scope { paths: vec![path.clone()], all_in: None };
-        let (before, managed) = (self.state.memory.clone(), outer.managed);
-        let inner = Guarding { id: self.last_guard + 1, who, outer: Some(outer.id), scope, before, managed };
+        let (before, managed, digest) = (self.state.memory.clone(), outer.managed, false);
+        let inner = Guarding { id: self.last_guard + 1, who, outer: Some(outer.id), scope, before, managed, digest };
         // A pattern of the outer guard is no path of it.
         let own = outer.scope.paths.iter().any(|own| path.starts_with(own));
         let may_fail = !own || !self.state.memory.leads_to(path);
@@ -245,6 +255,22 @@ impl World {
             self.foreign |= matches!(deed, Deed::InPlace(..));
         }
         self.becomes(vec![self.state.clone()])
+    }
+
+    /// Whether a file that a guard keeps by name gets another name elsewhere. That moves its time of change, and without a checksum
+    /// nothing tells it from a write in place.
+    pub(crate) fn moves_what_is_kept_by_name(&self, after: &Memory) -> bool {
+        let guards = || self.state.guards.iter().filter(|guard| guard.managed && !guard.digest);
+        let memory = &self.state.memory;
+        let names = |of: &Memory, id: u64| {
+            of.names.iter().filter(|(_, own)| **own == id).map(|(name, _)| name.clone()).collect()
+        };
+        let is_kept = |name: &RelPath| guards().any(|guard| guard.scope.covers(name));
+        let kept = memory.names.iter().filter(|(name, _)| memory.is_file(name) && is_kept(name));
+        kept.into_iter().any(|(_, id)| {
+            let (then, now): (BTreeSet<RelPath>, BTreeSet<RelPath>) = (names(memory, *id), names(after, *id));
+            then != now && now.len() >= then.len()
+        })
     }
 
     /// Whether files must be replaced, and never written to in place.

@@ -7,6 +7,7 @@
 //! * `step`: what can be done. A run is a script, a step to a line, which `script` writes and reads: what fails is printed as one,
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
+//! * `drawn`: the options that a handle opens the tree with.
 //! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards`, `snaps`,
 //!   `foreign`, `crash`, `owed`, `lost` `outside` and `quarantine` are the kinds of steps.
 //!
@@ -26,6 +27,7 @@ mod batch;
 mod call;
 mod counts;
 mod crash;
+mod drawn;
 mod foreign;
 mod guards;
 mod lost;

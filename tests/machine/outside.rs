@@ -121,6 +121,11 @@ impl Outside {
         self.stray.iter().all(|(thing, _)| own.iter().any(|seen| has(seen, thing)))
     }
 
+    /// Whether there is something in it that nobody has synced.
+    pub(crate) fn is_unsynced_in(&self, whole: &Seen) -> bool {
+        self.stray.iter().any(|(thing, synced)| !synced && has(whole, thing))
+    }
+
     /// What was thrown away is nowhere any more.
     pub(crate) fn is_purged(&mut self, whole: &Seen) {
         self.stray.retain(|(thing, _)| !has(whole, thing));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use treewal::Durability;
 
 use crate::call::{Call, More, call, relied};
+use crate::drawn::{Drawn, drawn};
 use crate::ops::{Op, op};
 
 /// How many handles there are, each of a process of its own.
@@ -143,6 +144,8 @@ pub(crate) enum Crash {
 pub(crate) enum Step {
     /// First of all: whether the disk shares extents, and gives the number of an inode away at once.
     Disk(bool, bool),
+    /// From its next opening on, a handle has these options.
+    Options(usize, Drawn),
     Do(usize, Act),
     /// The same, ended at the n-th call that changes something.
     Cut(usize, Act, u64, Crash),
@@ -287,6 +290,7 @@ pub(crate) fn step() -> BoxedStrategy<Step> {
         2 => (who(), any::<bool>()).prop_map(|(who, only)| Step::Read(who, only)),
         3 => deed().prop_map(Step::Foreign),
         5 => deed().prop_map(Step::Guarded),
+        1 => (who(), drawn()).prop_map(|(who, drawn)| Step::Options(who, drawn)),
         2 => who().prop_map(Step::Close),
         3 => (who(), plain(), 1..12u64, any::<bool>()).prop_map(|(who, ops, at, keep)| Step::Owed(who, ops, at, keep)),
     ]

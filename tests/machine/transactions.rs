@@ -151,12 +151,16 @@ impl World {
             Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|call| self.sets_a_time(call)) => None,
             Act::Commit(_, way, ops) => {
                 self.prepare(ops);
-                Some(self.plan_commit(*way, ops))
+                Some(self.plan_commit(*way, ops)).filter(|plan| !self.moves_what_is_kept_by_name(&plan.after.memory))
             }
             Act::Mounted(_, bytes, other) => {
                 let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
                 let ops = ops.map(Call::Op);
-                Some(self.plan_commit(Way::Begin, &ops))
+                let plan = self.plan_commit(Way::Begin, &ops);
+                // A handle that does not rewrite it.
+                let refused = self.handles[who].as_ref().is_some_and(|handle| handle.drawn.refuse_mounted);
+                let fails = refused.then(|| "the file is mounted".to_owned());
+                Some(Plan { fails, ..plan })
             }
             Act::Checkpoint | Act::Beside | Act::Sync => Some(Plan::of(self.state.clone(), Vec::new())),
             Act::Guard(asked) => self.plan_guard(who, asked),
@@ -261,7 +265,8 @@ impl World {
         plan: &Plan,
         crash: Option<(u64, &Crash)>,
     ) -> Checked<Done> {
-        let tree = self.handles[who].as_ref().unwrap().tree.clone();
+        let handle = self.handles[who].as_ref().unwrap();
+        let (tree, own) = (handle.tree.clone(), handle.drawn.level.unwrap_or(Level::Journal));
         let (said, wrong) = (RefCell::new(Vec::new()), RefCell::new(Ok(())));
         let fill = |tx: &mut Transaction| {
             tx.set_durability(level.durability());
@@ -282,7 +287,8 @@ impl World {
                 must(staged.is_ok(), || format!("{set:?}: {staged:?}"))?;
                 *wrong.borrow_mut() = sees(&tx, &plan.after.memory);
                 *said.borrow_mut() = changed(&tx);
-                let other = (level != Level::Journal).then_some(tx);
+                // What is applied by itself has the level of the handle.
+                let other = (level != own).then_some(tx);
                 self.arm(who, crash);
                 other.map_or_else(|| tree.apply(&set), Transaction::commit).map(drop)
             }
@@ -311,7 +317,11 @@ impl World {
         let meets = || self.state.guards.iter().any(|guard| about().any(|path| guard.scope.meets(path)));
         let may = match (error, self.holder()) {
             (Error::Locked { .. }, Some(holder)) => holder != who || meets(),
-            _ => (plan.may_fail || plan.fails.is_some()) && error.outcome() == Outcome::Unchanged,
+            _ => {
+                // The first that cannot be renamed to the mounted file tells that it is one.
+                let back = matches!(act, Act::Mounted(..)) && error.outcome() == Outcome::RolledBack;
+                (plan.may_fail || plan.fails.is_some()) && (back || error.outcome() == Outcome::Unchanged)
+            }
         };
         must(may, || format!("{act:?} is refused: {error:?}"))
     }
@@ -352,6 +362,7 @@ impl World {
         let who = if has(&self.handles[who]) { who } else { self.handles.iter().position(has).unwrap_or(who) };
         let begun = self.handles[who].as_mut().and_then(|handle| handle.begun.take());
         let Some(Begun { tx, before, after, relied, moves }) = begun else { return Ok(()) };
+        let level = self.handles[who].as_ref().and_then(|handle| handle.drawn.level).unwrap_or(Level::Journal);
         let changes = changed(&tx);
         let mut merged = self.state.clone();
         merged.memory.next = merged.memory.next.max(after.next);
@@ -359,10 +370,9 @@ impl World {
             match after.at(path) {
                 Some(entry) if entry.kind == Kind::Dir && before.names.get(path) != after.names.get(path) => {
                     merged.memory.cut(path);
-                    let pasted = after.clone().cut(path);
-                    let nodes = pasted.iter().map(|(_, id)| (*id, after.nodes[id].clone()));
-                    merged.memory.nodes.extend(nodes);
-                    merged.memory.paste(path, pasted);
+                    for name in after.beneath(path) {
+                        merged.memory.put(&name, after.nodes[&after.names[&name]].clone());
+                    }
                 }
                 Some(entry) => {
                     if entry.kind != Kind::Dir {
@@ -385,6 +395,9 @@ impl World {
             guards.iter().any(|guard| guard.who != who || paths.iter().any(|path| guard.scope.meets(path)))
         };
         let (near_guard, may_wait) = (meets(&changes), meets(&relied));
+        if level == Level::Deferred {
+            self.loose.extend(changes.iter().cloned());
+        }
         let done = tx.commit();
         if done.is_err() {
             self.state.outside.is_given_back(|one| one == who);
@@ -398,7 +411,7 @@ impl World {
                 self.moves += 1;
                 merged.outside.is_published(who);
                 self.becomes(vec![merged])?;
-                self.note(who, &Act::Commit(Level::Journal, Way::Begin, Vec::new()));
+                self.note(who, &Act::Commit(level, Way::Begin, Vec::new()));
                 Ok(())
             }
             Err(Error::Locked { .. }) if near_guard || may_wait => self.becomes(vec![self.state.clone()]),

@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Error, Finding, Guard, MountedFiles, Options, RetryPolicy, Tree};
+use treewal::{Durability, Error, Finding, Guard, Options, RetryPolicy, Tree};
 use treewal_vfs::sim::{Reuse, SimDisk};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, Meta, Open, RelPath, write_all};
 
 use crate::counts::{self, Counts};
+use crate::drawn::Drawn;
 use crate::guards::Guarding;
 use crate::memory::{Groups, Memory, rel};
-use crate::ops::{INLINE_MAX, TARGET};
+use crate::ops::TARGET;
 use crate::outside::Outside;
 use crate::quarantine::{Case, Goal};
 use crate::seen::{Seen, differences, leftovers, look};
@@ -64,8 +65,7 @@ pub(crate) fn begin(disk: &dyn Disk, at: &Path) {
 }
 
 pub(crate) fn options() -> Options {
-    let options = Options::new().segment_bytes(64 << 10).inline_max(INLINE_MAX as u64).lock_wait(Duration::ZERO);
-    options.checkpoint_bytes(6 << 10).mounted_files(MountedFiles::RewriteInPlace)
+    Drawn::default().options()
 }
 
 pub(crate) struct Handle {
@@ -73,6 +73,7 @@ pub(crate) struct Handle {
     pub(crate) faulty: Arc<FaultDisk>,
     pub(crate) begun: Option<Begun>,
     pub(crate) guards: BTreeMap<u64, Guard>,
+    pub(crate) drawn: Drawn,
     pub(crate) tree: Tree,
 }
 
@@ -125,6 +126,8 @@ pub(crate) struct World {
     /// Whether somebody was killed in this step, or the power went.
     pub(crate) died: bool,
     pub(crate) counts: Rc<Counts>,
+    /// With which options the handles open the tree.
+    pub(crate) drawn: [Drawn; HANDLES],
     markers: u32,
 }
 
@@ -153,6 +156,7 @@ impl World {
             prepared: 0,
             died: false,
             counts,
+            drawn: Default::default(),
             markers: 0,
         };
         world.state.memory = world.found();
@@ -182,11 +186,13 @@ impl World {
     pub(crate) fn handle(&mut self, who: usize) -> Checked<Option<&mut Handle>> {
         if self.handles[who].is_none() {
             let (process, faulty) = self.process();
-            match self.on(faulty.clone()) {
+            match self.drawn[who].options().open_on(faulty.clone(), ROOT) {
                 Ok(tree) => {
                     self.unclean = false;
                     self.counts.add("opened");
-                    let handle = Handle { process, faulty, begun: None, guards: BTreeMap::new(), tree };
+                    self.drawn[who].words().into_iter().for_each(|word| self.counts.add(word));
+                    let (begun, guards, drawn) = (None, BTreeMap::new(), self.drawn[who]);
+                    let handle = Handle { process, faulty, begun, guards, drawn, tree };
                     self.handles[who] = Some(handle);
                 }
                 Err(Error::Locked { .. }) if !self.state.guards.is_empty() => return Ok(None),
@@ -305,6 +311,10 @@ impl World {
                 self.disk.set_reuse(if *reuse { Reuse::AtOnce } else { Reuse::AfterCrash });
                 Ok(())
             }
+            Step::Options(who, drawn) => {
+                self.drawn[*who] = *drawn;
+                Ok(())
+            }
             Step::Do(who, act) => self.act(*who, act),
             Step::Cut(who, act, at, crash) => self.cut(*who, act, *at, crash),
             Step::Crash(who, crash) => self.crash(*who, crash, None),
@@ -334,7 +344,7 @@ impl World {
         let often = if self.unclean { 64 } else { 1 };
         for handle in self.handles.iter().flatten().filter(|_| self.moves % often == 0) {
             let findings = handle.tree.verify().map_err(|error| format!("cannot verify: {error:?}"))?;
-            must(findings.iter().all(expected), || format!("{findings:?}"))?;
+            must(findings.iter().all(|one| expected(one) || handle.drawn.expects(one)), || format!("{findings:?}"))?;
         }
         Ok(())
     }
@@ -373,7 +383,10 @@ impl World {
         let Some(handle) = self.handle(who)? else { return Err("nobody can go on".to_owned()) };
         // A restore that another finishes may take the marker away after a look at it.
         let again = RetryPolicy::new().tries_max(2).pause_min(Duration::ZERO).pause_max(Duration::ZERO);
-        let went_on = handle.tree.transaction_with(again, |tx| tx.write(MARKER, &marker));
+        let went_on = handle.tree.transaction_with(again, |tx| {
+            tx.set_durability(Durability::Journal);
+            tx.write(MARKER, &marker)
+        });
         must(went_on.is_ok(), || format!("nobody goes on: {went_on:?}"))
     }
 
