@@ -18,8 +18,15 @@ pub(crate) struct Outside {
     unsynced: BTreeSet<RelPath>,
     /// What a transaction that is begun has taken, by whose it is.
     taken: BTreeMap<usize, Seen>,
-    /// What was taken by somebody who died, and whether it was synced.
-    stray: Vec<(Seen, bool)>,
+    /// What was taken by somebody who died, and what it was called.
+    stray: Vec<Stray>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stray {
+    top: RelPath,
+    thing: Seen,
+    synced: bool,
 }
 
 /// What is beneath a path, which is left out of the names.
@@ -71,7 +78,7 @@ impl Outside {
 
     /// That went with the power, and what nobody had synced.
     pub(crate) fn forget(&mut self, tops: &BTreeSet<RelPath>) {
-        self.stray.retain(|(_, synced)| *synced);
+        self.stray.retain(|stray| stray.synced && !tops.contains(&stray.top));
         for top in tops {
             self.remove(top);
             self.taken.values_mut().for_each(|taken| taken.retain(|path, _| !path.starts_with(top)));
@@ -94,7 +101,13 @@ impl Outside {
             found.len() > known.len() && known.iter().all(|(path, entry)| found.get(path) == Some(entry))
         };
         let tops = known.keys().filter(|path| path.components().count() == 1);
-        tops.filter(|top| self.unsynced.contains(*top) || grown(top)).cloned().collect()
+        let lost = tops.filter(|top| self.unsynced.contains(*top) || grown(top));
+        // Nobody synced that it was taken.
+        let is_back = |stray: &&Stray| {
+            found.contains_key(&stray.top) && (!stray.synced || has(&beneath(&found, &stray.top), &stray.thing))
+        };
+        let back = self.stray.iter().filter(is_back).map(|stray| &stray.top);
+        lost.chain(back).cloned().collect()
     }
 
     /// What became of it, where it is as it should be: all there; with somebody dead it may be in the stage or in quarantine.
@@ -106,7 +119,8 @@ impl Outside {
         }
         let mut after = self.clone();
         for top in self.tops().iter().filter(|top| !found.contains_key(*top)) {
-            after.stray.push((self.thing(top), !self.unsynced.contains(top)));
+            let (thing, synced) = (self.thing(top), !self.unsynced.contains(top));
+            after.stray.push(Stray { top: top.clone(), thing, synced });
             after.remove(top);
         }
         (died && found == after.seen && after.is_kept(disk)).then_some(after)
@@ -118,17 +132,17 @@ impl Outside {
             return true;
         }
         let own = ["stage", "quarantine"].map(|sub| look(disk, format!("{ROOT}/.treewal/{sub}")));
-        self.stray.iter().all(|(thing, _)| own.iter().any(|seen| has(seen, thing)))
+        self.stray.iter().all(|stray| own.iter().any(|seen| has(seen, &stray.thing)))
     }
 
     /// Whether there is something in it that nobody has synced.
     pub(crate) fn is_unsynced_in(&self, whole: &Seen) -> bool {
-        self.stray.iter().any(|(thing, synced)| !synced && has(whole, thing))
+        self.stray.iter().any(|stray| !stray.synced && has(whole, &stray.thing))
     }
 
     /// What was thrown away is nowhere any more.
     pub(crate) fn is_purged(&mut self, whole: &Seen) {
-        self.stray.retain(|(thing, _)| !has(whole, thing));
+        self.stray.retain(|stray| !has(whole, &stray.thing));
     }
 
     /// How much of that there is.
@@ -233,7 +247,7 @@ impl World {
     /// What the dead have taken is in quarantine, once all is swept.
     pub(crate) fn strays_are_in_quarantine(&self) -> Checked {
         let quarantine = look(&self.disk, format!("{ROOT}/.treewal/quarantine"));
-        let lost = self.state.outside.stray.iter().find(|(thing, _)| !has(&quarantine, thing));
+        let lost = self.state.outside.stray.iter().find(|stray| !has(&quarantine, &stray.thing));
         must(lost.is_none(), || format!("what was to be published is lost: {lost:?}"))
     }
 }
