@@ -77,6 +77,8 @@ pub(crate) struct Told {
     pub(crate) outside: Outside,
     /// What stands outside and is published.
     pub(crate) source: Option<RelPath>,
+    /// Its number in the model, where it comes into the tree.
+    pub(crate) published: Option<u64>,
     /// What must still be so at the commit, as it was when the transaction began.
     pub(crate) relied: Vec<RelPath>,
     /// What a digest is expected to be.
@@ -117,6 +119,11 @@ impl Call {
         if let Self::Op(op) = self { Some(op) } else { None }
     }
 
+    /// Whether it gives names of files that it keeps to what is published.
+    pub(crate) fn links(&self) -> bool {
+        matches!(self, Self::More(More::Outside(Outer { merge: false, keep: true, .. })))
+    }
+
     /// The word for it in what is counted.
     pub(crate) fn word(&self) -> Option<&'static str> {
         Some(match self {
@@ -133,7 +140,7 @@ impl Call {
     fn told(&self, start: &Memory, now: &Memory, outside: &Outside) -> Option<Told> {
         let told = |answer, after, relied| {
             let outside = outside.clone();
-            Told { call: self.clone(), answer, after, outside, source: None, relied, digest: None }
+            Told { call: self.clone(), answer, after, outside, source: None, published: None, relied, digest: None }
         };
         let fails = |no| told(Answer::Fails(no), now.clone(), Vec::new());
         let mut after = now.clone();
@@ -225,6 +232,7 @@ impl Outer {
         }
         let (mut after, mut left) = (now.clone(), outside.clone());
         after.put_thing(&at, &outside.thing(top));
+        let published = Some(after.names[&at]).filter(|_| !self.merge);
         let done = if now.is_beneath_a_symlink(&to) {
             Err(No::Refused)
         } else if self.merge {
@@ -245,7 +253,8 @@ impl Outer {
             Ok(relied) => (Answer::Done, after, left, relied),
             Err(no) => (Answer::Fails(no), now.clone(), outside.clone(), Vec::new()),
         };
-        Some(Told { source: Some(top.clone()), outside: left, ..told(answer, after, relied) })
+        let published = published.filter(|_| answer.is_ok());
+        Some(Told { source: Some(top.clone()), published, outside: left, ..told(answer, after, relied) })
     }
 }
 
@@ -351,7 +360,7 @@ pub(crate) fn outer() -> BoxedStrategy<More> {
         .boxed()
 }
 
-fn more() -> BoxedStrategy<More> {
+pub(crate) fn more() -> BoxedStrategy<More> {
     prop_oneof![
         2 => (path(), bytes()).prop_map(|(path, bytes)| More::WriteIfChanged(path, bytes)),
         3 => (path(), path(), any::<bool>()).prop_map(|(from, to, keep)| More::Merge(from, to, keep)),

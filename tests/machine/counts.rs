@@ -31,7 +31,7 @@ impl fmt::Display for Counts {
 }
 
 /// The kinds of acts.
-const ACTS: [&str; 22] = [
+const ACTS: [&str; 23] = [
     "commit Journal",
     "commit Tree",
     "commit Deferred",
@@ -46,6 +46,7 @@ const ACTS: [&str; 22] = [
     "guard Commit",
     "guard RollBack",
     "guard Drop",
+    "guard met",
     "snapshot",
     "snapshot of a path",
     "restore",
@@ -57,7 +58,7 @@ const ACTS: [&str; 22] = [
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 68] = [
+const OTHERS: [&str; 74] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -124,6 +125,12 @@ const OTHERS: [&str; 68] = [
     "merge from outside",
     "merge from outside, interrupted",
     "what the dead were to publish is left",
+    "waited for a guard",
+    "refused beside a guard",
+    "refused after a guard",
+    "snapshot looked into",
+    "two snapshots compared",
+    "guard looked into",
     "expectation that does not hold",
     "begun and refused for what it relies on",
 ];
@@ -148,6 +155,7 @@ pub(crate) fn act(act: &Act) -> String {
         Act::Beside => "checkpoint beside",
         Act::Sync => "sync",
         Act::Guard(_) => "guard",
+        Act::Met(..) => "guard met",
         Act::Within(_) => "guard within",
         Act::Snapshot(_, None) => "snapshot",
         Act::Snapshot(_, Some(_)) => "snapshot of a path",

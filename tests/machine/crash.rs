@@ -11,7 +11,7 @@ use crate::counts;
 use crate::guards::Guarding;
 use crate::memory::Memory;
 use crate::seen::{Entry, Seen, differences};
-use crate::step::{Act, Crash, Level, Way};
+use crate::step::{Act, Crash, Level};
 use crate::world::{Checked, MARKER, State, World, must};
 
 impl World {
@@ -45,6 +45,8 @@ impl World {
         let done = self.perform(who, act, &plan, Some((at, crash)))?;
         let states = done.states;
         let mut undecided = false;
+        // The call that fails may be the one that gives it back: then it goes with its stage.
+        self.died |= plan.ops.iter().any(|told| told.published.is_some());
         if done.error.is_some() {
             self.counts.add(counts::within(&counts::act(act)));
             self.count_calls(&plan, true);
@@ -55,8 +57,6 @@ impl World {
         let allowed = match &done.error {
             None => {
                 must(plan.fails.is_none(), || format!("should have failed: {:?}", plan.fails))?;
-                // What cannot be given back stays where it is, and goes with its stage.
-                self.died |= matches!(act, Act::Commit(_, Way::RolledBack, _));
                 let after = states.into_iter().next().unwrap_or(plan.after);
                 self.state = after.clone();
                 self.note(who, act);
@@ -116,6 +116,7 @@ impl World {
     /// A call has failed: the handle says what came of it, or is closed and another finds out.
     fn failed(&mut self, who: usize, allowed: Vec<State>, undecided: bool) -> Checked {
         let Some(handle) = self.handles[who].as_ref() else { return Ok(()) };
+        self.doubted = true;
         handle.faulty.arm(Fault::None);
         self.unclean = true;
         let allowed = if undecided {
@@ -133,6 +134,21 @@ impl World {
         if goes_on {
             return Ok(());
         }
+        self.handles[who] = None;
+        self.next_opening()?;
+        self.after_death(who, allowed)?;
+        let Some(holder) = self.holder() else { return Ok(()) };
+        match self.handles[holder].as_ref().unwrap().tree.checkpoint() {
+            Err(Error::Poisoned) => self.in_doubt(holder, vec![self.state.clone()]),
+            Err(error) => Err(format!("no checkpoint: {error:?}")),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A sync of another handle has failed, and this one, whose guard keeps others from opening the tree, refuses further work.
+    pub(crate) fn in_doubt(&mut self, who: usize, allowed: Vec<State>) -> Checked {
+        self.counts.add("refused in doubt");
+        (self.died, self.unclean) = (true, true);
         self.handles[who] = None;
         self.next_opening()?;
         self.after_death(who, allowed)
@@ -195,7 +211,7 @@ impl World {
     fn recovered(&self) -> Checked {
         let report = self.handles[0].as_ref().unwrap().tree.recovery();
         let whole = report.damage.is_empty() && (self.foreign || !report.found_damage());
-        must(whole && report.pending().count() == 0, || format!("{report}"))?;
+        must(whole && report.pending().count() == 0, || format!("{report}, {report:?}"))?;
         let superseded = report.transactions.iter().any(|found| !found.superseded.is_empty());
         must(!superseded || self.foreign || self.since.len() > 1, || format!("nobody else was there: {report}"))
     }
@@ -207,19 +223,16 @@ impl World {
         let found = self.found();
         let names = self.snapshot_names()?;
         let kept = self.kept(&allowed);
-        let fits = |state: &&State| {
-            state.snaps.keys().copied().eq(names.iter().copied())
-                && state.cases.keys().eq(&kept)
-                && self.outside(state).is_some()
-        };
+        let fits =
+            |state: &&State| state.snaps.keys().copied().eq(names.iter().copied()) && state.cases.keys().eq(&kept);
         let mut why = format!("snapshots {names:?}");
         let mut versions = self.since.clone();
         versions.extend(allowed.iter().map(|state| state.memory.seen()));
         for state in allowed.iter().filter(fits) {
             match loosely(&found, &state.memory.seen(), &versions, &self.loose) {
                 Ok(()) => {
-                    let outside = self.outside(state).unwrap_or_default();
-                    self.state = State { memory: found, outside, ..state.clone() };
+                    self.state = State { memory: found, ..state.clone() };
+                    self.outside_is_anything();
                     // What recovery could not tell from somebody else's work.
                     self.admit_all();
                     return Ok(());

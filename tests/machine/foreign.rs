@@ -54,7 +54,12 @@ impl World {
         let is_file = memory.is_file(&at);
         match deed {
             Deed::InPlace(_, byte) if is_file => {
-                if self.must_replace() {
+                // What quarantine has may be another name of it.
+                let is_kept = !self.state.cases.is_empty() && {
+                    let found = disk.stat(&dir, name).unwrap();
+                    found.links > u64::try_from(memory.links(&at)).unwrap()
+                };
+                if self.must_replace() || is_kept {
                     return self.deed(&Deed::Replace(path.clone(), *byte));
                 }
                 let file = disk.open(&dir, name, Open::ReadWrite).unwrap();

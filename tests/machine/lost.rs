@@ -71,13 +71,17 @@ impl World {
             Work::Guards(asked, deeds) => self.dies_under_guards(who, asked, deeds)?,
         };
         let Some(dead) = dead else { return Ok(()) };
+        // What somebody else's work has brought there meanwhile is none of this.
+        self.admit_told()?;
         let known: BTreeSet<String> = self.state.cases.keys().cloned().collect();
         let owed = self.refused_by_the_disk(&options().max_attempts(1))?;
         if !owed.is_empty() {
             self.give_up(&owed, loss, cut)?;
         }
         self.somebody_goes_on()?;
-        let new: Vec<String> = self.in_quarantine().difference(&known).cloned().collect();
+        let new = self.in_quarantine().into_iter().filter(|id| !known.contains(id));
+        // What was to be published is of other work.
+        let new: Vec<String> = new.filter(|id| !id.starts_with("publish-")).collect();
         // What nobody decided about has come to its end.
         let loss = Some(loss).filter(|_| !owed.is_empty());
         if dead.guards.is_empty() {
@@ -132,7 +136,7 @@ impl World {
     /// Each path is as before the transaction or as after it, and what was promised is there or in quarantine.
     fn is_left_by_commit(&mut self, dead: Dead, loss: Option<Loss>, new: &[String]) -> Checked {
         let Dead { acknowledged, mut after, .. } = dead;
-        after.outside = self.state.outside.clone();
+        (after.outside, after.cases) = (self.state.outside.clone(), self.state.cases.clone());
         let before = self.state.clone();
         if new.is_empty() && loss != Some(Loss::Keep) {
             let allowed = if acknowledged { vec![after] } else { vec![before, after] };
@@ -197,7 +201,8 @@ impl World {
             let why = || format!("{path}: {:?}, not one of {may:?}", found.at(path));
             must(is_one_of(found.at(path), &may), why)?;
         }
-        self.state = State { memory: found, guards: Vec::new(), outside: self.state.outside.clone(), ..dead.after };
+        let State { outside, cases, .. } = self.state.clone();
+        self.state = State { memory: found, guards: Vec::new(), outside, cases, ..dead.after };
         for (txn, guard) in &dead.guards {
             if lost(txn) {
                 self.admit(&format!("txn-{txn}"), Goal::Guarded(guard.scope.clone(), guard.before.clone()));

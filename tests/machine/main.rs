@@ -8,8 +8,8 @@
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
 //! * `drawn`: the options that a handle opens the tree with.
-//! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards`, `snaps`,
-//!   `foreign`, `crash`, `owed`, `lost` `outside` and `quarantine` are the kinds of steps.
+//! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards` and `met`, `snaps`,
+//!   `foreign`, `crash`, `owed`, `lost` `outside`, `looks` and `quarantine` are the kinds of steps.
 //!
 //! A few seconds. `TREEWAL_MODEL_CASES` (or `PROPTEST_CASES`) asks for so many runs, other ones each time.
 //! `TREEWAL_MODEL_SCRIPT` runs the script in a file. Real processes are for `tests/crowd`.
@@ -30,10 +30,12 @@ mod crash;
 mod drawn;
 mod foreign;
 mod guards;
+mod looks;
 mod lost;
 #[path = "../crowd/memory.rs"]
 mod memory;
 mod merged;
+mod met;
 #[expect(dead_code, reason = "shared with tests that begin with transactions alone")]
 #[path = "../model/ops.rs"]
 mod ops;

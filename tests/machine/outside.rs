@@ -244,6 +244,20 @@ impl World {
         lost
     }
 
+    /// What stands outside is as before where it is that; else it is cleared away: the power took commits that had moved it.
+    pub(crate) fn outside_is_anything(&mut self) {
+        if let Some(outside) = self.outside(&self.state) {
+            self.state.outside = outside;
+            return;
+        }
+        let dir = self.disk.open_root(OUTSIDE.as_ref()).unwrap();
+        for entry in self.disk.list(&dir).unwrap() {
+            treewal_vfs::remove_tree(&self.disk, &dir, &entry.name).unwrap();
+        }
+        self.disk.sync_dir(&dir).unwrap();
+        self.state.outside = Outside::default();
+    }
+
     /// What the dead have taken is in quarantine, once all is swept.
     pub(crate) fn strays_are_in_quarantine(&self) -> Checked {
         let quarantine = look(&self.disk, format!("{ROOT}/.treewal/quarantine"));

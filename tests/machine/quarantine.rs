@@ -140,7 +140,11 @@ impl Case {
 
     /// What was exported is all that there is.
     fn is_exported(&self, out: &Seen, done: &Exported) -> Checked {
-        let there = |contents: &[u8]| out.values().any(|entry| entry.kind == Kind::File && entry.contents == contents);
+        // Where a symlink led is kept as contents.
+        let there = |contents: &[u8]| {
+            let holds = |entry: &Entry| entry.kind == Kind::File && entry.contents == contents;
+            out.values().any(|entry| holds(entry) || entry.target.as_deref() == Some(contents))
+        };
         let wanted: Vec<(RelPath, &Entry)> = match &self.goal {
             Goal::Staged(wanted) => {
                 let placed = |path: &RelPath, entry: &Entry| same_body(self.then.at(path), Some(entry));
@@ -160,7 +164,9 @@ impl Case {
         }
         let lost = self.whole.iter().find(|(_, entry)| entry.kind == Kind::File && !there(&entry.contents));
         let is_snapshot = matches!(self.goal, Goal::Guarded(..));
-        must(is_snapshot || special || lost.is_none(), || format!("not exported: {:?}", lost.map(|(path, _)| path)))
+        must(is_snapshot || special || lost.is_none(), || {
+            format!("not exported: {:?}, of {:?}: {done:?}", lost, self.whole.keys())
+        })
     }
 }
 
@@ -193,7 +199,8 @@ impl World {
 
     /// A loss of power may leave anything of that.
     pub(crate) fn look_again(&mut self, ids: &[String]) {
-        for id in ids {
+        let there = self.in_quarantine();
+        for id in ids.iter().filter(|id| there.contains(*id)) {
             let whole = self.look_into(id);
             self.state.cases.entry(id.clone()).and_modify(|case| case.whole = whole);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::call::{Call, More, Relied, outer};
+use crate::call::{Call, More, Relied, more, outer};
 use crate::ops::Op;
 use crate::step::{
     Act, Crash, Deed, End, HANDLES, Level, Loss, Manner, Step, Way, Work, about_quarantine, asked, crash, deed, early,
@@ -22,6 +22,8 @@ pub(crate) fn piece() -> BoxedStrategy<Vec<Step>> {
         1 => cut_sync(),
         2 => relied(),
         1 => taken(),
+        2 => met(),
+        1 => cut_more(),
     ]
     .boxed()
 }
@@ -164,6 +166,38 @@ fn taken() -> BoxedStrategy<Vec<Step>> {
                 5 | 6 => vec![begin, step, Step::End(who)],
                 _ => vec![begin, Step::End(who)],
             }
+        })
+        .boxed()
+}
+
+/// A guard, somebody at work in it, and another thread that meets it.
+fn met() -> BoxedStrategy<Vec<Step>> {
+    let deeds = prop::collection::vec(deed(), 0..2);
+    let end = prop::sample::select(vec![End::Commit, End::RollBack]);
+    let cut = prop::option::of((moment(), crash()));
+    (0..HANDLES, asked(), deeds, (plain(), any::<u8>()), end, cut)
+        .prop_map(|(who, asked, deeds, (mut ops, byte), end, cut)| {
+            let path = asked.paths[0].clone();
+            ops.insert(0, Call::Op(Op::Write(path.clone(), vec![byte; 3])));
+            ops.insert(1, Call::Op(Op::Write(path.join("b"), vec![byte; 70])));
+            let act = Act::Met(ops, end);
+            let met = match cut {
+                None => Step::Do(who, act),
+                Some((at, crash)) => Step::Cut(who, act, 1 + at % 20, crash),
+            };
+            let guard = Step::Do(who, Act::Guard(asked));
+            [guard].into_iter().chain(deeds.into_iter().map(Step::Guarded)).chain([met]).collect()
+        })
+        .boxed()
+}
+
+/// What only this test knows, ended in the middle.
+fn cut_more() -> BoxedStrategy<Vec<Step>> {
+    let way = prop::sample::select(vec![Way::Begin, Way::Closure, Way::Apply]);
+    (0..HANDLES, level(), way, prop::collection::vec(more(), 1..4), 1..9u64, crash())
+        .prop_map(|(who, level, way, more, at, crash)| {
+            let ops = more.into_iter().map(Call::More).collect();
+            vec![Step::Cut(who, Act::Commit(level, way, ops), at, crash)]
         })
         .boxed()
 }

@@ -16,13 +16,13 @@ use crate::world::{Checked, ROOT, State, World, must};
 /// What a snapshot holds.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    memory: Memory,
+    pub(crate) memory: Memory,
     /// The path that it was taken of; all but the mounted file where there is none.
     path: Option<RelPath>,
 }
 
 impl Kept {
-    fn covers(&self, path: &RelPath) -> bool {
+    pub(crate) fn covers(&self, path: &RelPath) -> bool {
         let own = self.path.as_ref().is_none_or(|own| path.starts_with(own));
         own && !path.is_root() && !path.starts_with(&rel(MOUNTED.as_ref()))
     }
@@ -115,9 +115,10 @@ impl World {
             let entries = snapshot.entries().map_err(|error| format!("{error:?}"))?;
             let lost = then.names.keys().find(|path| kept.covers(path) && !entries.contains(&path.to_path()));
             must(lost.is_none(), || format!("{} does not list {lost:?}: {entries:?}", snapshot.name()))?;
+            self.look_into_snapshot(&snapshot, kept)?;
             self.counts.add("snapshot compared");
         }
-        Ok(())
+        self.two_snapshots_differ(tree)
     }
 
     /// Which snapshots there are, by what lies on the disk.

@@ -59,6 +59,9 @@ pub(crate) struct Asked {
     /// Whether its bytes are copied, whatever the disk could do.
     pub(crate) copy: bool,
     pub(crate) threads: bool,
+    /// Whether other threads that meet it wait for its end.
+    #[serde(default)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,8 @@ pub(crate) enum Act {
     Within(PathBuf),
     /// The innermost guard ends, or the outermost.
     GuardEnd(bool, End),
+    /// Another thread commits this, which meets a guard; and it ends.
+    Met(Vec<Call>, End),
     /// By name; of this path alone.
     Snapshot(u8, Option<PathBuf>),
     /// By name; these paths alone.
@@ -196,10 +201,11 @@ pub(crate) fn level() -> BoxedStrategy<Level> {
 
 pub(crate) fn asked() -> BoxedStrategy<Asked> {
     let paths = prop::collection::vec(path(), 1..3);
-    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
+    let more = (any::<bool>(), prop::bool::weighted(0.6));
+    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), more);
     let all_in = prop::option::weighted(0.2, prop::sample::select(vec![PathBuf::from("a"), "b".into()]));
     (paths, all_in, flags)
-        .prop_map(|(paths, all_in, (digest, exchange, managed, copy, threads))| Asked {
+        .prop_map(|(paths, all_in, (digest, exchange, managed, copy, (threads, wait)))| Asked {
             paths,
             all_in,
             digest,
@@ -207,6 +213,7 @@ pub(crate) fn asked() -> BoxedStrategy<Asked> {
             managed,
             copy,
             threads,
+            wait,
         })
         .boxed()
 }
@@ -242,6 +249,7 @@ pub(crate) fn act() -> BoxedStrategy<Act> {
         3 => asked().prop_map(Act::Guard),
         2 => path().prop_map(Act::Within),
         9 => (any::<bool>(), end).prop_map(|(inner, end)| Act::GuardEnd(inner, end)),
+        2 => (plain(), any::<bool>()).prop_map(|(ops, keep)| Act::Met(ops, if keep { End::Commit } else { End::RollBack })),
         3 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Snapshot(name, path)),
         6 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Restore(name, path)),
         1 => (0..NAMES).prop_map(Act::Forget),

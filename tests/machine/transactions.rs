@@ -88,7 +88,7 @@ pub(crate) struct Begun {
     moves: u64,
 }
 
-fn changed(tx: &Transaction) -> Vec<RelPath> {
+pub(crate) fn changed(tx: &Transaction) -> Vec<RelPath> {
     tx.changes().iter().map(|change| rel(&change.path)).collect()
 }
 
@@ -151,7 +151,10 @@ impl World {
             Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|call| self.sets_a_time(call)) => None,
             Act::Commit(_, way, ops) => {
                 self.prepare(ops);
-                Some(self.plan_commit(*way, ops)).filter(|plan| !self.moves_what_is_kept_by_name(&plan.after.memory))
+                let plan = self.plan_commit(*way, ops);
+                let unknown =
+                    self.moves_what_is_kept_by_name(&plan.after.memory) || Self::drops_what_it_publishes(&plan);
+                (!unknown).then_some(plan)
             }
             Act::Mounted(_, bytes, other) => {
                 let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
@@ -166,6 +169,7 @@ impl World {
             Act::Guard(asked) => self.plan_guard(who, asked),
             Act::Within(path) => self.plan_within(who, &rel(path)),
             Act::GuardEnd(inner, end) => self.plan_end(who, *inner, *end),
+            Act::Met(ops, _) => self.plan_met(ops),
             Act::Snapshot(name, path) => Some(self.plan_snapshot(*name, path.as_deref().map(rel))),
             Act::Restore(name, path) => self.plan_restore(*name, path.as_deref().map(rel).as_ref()),
             Act::Forget(name) => Some(self.plan_forget(*name)),
@@ -198,12 +202,20 @@ impl World {
         matches!(call, Call::Op(Op::SetTime(..))) || call.word() == Some("merge") && any_set()
     }
 
-    fn plan_commit(&self, way: Way, ops: &[Call]) -> Plan {
+    /// Whether something from outside is published and removed again: then a loss of power may give it back.
+    fn drops_what_it_publishes(plan: &Plan) -> bool {
+        let Some(last) = plan.ops.last() else { return false };
+        let stays = |id: &u64| last.after.names.values().any(|own| own == id);
+        plan.ops.iter().filter_map(|told| told.published).any(|id| !stays(&id))
+    }
+
+    pub(crate) fn plan_commit(&self, way: Way, ops: &[Call]) -> Plan {
         let State { memory, outside, .. } = &self.state;
         let ops = told(memory, outside, ops, way == Way::Batch && self.holder().is_none());
         let (memory, outside) = ops.last().map_or((memory, outside), |told| (&told.after, &told.outside));
         let about = ops.iter().flat_map(|told| told.call.paths()).map(rel).collect();
-        let relied = ops.iter().filter_map(|told| told.call.relied()).map(rel).collect();
+        let relied = ops.iter().filter(|told| told.answer.is_ok());
+        let relied = relied.filter_map(|told| told.call.relied()).map(rel).collect();
         let linked = (way != Way::RolledBack).then(|| memory.groups());
         let after = match way {
             Way::RolledBack => self.state.clone(),
@@ -224,8 +236,11 @@ impl World {
             Act::Commit(level, way, _) => (*level, *way),
             Act::Mounted(level, ..) => (*level, Way::Begin),
             _ => {
-                self.arm(who, crash);
-                return self.perform_other(who, act, plan, crash.is_some());
+                // What meets a guard is staged first.
+                if !matches!(act, Act::Met(..)) {
+                    self.arm(who, crash);
+                }
+                return self.perform_other(who, act, plan, crash);
             }
         };
         match way {
@@ -239,7 +254,8 @@ impl World {
         })
     }
 
-    fn perform_other(&mut self, who: usize, act: &Act, plan: &Plan, crashes: bool) -> Checked<Done> {
+    fn perform_other(&mut self, who: usize, act: &Act, plan: &Plan, crash: Option<(u64, &Crash)>) -> Checked<Done> {
+        let crashes = crash.is_some();
         let tree = self.handles[who].as_ref().unwrap().tree.clone();
         Ok(match act {
             Act::Checkpoint => Done::of(tree.checkpoint()),
@@ -247,7 +263,11 @@ impl World {
             Act::Sync => Done::of(tree.sync()),
             Act::Guard(asked) => self.take_guard(who, asked),
             Act::Within(path) => self.take_within(who, path),
-            Act::GuardEnd(inner, end) => self.end_guard(who, *inner, *end, crashes)?,
+            Act::GuardEnd(inner, end) => {
+                let id = self.ending(who, *inner).unwrap();
+                self.end_guard(who, id, *end, crashes)?
+            }
+            Act::Met(_, end) => self.meet(who, plan, *end, crash)?,
             Act::Snapshot(name, path) => Done::of(self.take_snapshot(&tree, *name, path.as_deref())),
             Act::Restore(name, path) => Self::restore(&tree, *name, path.as_deref(), crashes)?,
             Act::Forget(name) => Done::of(tree.remove_snapshot(&crate::snaps::name(*name))),
@@ -338,6 +358,11 @@ impl World {
     }
 
     pub(crate) fn begin(&mut self, who: usize, ops: &[Call]) -> Checked {
+        // What is given to keep is linked to, and given back that moves times of change, which a recovery takes for somebody's work
+        // in what another has removed meanwhile.
+        if ops.iter().any(Call::links) {
+            return Ok(());
+        }
         let Some(handle) = self.handle(who)? else { return Ok(()) };
         handle.begun = None;
         self.state.outside.is_given_back(|one| one == who);
@@ -364,26 +389,7 @@ impl World {
         let Some(Begun { tx, before, after, relied, moves }) = begun else { return Ok(()) };
         let level = self.handles[who].as_ref().and_then(|handle| handle.drawn.level).unwrap_or(Level::Journal);
         let changes = changed(&tx);
-        let mut merged = self.state.clone();
-        merged.memory.next = merged.memory.next.max(after.next);
-        for path in &changes {
-            match after.at(path) {
-                Some(entry) if entry.kind == Kind::Dir && before.names.get(path) != after.names.get(path) => {
-                    merged.memory.cut(path);
-                    for name in after.beneath(path) {
-                        merged.memory.put(&name, after.nodes[&after.names[&name]].clone());
-                    }
-                }
-                Some(entry) => {
-                    if entry.kind != Kind::Dir {
-                        merged.memory.cut(path);
-                    }
-                    merged.memory.put(path, entry.clone());
-                }
-                None => drop(merged.memory.cut(path)),
-            }
-        }
-        // What another has set of attributes alone is not noticed: see docs/guarantees.md.
+        let mut merged = self.state.with(&changes, &before, &after);
         let met = changes.iter().find(|path| !same_body(before.at(path), self.state.memory.at(path)));
         let now = &self.state.memory;
         let differs = |path: &&RelPath| {

@@ -125,6 +125,8 @@ pub(crate) struct World {
     pub(crate) prepared: u64,
     /// Whether somebody was killed in this step, or the power went.
     pub(crate) died: bool,
+    /// Whether a call has failed, which may have been a sync.
+    pub(crate) doubted: bool,
     pub(crate) counts: Rc<Counts>,
     /// With which options the handles open the tree.
     pub(crate) drawn: [Drawn; HANDLES],
@@ -155,6 +157,7 @@ impl World {
             exports: 0,
             prepared: 0,
             died: false,
+            doubted: false,
             counts,
             drawn: Default::default(),
             markers: 0,
@@ -210,7 +213,7 @@ impl World {
     /// Who does it: what is about guards, the one that has them.
     pub(crate) fn actor(&self, who: usize, act: &Act) -> usize {
         match act {
-            Act::Within(_) | Act::GuardEnd(..) => self.holder().unwrap_or(who),
+            Act::Within(_) | Act::GuardEnd(..) | Act::Met(..) => self.holder().unwrap_or(who),
             _ => who,
         }
     }
@@ -278,7 +281,7 @@ impl World {
     }
 
     /// What an opening could not tell from somebody else's work.
-    fn admit_told(&mut self) -> Checked {
+    pub(crate) fn admit_told(&mut self) -> Checked {
         for id in self.in_quarantine() {
             if !self.state.cases.contains_key(&id) {
                 let told = self.foreign || self.since.len() > 1 || id.starts_with("publish-") && self.prepared > 0;
@@ -356,6 +359,9 @@ impl World {
         let linked = plan.linked.clone();
         let done = self.perform(who, act, &plan, None)?;
         if let Some(error) = done.error {
+            if self.doubted && format!("{error:?}").contains("Poisoned") {
+                return self.in_doubt(who, [vec![before, plan.after], done.states].concat());
+            }
             self.refused(who, act, &plan, &done.changed, &error)?;
             self.counts.add(format!("{}, refused", counts::act(act)));
             return self.becomes(vec![before]);
