@@ -8,7 +8,7 @@
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
 //! * `drawn`: the options that a handle opens the tree with.
-//! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards` and `met`, `snaps`,
+//! * `world`: the handles, the model, and what must hold after each step, which `judged` looks at. `transactions`, with `begun`, `batch` and `apply`, `guards` and `met`, `snaps`,
 //!   `foreign`, `crash`, `owed`, `lost` `outside`, `looks` and `quarantine` are the kinds of steps.
 //!
 //! A few seconds. `TREEWAL_MODEL_CASES` (or `PROPTEST_CASES`) asks for so many runs, other ones each time.
@@ -24,12 +24,14 @@
 mod answers;
 mod apply;
 mod batch;
+mod begun;
 mod call;
 mod counts;
 mod crash;
 mod drawn;
 mod foreign;
 mod guards;
+mod judged;
 mod looks;
 mod lost;
 #[path = "../crowd/memory.rs"]
