@@ -47,7 +47,8 @@ impl World {
             }
             Ok::<(), String>(())
         };
-        let done = Batch::new().threads(1).run(&plan.ops, |_| tree.begin(), commit);
+        // With none, this thread begins them as well.
+        let done = Batch::new().threads(who).run(&plan.ops, |_| tree.begin(), commit);
         done.into_iter().collect::<Checked>()?;
         self.is_batched(level, &states[..=turn]);
         let Some(error) = error else {

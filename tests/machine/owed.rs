@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treewal::{Error, Options, Reader, Resolution};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, RelPath, Verb, errno};
@@ -52,7 +53,7 @@ impl World {
         let (_, faulty) = self.process();
         let Some(handle) = self.handle(who)? else { return Ok(()) };
         let tree = handle.tree.clone();
-        let reader = if only { options().open_read_only_on(faulty, ROOT) } else { tree.read() };
+        let reader = if only { options().open_read_only_on(faulty, ROOT) } else { tree.read_within(Duration::ZERO) };
         let reader = match reader {
             Ok(reader) => reader,
             Err(Error::Locked { .. }) if guarded => return Ok(()),
