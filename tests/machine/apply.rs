@@ -28,7 +28,7 @@ pub(crate) fn set(all: &[Told]) -> Option<ChangeSet> {
             Call::More(More::Outside(outer)) => changes.push(outer.as_change(told.source.as_ref()?)),
             Call::More(More::Expect(path, Relied::Absent)) => expect.push(json!({ "path": path, "absent": true })),
             Call::More(More::Expect(path, Relied::Unchanged)) => {
-                expect.push(json!({ "path": path, "unchanged": true }))
+                expect.push(json!({ "path": path, "unchanged": true }));
             }
             Call::More(More::Expect(path, _)) => {
                 let digest: String = told.digest.iter().flatten().map(|byte| format!("{byte:02x}")).collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
-use treewal::{CheckpointSync, Checkpoints, Finding, MountedFiles, OnDamage, Options};
+use treewal::{CheckpointSync, Finding, MountedFiles, OnDamage, Options};
 
 use crate::ops::INLINE_MAX;
 use crate::step::Level;
@@ -19,8 +19,6 @@ pub(crate) struct Drawn {
     checkpoint_bytes: Option<u64>,
     /// A checkpoint after each commit.
     at_once: bool,
-    /// By a thread of the handle, which makes no two runs alike.
-    beside: bool,
     sync: Sync,
     /// Damage is refused, and not put into quarantine.
     refuse: bool,
@@ -49,9 +47,6 @@ impl Drawn {
         }
         if self.at_once {
             options = options.checkpoint_age(Duration::ZERO);
-        }
-        if self.beside {
-            options = options.checkpoints(Checkpoints::Beside);
         }
         if self.refuse {
             options = options.on_damage(OnDamage::Refuse);
@@ -104,19 +99,7 @@ pub(crate) fn drawn() -> BoxedStrategy<Drawn> {
     (level, inline_max, segment_bytes, checkpoint_bytes, sync, flags)
         .prop_map(|(level, inline_max, segment_bytes, checkpoint_bytes, sync, flags)| {
             let (at_once, refuse, refuse_mounted, limit) = flags;
-            let beside = false;
-            Drawn {
-                level,
-                inline_max,
-                segment_bytes,
-                checkpoint_bytes,
-                at_once,
-                beside,
-                sync,
-                refuse,
-                refuse_mounted,
-                limit,
-            }
+            Drawn { level, inline_max, segment_bytes, checkpoint_bytes, at_once, sync, refuse, refuse_mounted, limit }
         })
         .boxed()
 }
