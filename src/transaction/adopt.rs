@@ -113,7 +113,7 @@ impl Adopted {
             for entry in base.list(verb, &old_path)? {
                 let path = old_path.join(&entry.name);
                 let Some(meta) = base.stat(verb, &path)? else { continue };
-                let managed = base.stat(verb, &new_path.join(&entry.name))?;
+                let managed = base.look(verb, &new_path.join(&entry.name))?;
                 let is_dir = meta.kind == Kind::Dir;
                 if managed.is_none() {
                     self.added.push(dir.join(&entry.name));

@@ -86,7 +86,8 @@ impl Base {
         }
     }
 
-    fn look(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
+    /// The same, without keeping in mind what it saw: for what the transaction is about to put there itself.
+    pub(crate) fn look(&self, verb: &'static str, path: &RelPath) -> Result<Option<Meta>> {
         if path.is_root() {
             return self.disk.stat_dir(&self.root).map(Some).map_err(Error::io(verb, path));
         }

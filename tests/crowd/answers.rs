@@ -14,7 +14,7 @@ type Done<T = ()> = Result<T, No>;
 
 impl Memory {
     /// What stands at a path whose parents are directories.
-    fn look(&self, path: &RelPath) -> Done<Option<&Entry>> {
+    pub(crate) fn look(&self, path: &RelPath) -> Done<Option<&Entry>> {
         let mut above: Vec<RelPath> = std::iter::successors(path.parent(), RelPath::parent).collect();
         above.reverse();
         for dir in above {
@@ -27,7 +27,7 @@ impl Memory {
         Ok(self.at(path))
     }
 
-    fn there(&self, path: &RelPath) -> Done<&Entry> {
+    pub(crate) fn there(&self, path: &RelPath) -> Done<&Entry> {
         self.look(path)?.ok_or(No::Because(ErrorKind::NotFound))
     }
 
@@ -124,7 +124,7 @@ impl Memory {
     }
 
     /// A new file takes the place of the old one, and its bits.
-    fn write(&mut self, path: &RelPath, contents: Vec<u8>) -> Done {
+    pub(crate) fn write(&mut self, path: &RelPath, contents: Vec<u8>) -> Done {
         let fresh = self.new_entry(Kind::File, 0o644);
         let base = match self.look(path)? {
             Some(found) if found.kind == Kind::Dir => return Err(ErrorKind::IsADirectory.into()),

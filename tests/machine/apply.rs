@@ -4,18 +4,46 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use treewal::ChangeSet;
 
+use crate::call::{Call, More, Relied, Told};
 use crate::ops::{Op, TARGET, XATTR};
-use crate::told::Answered;
 
 /// The set; `None` where one of them cannot be told so, or is to fail.
-pub(crate) fn set(ops: &[Answered]) -> Option<ChangeSet> {
-    let changes = ops.iter().map(|(op, answer)| change(op).filter(|_| answer.is_ok()));
-    let changes: Vec<Value> = changes.collect::<Option<_>>()?;
-    Some(serde_json::from_value(json!({ "changes": changes })).unwrap())
+pub(crate) fn set(all: &[Told]) -> Option<ChangeSet> {
+    let (mut changes, mut expect) = (Vec::new(), Vec::new());
+    for told in all {
+        if !told.answer.is_ok() {
+            return None;
+        }
+        match &told.call {
+            Call::Op(op) => changes.push(change(op)?),
+            Call::More(More::WriteIfChanged(path, bytes)) => {
+                let bytes = bytes.as_ref()?;
+                changes.push(json!({ "op": "write", "path": path, "base64": base64(bytes), "if_changed": true }));
+            }
+            Call::More(More::Merge(from, to, keep)) => {
+                changes.push(json!({
+                    "op": "publish", "from": from, "to": to, "merge": true, "keep_unmanaged": keep
+                }));
+            }
+            Call::More(More::Outside(outer)) => changes.push(outer.as_change(told.source.as_ref()?)),
+            Call::More(More::Expect(path, Relied::Absent)) => expect.push(json!({ "path": path, "absent": true })),
+            Call::More(More::Expect(path, Relied::Unchanged)) => {
+                expect.push(json!({ "path": path, "unchanged": true }));
+            }
+            Call::More(More::Expect(path, _)) => {
+                let digest: String = told.digest.iter().flatten().map(|byte| format!("{byte:02x}")).collect();
+                expect.push(json!({ "path": path, "sha256": digest }));
+            }
+        }
+    }
+    Some(serde_json::from_value(json!({ "changes": changes, "expect": expect })).unwrap())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 fn change(op: &Op) -> Option<Value> {
-    let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     Some(match op {
         Op::Write(path, bytes) => json!({ "op": "write", "path": path, "base64": base64(bytes) }),
         Op::Append(path, bytes) => json!({ "op": "append", "path": path, "base64": base64(bytes) }),

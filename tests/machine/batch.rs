@@ -2,24 +2,20 @@
 
 use treewal::{Batch, Outcome, Transaction};
 
+use crate::call::{Told, stage};
 use crate::step::{Crash, Level};
-use crate::told::{Answered, stage};
 use crate::transactions::{Done, Plan};
 use crate::world::{Checked, State, World};
 
 impl World {
     /// The states between the transactions, the first before all of them.
-    fn one_by_one(&self, ops: &[Answered]) -> Vec<State> {
-        let mut states = vec![self.state.clone()];
-        for (op, answer) in ops {
-            let mut next = states[states.len() - 1].clone();
-            next.memory.unset.clear();
-            if answer.is_ok() {
-                next.memory.take(op).unwrap();
-            }
-            states.push(next);
-        }
-        states
+    fn one_by_one(&self, ops: &[Told]) -> Vec<State> {
+        let after = ops.iter().map(|told| State {
+            memory: told.after.clone(),
+            outside: told.outside.clone(),
+            ..self.state.clone()
+        });
+        [self.state.clone()].into_iter().chain(after).collect()
     }
 
     /// Each operation is a transaction. Where one fails, nobody goes on. A crash is at the n-th call of one of them.
@@ -34,7 +30,7 @@ impl World {
         let tree = &self.handles[who].as_ref().unwrap().tree;
         let doomed = crash.map(|(at, _)| usize::try_from(at).unwrap_or(0) % plan.ops.len().max(1));
         let (mut turn, mut ended, mut error) = (0, false, None);
-        let commit = |one: &Answered, mut tx: Transaction| {
+        let commit = |one: &Told, mut tx: Transaction| {
             if ended {
                 return Ok(());
             }
@@ -51,7 +47,8 @@ impl World {
             }
             Ok::<(), String>(())
         };
-        let done = Batch::new().threads(1).run(&plan.ops, |_| tree.begin(), commit);
+        // With none, this thread begins them as well.
+        let done = Batch::new().threads(who).run(&plan.ops, |_| tree.begin(), commit);
         done.into_iter().collect::<Checked>()?;
         self.is_batched(level, &states[..=turn]);
         let Some(error) = error else {

@@ -31,7 +31,7 @@ impl fmt::Display for Counts {
 }
 
 /// The kinds of acts.
-const ACTS: [&str; 22] = [
+const ACTS: [&str; 23] = [
     "commit Journal",
     "commit Tree",
     "commit Deferred",
@@ -46,6 +46,7 @@ const ACTS: [&str; 22] = [
     "guard Commit",
     "guard RollBack",
     "guard Drop",
+    "guard met",
     "snapshot",
     "snapshot of a path",
     "restore",
@@ -57,7 +58,7 @@ const ACTS: [&str; 22] = [
 ];
 
 /// What else is to be counted in a run of some length.
-const OTHERS: [&str; 45] = [
+const OTHERS: [&str; 74] = [
     "by Begin",
     "by Closure",
     "by Retry",
@@ -72,6 +73,16 @@ const OTHERS: [&str; 45] = [
     "power lost at rest",
     "died with a guard",
     "opened",
+    "opened to sync what is cheaper",
+    "opened to sync entries",
+    "opened to sync the file system",
+    "opened with a level",
+    "opened with a limit for contents",
+    "opened with other segments",
+    "opened with more checkpoints or less",
+    "opened with checkpoints at once",
+    "opened to refuse damage",
+    "opened with a full quarantine",
     "closed",
     "read",
     "read only",
@@ -103,6 +114,25 @@ const OTHERS: [&str; 45] = [
     "killed while given up",
     "power lost while given up",
     "failed while given up",
+    "write if changed",
+    "write if changed, interrupted",
+    "merge",
+    "merge, interrupted",
+    "expect",
+    "expect, interrupted",
+    "publish from outside",
+    "publish from outside, interrupted",
+    "merge from outside",
+    "merge from outside, interrupted",
+    "what the dead were to publish is left",
+    "waited for a guard",
+    "refused beside a guard",
+    "refused after a guard",
+    "snapshot looked into",
+    "two snapshots compared",
+    "guard looked into",
+    "expectation that does not hold",
+    "begun and refused for what it relies on",
 ];
 
 /// Every act, done and interrupted, and what else there is.
@@ -125,6 +155,7 @@ pub(crate) fn act(act: &Act) -> String {
         Act::Beside => "checkpoint beside",
         Act::Sync => "sync",
         Act::Guard(_) => "guard",
+        Act::Met(..) => "guard met",
         Act::Within(_) => "guard within",
         Act::Snapshot(_, None) => "snapshot",
         Act::Snapshot(_, Some(_)) => "snapshot of a path",

@@ -37,14 +37,19 @@ impl World {
         let (who, act) = (self.actor(who, act), &self.resolved(act));
         let Some(plan) = self.plan(who, act)? else { return Ok(()) };
         let before = self.state.clone();
-        if plan.unforeseen {
+        // What is mounted and is not to be rewritten is owed from the commit point on, until its tries are used up.
+        let is_refused = plan.fails.is_some() && matches!(act, Act::Mounted(..));
+        if plan.unforeseen || is_refused {
             return self.act(who, act);
         }
         let done = self.perform(who, act, &plan, Some((at, crash)))?;
         let states = done.states;
         let mut undecided = false;
+        // The call that fails may be the one that gives it back: then it goes with its stage.
+        self.died |= plan.ops.iter().any(|told| told.published.is_some());
         if done.error.is_some() {
             self.counts.add(counts::within(&counts::act(act)));
+            self.count_calls(&plan, true);
             self.counts.add(format!("{} within", counts::crash(crash)));
         } else {
             self.counts.add(format!("{}, done before", counts::act(act)));
@@ -83,6 +88,7 @@ impl World {
             self.counts.add(format!("{} at rest", counts::crash(crash)));
         }
         let (allowed, undecided) = under_way.unwrap_or_else(|| (vec![self.state.clone()], true));
+        self.died |= undecided || !matches!(crash, Crash::Fault(_));
         match crash {
             Crash::Kill => {
                 let Some(handle) = self.handles[who].take() else { return Ok(()) };
@@ -110,6 +116,7 @@ impl World {
     /// A call has failed: the handle says what came of it, or is closed and another finds out.
     fn failed(&mut self, who: usize, allowed: Vec<State>, undecided: bool) -> Checked {
         let Some(handle) = self.handles[who].as_ref() else { return Ok(()) };
+        self.doubted = true;
         handle.faulty.arm(Fault::None);
         self.unclean = true;
         let allowed = if undecided {
@@ -127,6 +134,21 @@ impl World {
         if goes_on {
             return Ok(());
         }
+        self.handles[who] = None;
+        self.next_opening()?;
+        self.after_death(who, allowed)?;
+        let Some(holder) = self.holder() else { return Ok(()) };
+        match self.handles[holder].as_ref().unwrap().tree.checkpoint() {
+            Err(Error::Poisoned) => self.in_doubt(holder, vec![self.state.clone()]),
+            Err(error) => Err(format!("no checkpoint: {error:?}")),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A sync of another handle has failed, and this one, whose guard keeps others from opening the tree, refuses further work.
+    pub(crate) fn in_doubt(&mut self, who: usize, allowed: Vec<State>) -> Checked {
+        self.counts.add("refused in doubt");
+        (self.died, self.unclean) = (true, true);
         self.handles[who] = None;
         self.next_opening()?;
         self.after_death(who, allowed)
@@ -152,17 +174,20 @@ impl World {
         if self.since.len() > 1 {
             self.counts.add("power lost with deferred commits");
         }
-        let lost = self.lose_power(profile, seed);
-        let allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
+        let unsynced = self.unsynced_cases();
+        let (lost, cleared) = self.lose_power(profile, seed);
+        let mut allowed: Vec<State> = allowed.into_iter().map(|state| state.died(|_| true)).collect();
+        allowed.iter_mut().for_each(|state| state.outside.forget(&cleared));
         self.state.guards.clear();
         self.somebody_goes_on()?;
         self.recovered().and_then(|()| self.is_left_by_power(allowed)).map_err(|error| format!("{error}\n{lost}"))?;
+        self.look_again(&unsynced);
         self.settled();
         Ok(())
     }
 
     /// All that was not synced may be gone; says what is.
-    pub(crate) fn lose_power(&mut self, profile: u8, seed: u64) -> String {
+    pub(crate) fn lose_power(&mut self, profile: u8, seed: u64) -> (String, BTreeSet<RelPath>) {
         let profile = [Profile::Strict, Profile::Ordered, Profile::Grouped][usize::from(profile % 3)];
         let all = self.disk.outcomes(profile);
         let outcome = match seed % 6 {
@@ -174,16 +199,19 @@ impl World {
         };
         let lost = self.disk.describe(&outcome);
         self.disk = self.disk.after(&outcome);
+        let (unsynced, cleared) = (self.unsynced_cases(), self.clear_outside());
+        self.look_again(&unsynced);
+        self.state.outside.forget(&cleared);
         self.handles = Default::default();
         self.unclean = false;
-        lost
+        (lost, cleared)
     }
 
     /// Nothing was damaged, nothing is owed, and nobody else was there, but for what may be lost.
     fn recovered(&self) -> Checked {
         let report = self.handles[0].as_ref().unwrap().tree.recovery();
         let whole = report.damage.is_empty() && (self.foreign || !report.found_damage());
-        must(whole && report.pending().count() == 0, || format!("{report}"))?;
+        must(whole && report.pending().count() == 0, || format!("{report}, {report:?}"))?;
         let superseded = report.transactions.iter().any(|found| !found.superseded.is_empty());
         must(!superseded || self.foreign || self.since.len() > 1, || format!("nobody else was there: {report}"))
     }
@@ -204,6 +232,7 @@ impl World {
             match loosely(&found, &state.memory.seen(), &versions, &self.loose) {
                 Ok(()) => {
                     self.state = State { memory: found, ..state.clone() };
+                    self.outside_is_anything();
                     // What recovery could not tell from somebody else's work.
                     self.admit_all();
                     return Ok(());

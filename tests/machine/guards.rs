@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use treewal::{GuardOptions, Sharing};
+use treewal::{GuardOptions, Others, Sharing};
 use treewal_vfs::RelPath;
 
 use crate::counts;
@@ -67,6 +67,10 @@ pub(crate) struct Guarding {
     pub(crate) before: Memory,
     /// Whether its paths must not be written to in place.
     managed: bool,
+    /// Whether checksums tell what was.
+    digest: bool,
+    /// Whether other threads wait for its end.
+    pub(crate) wait: bool,
 }
 
 impl State {
@@ -82,7 +86,7 @@ impl State {
     }
 
     /// What the end of a guard leaves.
-    fn ended(&self, id: u64, keep: bool) -> Self {
+    pub(crate) fn ended(&self, id: u64, keep: bool) -> Self {
         let mut after = self.clone();
         for one in self.with_inner(id).into_iter().rev() {
             let at = after.guards.iter().position(|guard| guard.id == one).unwrap();
@@ -109,7 +113,16 @@ impl World {
         let about = scope.paths.iter().chain(&scope.all_in).cloned().collect();
         let before = self.state.memory.clone();
         let managed = asked.managed && !asked.copy;
-        after.guards.push(Guarding { id: self.last_guard + 1, who, outer: None, scope, before, managed });
+        after.guards.push(Guarding {
+            id: self.last_guard + 1,
+            who,
+            outer: None,
+            scope,
+            before,
+            managed,
+            digest: asked.digest,
+            wait: asked.wait,
+        });
         let fails = overlaps.then(|| "another guard has some of it".to_owned());
         Some(Plan { fails, may_fail: !reachable || !in_dir, ..Plan::of(after, about) })
     }
@@ -121,8 +134,17 @@ impl World {
         }
         let path = &outer.scope.nearest(path);
         let scope = Scope { paths: vec![path.clone()], all_in: None };
-        let (before, managed) = (self.state.memory.clone(), outer.managed);
-        let inner = Guarding { id: self.last_guard + 1, who, outer: Some(outer.id), scope, before, managed };
+        let (before, managed, digest) = (self.state.memory.clone(), outer.managed, false);
+        let inner = Guarding {
+            id: self.last_guard + 1,
+            who,
+            outer: Some(outer.id),
+            scope,
+            before,
+            managed,
+            digest,
+            wait: false,
+        };
         // A pattern of the outer guard is no path of it.
         let own = outer.scope.paths.iter().any(|own| path.starts_with(own));
         let may_fail = !own || !self.state.memory.leads_to(path);
@@ -132,7 +154,7 @@ impl World {
         Some(Plan { fails, may_fail, ..Plan::of(after, vec![path.clone()]) })
     }
 
-    fn ending(&self, who: usize, inner: bool) -> Option<u64> {
+    pub(crate) fn ending(&self, who: usize, inner: bool) -> Option<u64> {
         let mut own = self.state.guards.iter().filter(|guard| guard.who == who);
         Some(if inner { own.next_back() } else { own.next() }?.id)
     }
@@ -152,6 +174,9 @@ impl World {
         }
         if asked.threads {
             options = options.threads(NonZeroUsize::new(2).unwrap());
+        }
+        if asked.wait {
+            options = options.others(Others::Wait);
         }
         if let Some(dir) = &asked.all_in {
             options = options.matching(dir.join("*"));
@@ -180,6 +205,7 @@ impl World {
 
     /// What is different under a guard is told, and nothing that it does not cover.
     fn changes_are_told(&self, who: usize, id: u64) -> Checked {
+        self.look_into_guard(id, &self.handles[who].as_ref().unwrap().guards[&id])?;
         let told = self.handles[who].as_ref().unwrap().guards[&id].changes().map_err(|error| format!("{error:?}"))?;
         let told: BTreeSet<RelPath> = told.into_iter().map(|change| change.path).collect();
         let guard = self.state.guards.iter().find(|guard| guard.id == id).unwrap();
@@ -196,8 +222,7 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn end_guard(&mut self, who: usize, inner: bool, end: End, crashes: bool) -> Checked<Done> {
-        let id = self.ending(who, inner).unwrap();
+    pub(crate) fn end_guard(&mut self, who: usize, id: u64, end: End, crashes: bool) -> Checked<Done> {
         if !crashes {
             self.changes_are_told(who, id)?;
         }
@@ -245,6 +270,22 @@ impl World {
             self.foreign |= matches!(deed, Deed::InPlace(..));
         }
         self.becomes(vec![self.state.clone()])
+    }
+
+    /// Whether a file that a guard keeps by name gets another name elsewhere. That moves its time of change, and without a checksum
+    /// nothing tells it from a write in place.
+    pub(crate) fn moves_what_is_kept_by_name(&self, after: &Memory) -> bool {
+        let guards = || self.state.guards.iter().filter(|guard| guard.managed && !guard.digest);
+        let memory = &self.state.memory;
+        let names = |of: &Memory, id: u64| {
+            of.names.iter().filter(|(_, own)| **own == id).map(|(name, _)| name.clone()).collect()
+        };
+        let is_kept = |name: &RelPath| guards().any(|guard| guard.scope.covers(name));
+        let kept = memory.names.iter().filter(|(name, _)| memory.is_file(name) && is_kept(name));
+        kept.into_iter().any(|(_, id)| {
+            let (then, now): (BTreeSet<RelPath>, BTreeSet<RelPath>) = (names(memory, *id), names(after, *id));
+            then != now && now.len() >= then.len()
+        })
     }
 
     /// Whether files must be replaced, and never written to in place.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use treewal::{Error, Resolution};
 use treewal_vfs::{Disk, Fault, Kind, RelPath};
 
+use crate::call::Call;
 use crate::counts;
 use crate::guards::Guarding;
 use crate::memory::Memory;
-use crate::ops::Op;
 use crate::quarantine::{Goal, same_body};
 use crate::seen::{Entry, differences};
 use crate::step::{Act, Asked, Crash, Deed, Level, Loss, Way, Work};
-use crate::world::{Checked, State, World, must, options};
+use crate::world::{Checked, ROOT, State, World, must, options};
 
 /// Work that ended with its process.
 pub(crate) struct Dead {
@@ -31,10 +31,11 @@ impl World {
         for handle in self.handles.iter_mut().filter_map(Option::take) {
             drop(handle.process.kill());
         }
+        self.state.outside.is_given_back(|_| true);
     }
 
     /// The process dies in a commit, of all that is not settled the only one.
-    pub(crate) fn dies_in_a_commit(&mut self, who: usize, ops: &[Op], at: u64) -> Checked<Option<Dead>> {
+    pub(crate) fn dies_in_a_commit(&mut self, who: usize, ops: &[Call], at: u64) -> Checked<Option<Dead>> {
         // Guards go with their handle.
         if let Some(holder) = self.holder() {
             self.close_one(holder)?;
@@ -70,13 +71,17 @@ impl World {
             Work::Guards(asked, deeds) => self.dies_under_guards(who, asked, deeds)?,
         };
         let Some(dead) = dead else { return Ok(()) };
+        // What somebody else's work has brought there meanwhile is none of this.
+        self.admit_told()?;
         let known: BTreeSet<String> = self.state.cases.keys().cloned().collect();
         let owed = self.refused_by_the_disk(&options().max_attempts(1))?;
         if !owed.is_empty() {
             self.give_up(&owed, loss, cut)?;
         }
         self.somebody_goes_on()?;
-        let new: Vec<String> = self.in_quarantine().difference(&known).cloned().collect();
+        let new = self.in_quarantine().into_iter().filter(|id| !known.contains(id));
+        // What was to be published is of other work.
+        let new: Vec<String> = new.filter(|id| !id.starts_with("publish-")).collect();
         // What nobody decided about has come to its end.
         let loss = Some(loss).filter(|_| !owed.is_empty());
         if dead.guards.is_empty() {
@@ -114,12 +119,12 @@ impl World {
 
     fn decided(disk: Arc<dyn Disk>, owed: &[u64], loss: Loss) -> treewal::Result<()> {
         let how = match loss {
-            Loss::Tries => return options().max_attempts(1).open_on(disk, "/").map(drop),
+            Loss::Tries => return options().max_attempts(1).open_on(disk, ROOT).map(drop),
             Loss::Abandon => Resolution::Abandon,
             Loss::Keep => Resolution::Keep,
         };
         for txn in owed {
-            match options().resolve_on(&disk, "/", *txn, how) {
+            match options().resolve_on(&disk, ROOT, *txn, how) {
                 // Those that touch each other's paths are decided about together.
                 Err(Error::Input(_)) if *txn != owed[0] => {}
                 resolved => drop(resolved?),
@@ -130,7 +135,8 @@ impl World {
 
     /// Each path is as before the transaction or as after it, and what was promised is there or in quarantine.
     fn is_left_by_commit(&mut self, dead: Dead, loss: Option<Loss>, new: &[String]) -> Checked {
-        let Dead { acknowledged, after, .. } = dead;
+        let Dead { acknowledged, mut after, .. } = dead;
+        (after.outside, after.cases) = (self.state.outside.clone(), self.state.cases.clone());
         let before = self.state.clone();
         if new.is_empty() && loss != Some(Loss::Keep) {
             let allowed = if acknowledged { vec![after] } else { vec![before, after] };
@@ -195,7 +201,8 @@ impl World {
             let why = || format!("{path}: {:?}, not one of {may:?}", found.at(path));
             must(is_one_of(found.at(path), &may), why)?;
         }
-        self.state = State { memory: found, guards: Vec::new(), ..dead.after };
+        let State { outside, cases, .. } = self.state.clone();
+        self.state = State { memory: found, guards: Vec::new(), outside, cases, ..dead.after };
         for (txn, guard) in &dead.guards {
             if lost(txn) {
                 self.admit(&format!("txn-{txn}"), Goal::Guarded(guard.scope.clone(), guard.before.clone()));

@@ -3,12 +3,13 @@
 //! like any other. After each step the tree is what a model in memory says.
 //!
 //! * `memory`, `answers`, `told`: the tree in memory, and what operations answer and do to it; `tests/crowd` holds it against
-//!   `std::fs`. `overlaid` puts it back in part.
+//!   `std::fs`. `overlaid` puts it back in part, `merged` merges. `call` has the operations that only this test knows.
 //! * `step`: what can be done. A run is a script, a step to a line, which `script` writes and reads: what fails is printed as one,
 //!   and put into `regressions/` it is run each time.
 //!   `scenes` has those that belong together.
-//! * `world`: the handles, the model, and what must hold after each step. `transactions`, with `batch` and `apply`, `guards`, `snaps`,
-//!   `foreign`, `crash`, `owed`, `lost` and `quarantine` are the kinds of steps.
+//! * `drawn`: the options that a handle opens the tree with.
+//! * `world`: the handles, the model, and what must hold after each step, which `judged` looks at. `transactions`, with `begun`, `batch` and `apply`, `guards` and `met`, `snaps`,
+//!   `foreign`, `crash`, `owed`, `lost` `outside`, `looks` and `quarantine` are the kinds of steps.
 //!
 //! A few seconds. `TREEWAL_MODEL_CASES` (or `PROPTEST_CASES`) asks for so many runs, other ones each time.
 //! `TREEWAL_MODEL_SCRIPT` runs the script in a file. Real processes are for `tests/crowd`.
@@ -23,16 +24,24 @@
 mod answers;
 mod apply;
 mod batch;
+mod begun;
+mod call;
 mod counts;
 mod crash;
+mod drawn;
 mod foreign;
 mod guards;
+mod judged;
+mod looks;
 mod lost;
 #[path = "../crowd/memory.rs"]
 mod memory;
+mod merged;
+mod met;
 #[expect(dead_code, reason = "shared with tests that begin with transactions alone")]
 #[path = "../model/ops.rs"]
 mod ops;
+mod outside;
 mod overlaid;
 mod owed;
 mod quarantine;
@@ -43,6 +52,7 @@ mod script;
 mod seen;
 mod snaps;
 mod step;
+#[expect(dead_code, reason = "shared with tests whose transactions know less")]
 #[path = "../crowd/told.rs"]
 mod told;
 mod transactions;

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use treewal::{Error, Options, Reader, Resolution};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, RelPath, Verb, errno};
 
+use crate::call::Call;
 use crate::lost::Dead;
 use crate::memory::Memory;
-use crate::ops::Op;
 use crate::seen::differences;
 use crate::step::MOUNTED;
-use crate::world::{Checked, World, is_own, must, options};
+use crate::world::{Checked, ROOT, World, is_own, must, options};
 
 /// Kind, contents, target.
 type Body = (Kind, Vec<u8>, Option<Vec<u8>>);
@@ -52,7 +53,7 @@ impl World {
         let (_, faulty) = self.process();
         let Some(handle) = self.handle(who)? else { return Ok(()) };
         let tree = handle.tree.clone();
-        let reader = if only { options().open_read_only_on(faulty, "/") } else { tree.read() };
+        let reader = if only { options().open_read_only_on(faulty, ROOT) } else { tree.read_within(Duration::ZERO) };
         let reader = match reader {
             Ok(reader) => reader,
             Err(Error::Locked { .. }) if guarded => return Ok(()),
@@ -72,12 +73,13 @@ impl World {
     }
 
     /// The process dies in a commit, and the next disk cannot rename: a person has it put back, or mends the disk.
-    pub(crate) fn owed(&mut self, who: usize, ops: &[Op], at: u64, keep: bool) -> Checked {
-        let Some(Dead { acknowledged, after, .. }) = self.dies_in_a_commit(who, ops, at)? else { return Ok(()) };
+    pub(crate) fn owed(&mut self, who: usize, ops: &[Call], at: u64, keep: bool) -> Checked {
+        let Some(Dead { acknowledged, mut after, .. }) = self.dies_in_a_commit(who, ops, at)? else { return Ok(()) };
         let pending = self.refused_by_the_disk(&options())?.first().copied();
         if pending.is_some() {
             self.counts.add(if keep { "owed, kept" } else { "owed, restored" });
         }
+        after.outside = self.state.outside.clone();
         let mut allowed = vec![after];
         if !acknowledged {
             allowed.insert(0, self.state.clone());
@@ -85,7 +87,7 @@ impl World {
         if let (Some(txn), false) = (pending, keep) {
             let (_, faulty) = self.process();
             let disk: Arc<dyn Disk> = faulty;
-            let resolved = options().resolve_on(&disk, "/", txn, Resolution::Restore);
+            let resolved = options().resolve_on(&disk, ROOT, txn, Resolution::Restore);
             must(resolved.is_ok(), || format!("cannot resolve: {resolved:?}"))?;
             return self.put_back();
         }
@@ -100,7 +102,7 @@ impl World {
         let process = self.disk.another_process();
         let fault = Fault::ErrorFrom { at: 1, errno: errno::ENODATA };
         let faulty = FaultDisk::new(Arc::new(process.clone()), fault).only(Verb::Rename).with_busy(MOUNTED);
-        let pending = match options.open_on(Arc::new(faulty), "/") {
+        let pending = match options.open_on(Arc::new(faulty), ROOT) {
             Ok(tree) => {
                 let owed: Vec<u64> = tree.recovery().pending().map(|line| line.txn).collect();
                 let reads = tree.read().map(drop);

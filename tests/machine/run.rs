@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::counts::Counts;
+use crate::drawn::drawn;
 use crate::scenes::piece;
 use crate::script;
-use crate::step::Step;
+use crate::step::{HANDLES, Step};
 use crate::world::World;
 
 /// So many make each kind of step happen.
@@ -58,8 +59,11 @@ pub(crate) fn live(steps: &[Step], counts: &Rc<Counts>) -> Result<(), String> {
 
 fn scripts() -> impl Strategy<Value = Vec<Step>> {
     let disk = (any::<bool>(), any::<bool>()).prop_map(|(reflinks, reuse)| Step::Disk(reflinks, reuse));
-    (disk, prop::collection::vec(piece(), 1..30))
-        .prop_map(|(disk, pieces)| [disk].into_iter().chain(pieces.into_iter().flatten()).collect())
+    let options = prop::collection::vec(drawn(), 0..=HANDLES);
+    (disk, options, prop::collection::vec(piece(), 1..30)).prop_map(|(disk, options, pieces)| {
+        let options = options.into_iter().enumerate().map(|(who, drawn)| Step::Options(who, drawn));
+        [disk].into_iter().chain(options).chain(pieces.into_iter().flatten()).collect()
+    })
 }
 
 #[test]

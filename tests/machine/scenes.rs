@@ -4,10 +4,11 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::call::{Call, More, Relied, more, outer};
 use crate::ops::Op;
 use crate::step::{
     Act, Crash, Deed, End, HANDLES, Level, Loss, Manner, Step, Way, Work, about_quarantine, asked, crash, deed, early,
-    level, moment, ops, plain, step,
+    level, moment, ops, path, plain, step,
 };
 
 /// A step, or some that belong together.
@@ -19,6 +20,10 @@ pub(crate) fn piece() -> BoxedStrategy<Vec<Step>> {
         2 => quarantine(),
         1 => late_work(),
         1 => cut_sync(),
+        2 => relied(),
+        1 => taken(),
+        2 => met(),
+        1 => cut_more(),
     ]
     .boxed()
 }
@@ -93,8 +98,11 @@ fn late_work() -> BoxedStrategy<Vec<Step>> {
     let late = (0..3u8, any::<u8>());
     (0..HANDLES, plain(), 4..8u64, late, manner, prop::option::of((moment(), crash())))
         .prop_map(|(who, ops, at, (late, byte), manner, cut)| {
-            let Op::Write(path, _) = &ops[0] else { return Vec::new() };
-            let commit = |ops| Step::Do(who, Act::Commit(Level::Journal, Way::Begin, ops));
+            let Call::Op(Op::Write(path, _)) = &ops[0] else { return Vec::new() };
+            let commit = |ops: Vec<Op>| {
+                let ops = ops.into_iter().map(Call::Op).collect();
+                Step::Do(who, Act::Commit(Level::Journal, Way::Begin, ops))
+            };
             let write = |path: &Path| Op::Write(path.to_owned(), vec![byte; 3]);
             let late = match late {
                 0 => Step::Foreign(Deed::Replace(path.clone(), byte)),
@@ -119,6 +127,77 @@ fn cut_sync() -> BoxedStrategy<Vec<Step>> {
         .prop_map(|(who, ops, crash)| {
             let commit = Act::Commit(Level::Deferred, Way::Begin, ops);
             vec![Step::Do(who, commit), Step::Cut(who, Act::Sync, 1, crash)]
+        })
+        .boxed()
+}
+
+/// Another changes what a transaction relies on, or nobody does.
+fn relied() -> BoxedStrategy<Vec<Step>> {
+    let what = prop::sample::select(vec![Relied::Absent, Relied::Digest, Relied::Unchanged]);
+    let how = (path(), prop::option::weighted(0.7, what));
+    let meanwhile = (0..5u8, path(), any::<u8>());
+    (0..HANDLES, 0..HANDLES, how, plain(), meanwhile)
+        .prop_map(|(who, other, (path, what), mut ops, (late, elsewhere, byte))| {
+            let unchanged = || More::WriteIfChanged(path.clone(), None);
+            ops.insert(0, Call::More(what.map_or_else(unchanged, |what| More::Expect(path.clone(), what))));
+            let commit = |op| Step::Do(other, Act::Commit(Level::Journal, Way::Begin, vec![Call::Op(op)]));
+            let late = match late {
+                0 => commit(Op::RemoveFile(path)),
+                1 | 2 => commit(Op::Write(path, vec![byte; 3])),
+                3 => Step::Foreign(Deed::Replace(path, byte)),
+                _ => commit(Op::Write(elsewhere, vec![byte; 3])),
+            };
+            vec![Step::Begin(who, ops), late, Step::End(who)]
+        })
+        .boxed()
+}
+
+/// A transaction that is begun takes what stands outside, and ends in one way or another.
+fn taken() -> BoxedStrategy<Vec<Step>> {
+    let write = (path(), any::<u8>()).prop_map(|(path, byte)| Call::Op(Op::Write(path, vec![byte; 3])));
+    let ends = (0..8u8, crash(), step());
+    (0..HANDLES, outer(), prop::option::of(write), ends)
+        .prop_map(|(who, outer, write, (end, crash, step))| {
+            let begin = Step::Begin(who, write.into_iter().chain([Call::More(outer)]).collect());
+            match end {
+                0..=2 => vec![begin, Step::Crash(who, crash)],
+                3 => vec![begin, Step::Close(who)],
+                4 => vec![begin, step, Step::Crash(who, crash)],
+                5 | 6 => vec![begin, step, Step::End(who)],
+                _ => vec![begin, Step::End(who)],
+            }
+        })
+        .boxed()
+}
+
+/// A guard, somebody at work in it, and another thread that meets it.
+fn met() -> BoxedStrategy<Vec<Step>> {
+    let deeds = prop::collection::vec(deed(), 0..2);
+    let end = prop::sample::select(vec![End::Commit, End::RollBack]);
+    let cut = prop::option::of((moment(), crash()));
+    (0..HANDLES, asked(), deeds, (plain(), any::<u8>()), end, cut)
+        .prop_map(|(who, asked, deeds, (mut ops, byte), end, cut)| {
+            let path = asked.paths[0].clone();
+            ops.insert(0, Call::Op(Op::Write(path.clone(), vec![byte; 3])));
+            ops.insert(1, Call::Op(Op::Write(path.join("b"), vec![byte; 70])));
+            let act = Act::Met(ops, end);
+            let met = match cut {
+                None => Step::Do(who, act),
+                Some((at, crash)) => Step::Cut(who, act, 1 + at % 20, crash),
+            };
+            let guard = Step::Do(who, Act::Guard(asked));
+            [guard].into_iter().chain(deeds.into_iter().map(Step::Guarded)).chain([met]).collect()
+        })
+        .boxed()
+}
+
+/// What only this test knows, ended in the middle.
+fn cut_more() -> BoxedStrategy<Vec<Step>> {
+    let way = prop::sample::select(vec![Way::Begin, Way::Closure, Way::Apply]);
+    (0..HANDLES, level(), way, prop::collection::vec(more(), 1..4), 1..9u64, crash())
+        .prop_map(|(who, level, way, more, at, crash)| {
+            let ops = more.into_iter().map(Call::More).collect();
+            vec![Step::Cut(who, Act::Commit(level, way, ops), at, crash)]
         })
         .boxed()
 }

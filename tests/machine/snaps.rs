@@ -11,18 +11,18 @@ use crate::memory::{Memory, rel};
 use crate::quarantine::same_body;
 use crate::step::MOUNTED;
 use crate::transactions::{Done, Plan};
-use crate::world::{Checked, State, World, must};
+use crate::world::{Checked, ROOT, State, World, must};
 
 /// What a snapshot holds.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    memory: Memory,
+    pub(crate) memory: Memory,
     /// The path that it was taken of; all but the mounted file where there is none.
     path: Option<RelPath>,
 }
 
 impl Kept {
-    fn covers(&self, path: &RelPath) -> bool {
+    pub(crate) fn covers(&self, path: &RelPath) -> bool {
         let own = self.path.as_ref().is_none_or(|own| path.starts_with(own));
         own && !path.is_root() && !path.starts_with(&rel(MOUNTED.as_ref()))
     }
@@ -115,14 +115,15 @@ impl World {
             let entries = snapshot.entries().map_err(|error| format!("{error:?}"))?;
             let lost = then.names.keys().find(|path| kept.covers(path) && !entries.contains(&path.to_path()));
             must(lost.is_none(), || format!("{} does not list {lost:?}: {entries:?}", snapshot.name()))?;
+            self.look_into_snapshot(&snapshot, kept)?;
             self.counts.add("snapshot compared");
         }
-        Ok(())
+        self.two_snapshots_differ(tree)
     }
 
     /// Which snapshots there are, by what lies on the disk.
     pub(crate) fn snapshot_names(&self) -> Checked<Vec<u8>> {
-        let root = self.disk.open_root("/".as_ref()).unwrap();
+        let root = self.disk.open_root(ROOT.as_ref()).unwrap();
         let Ok(dir) = self.disk.open_dir(&root, &rel(".treewal/snapshots".as_ref())) else { return Ok(Vec::new()) };
         let entries = self.disk.list(&dir).unwrap();
         let names = entries.iter().filter_map(|entry| entry.name.to_str()?.strip_prefix('s')?.parse().ok());

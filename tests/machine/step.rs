@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use treewal::Durability;
 
+use crate::call::{Call, More, call, relied};
+use crate::drawn::{Drawn, drawn};
 use crate::ops::{Op, op};
 
 /// How many handles there are, each of a process of its own.
@@ -57,6 +59,9 @@ pub(crate) struct Asked {
     /// Whether its bytes are copied, whatever the disk could do.
     pub(crate) copy: bool,
     pub(crate) threads: bool,
+    /// Whether other threads that meet it wait for its end.
+    #[serde(default)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +74,7 @@ pub(crate) enum End {
 /// What treewal is asked to do, and what can be interrupted.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Act {
-    Commit(Level, Way, Vec<Op>),
+    Commit(Level, Way, Vec<Call>),
     /// New contents for the file that is mounted, and for another.
     Mounted(Level, Vec<u8>, PathBuf),
     Checkpoint,
@@ -80,6 +85,8 @@ pub(crate) enum Act {
     Within(PathBuf),
     /// The innermost guard ends, or the outermost.
     GuardEnd(bool, End),
+    /// Another thread commits this, which meets a guard; and it ends.
+    Met(Vec<Call>, End),
     /// By name; of this path alone.
     Snapshot(u8, Option<PathBuf>),
     /// By name; these paths alone.
@@ -102,7 +109,7 @@ pub(crate) enum Manner {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// A commit, and at which call the process dies.
-    Commit(Vec<Op>, u64),
+    Commit(Vec<Call>, u64),
     /// The guards that are open, or else this one; and what is done to what they are for.
     Guards(Asked, Vec<Deed>),
 }
@@ -142,13 +149,15 @@ pub(crate) enum Crash {
 pub(crate) enum Step {
     /// First of all: whether the disk shares extents, and gives the number of an inode away at once.
     Disk(bool, bool),
+    /// From its next opening on, a handle has these options.
+    Options(usize, Drawn),
     Do(usize, Act),
     /// The same, ended at the n-th call that changes something.
     Cut(usize, Act, u64, Crash),
     /// The same at rest.
     Crash(usize, Crash),
     /// Stages, and leaves the commit to an `End`.
-    Begin(usize, Vec<Op>),
+    Begin(usize, Vec<Call>),
     End(usize),
     /// A look at all of the tree with nobody at work; by a handle, or read only.
     Read(usize, bool),
@@ -157,7 +166,7 @@ pub(crate) enum Step {
     Guarded(Deed),
     Close(usize),
     /// The process dies in a commit, the disk refuses what is owed, and a person decides: keep or restore.
-    Owed(usize, Vec<Op>, u64, bool),
+    Owed(usize, Vec<Call>, u64, bool),
     /// The process dies in work that the disk refuses to finish, and it goes to quarantine; the n-th call of that may be its end.
     Lost(usize, Work, Loss, Option<(u64, Crash)>),
 }
@@ -168,17 +177,21 @@ pub(crate) fn path() -> impl Strategy<Value = PathBuf> {
     prop_oneof![2 => name().prop_map(PathBuf::from), 3 => two].boxed()
 }
 
-pub(crate) fn ops() -> BoxedStrategy<Vec<Op>> {
-    prop::collection::vec(op(), 1..5).boxed()
+pub(crate) fn ops() -> BoxedStrategy<Vec<Call>> {
+    prop::collection::vec(call(), 1..5).boxed()
 }
 
 /// Such that what changes is what is named.
-pub(crate) fn plain() -> BoxedStrategy<Vec<Op>> {
+pub(crate) fn plain() -> BoxedStrategy<Vec<Call>> {
     let told =
         |op: &Op| matches!(op, Op::Write(..) | Op::Append(..) | Op::Copy(..) | Op::CreateDir(..) | Op::RemoveFile(..));
     let write = (path(), 1..80usize, any::<u8>()).prop_map(|(path, len, byte)| Op::Write(path, vec![byte; len]));
-    (write, prop::collection::vec(op(), 0..8))
-        .prop_map(move |(write, ops)| [write].into_iter().chain(ops.into_iter().filter(told).take(2)).collect())
+    let relied = prop::option::weighted(0.3, (path(), relied()).prop_map(|(path, what)| More::Expect(path, what)));
+    (write, prop::collection::vec(op(), 0..8), relied)
+        .prop_map(move |(write, ops, relied)| {
+            let ops = [write].into_iter().chain(ops.into_iter().filter(told).take(2)).map(Call::Op);
+            ops.chain(relied.map(Call::More)).collect()
+        })
         .boxed()
 }
 
@@ -188,10 +201,11 @@ pub(crate) fn level() -> BoxedStrategy<Level> {
 
 pub(crate) fn asked() -> BoxedStrategy<Asked> {
     let paths = prop::collection::vec(path(), 1..3);
-    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), any::<bool>());
+    let more = (any::<bool>(), prop::bool::weighted(0.6));
+    let flags = (any::<bool>(), prop::bool::weighted(0.3), prop::bool::weighted(0.2), any::<bool>(), more);
     let all_in = prop::option::weighted(0.2, prop::sample::select(vec![PathBuf::from("a"), "b".into()]));
     (paths, all_in, flags)
-        .prop_map(|(paths, all_in, (digest, exchange, managed, copy, threads))| Asked {
+        .prop_map(|(paths, all_in, (digest, exchange, managed, copy, (threads, wait)))| Asked {
             paths,
             all_in,
             digest,
@@ -199,6 +213,7 @@ pub(crate) fn asked() -> BoxedStrategy<Asked> {
             managed,
             copy,
             threads,
+            wait,
         })
         .boxed()
 }
@@ -234,6 +249,7 @@ pub(crate) fn act() -> BoxedStrategy<Act> {
         3 => asked().prop_map(Act::Guard),
         2 => path().prop_map(Act::Within),
         9 => (any::<bool>(), end).prop_map(|(inner, end)| Act::GuardEnd(inner, end)),
+        2 => (plain(), any::<bool>()).prop_map(|(ops, keep)| Act::Met(ops, if keep { End::Commit } else { End::RollBack })),
         3 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Snapshot(name, path)),
         6 => (0..NAMES, prop::option::of(path())).prop_map(|(name, path)| Act::Restore(name, path)),
         1 => (0..NAMES).prop_map(Act::Forget),
@@ -282,6 +298,7 @@ pub(crate) fn step() -> BoxedStrategy<Step> {
         2 => (who(), any::<bool>()).prop_map(|(who, only)| Step::Read(who, only)),
         3 => deed().prop_map(Step::Foreign),
         5 => deed().prop_map(Step::Guarded),
+        1 => (who(), drawn()).prop_map(|(who, drawn)| Step::Options(who, drawn)),
         2 => who().prop_map(Step::Close),
         3 => (who(), plain(), 1..12u64, any::<bool>()).prop_map(|(who, ops, at, keep)| Step::Owed(who, ops, at, keep)),
     ]

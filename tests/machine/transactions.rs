@@ -7,17 +7,18 @@ use std::time::Duration;
 use treewal::{Error, Outcome, Retried, RetryPolicy, Transaction};
 use treewal_vfs::{Kind, RelPath};
 
+use crate::call::{Answer, Call, Told, stage, told};
+use crate::counts;
 use crate::memory::{Groups, Memory, rel};
 use crate::ops::Op;
 use crate::step::{Act, Crash, Level, MOUNTED, Way};
-use crate::told::{Answered, paths_of, stage, told};
-use crate::world::{Checked, Handle, State, World, is_own, must};
+use crate::world::{Checked, State, World, is_own, must};
 
 /// What an act is to do.
 pub(crate) struct Plan {
     pub(crate) after: State,
     /// The operations of a transaction.
-    pub(crate) ops: Vec<Answered>,
+    pub(crate) ops: Vec<Told>,
     /// Which names are one file then, where that is told.
     pub(crate) linked: Option<Groups>,
     /// Why it cannot be done.
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) may_fail: bool,
     /// Paths that it is about.
     pub(crate) about: Vec<RelPath>,
+    /// Those that it relies on, and leaves as they are.
+    pub(crate) relied: Vec<RelPath>,
     /// What a crash may leave beside the states before and after.
     pub(crate) between: Vec<State>,
     /// The entry of quarantine that it is about, and what a retry says of it.
@@ -37,6 +40,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    fn with(self, ops: Vec<Told>) -> Self {
+        Self { ops, ..self }
+    }
+
     pub(crate) fn of(after: State, about: Vec<RelPath>) -> Self {
         Self {
             after,
@@ -45,6 +52,7 @@ impl Plan {
             fails: None,
             may_fail: false,
             about,
+            relied: Vec::new(),
             between: Vec::new(),
             case: None,
             goes: false,
@@ -69,15 +77,7 @@ impl Done {
     }
 }
 
-/// A transaction that was staged some time ago.
-pub(crate) struct Begun {
-    tx: Transaction,
-    before: Memory,
-    after: Memory,
-    moves: u64,
-}
-
-fn changed(tx: &Transaction) -> Vec<RelPath> {
+pub(crate) fn changed(tx: &Transaction) -> Vec<RelPath> {
     tx.changes().iter().map(|change| rel(&change.path)).collect()
 }
 
@@ -95,33 +95,70 @@ fn sees(tx: &Transaction, memory: &Memory) -> Checked {
             }),
             _ => true,
         };
-        let told = tx.metadata(&at).map(|told| told.kind());
-        must(right && matches!(told, Ok(kind) if kind == entry.kind), || {
+        let told = tx.metadata(&at);
+        must(right && matches!(&told, Ok(told) if told.kind() == entry.kind), || {
             format!("{path} is seen otherwise: {told:?}")
         })?;
+        // What is set through one name of a file shows under the others once it is committed.
+        if memory.links(path) == 1 {
+            let told = told.map_err(|error| format!("{path}: {error:?}"))?;
+            let xattrs = tx.xattrs(&at).map_err(|error| format!("{path}: {error:?}"))?;
+            let mode = told.mode().filter(|_| entry.kind != Kind::Symlink);
+            let alike = mode.is_none_or(|mode| mode == entry.mode)
+                && told.uid().is_none_or(|uid| uid == entry.owner.0)
+                && told.gid().is_none_or(|gid| gid == entry.owner.1);
+            must(alike && xattrs == entry.xattrs, || format!("{path}: {told:?} with {xattrs:?}, not {entry:?}"))?;
+        }
     }
     Ok(())
 }
 
+/// What is done by a transaction, or interrupted, beside the levels and ways of it.
+fn words(plan: &Plan) -> impl Iterator<Item = &'static str> {
+    plan.ops.iter().filter(|told| told.answer.is_ok()).filter_map(|told| told.call.word())
+}
+
 impl World {
+    /// Counts what a transaction did, or was to do where it was interrupted.
+    pub(crate) fn count_calls(&self, plan: &Plan, interrupted: bool) {
+        for word in words(plan) {
+            self.counts.add(if interrupted { counts::within(word) } else { word.to_owned() });
+        }
+        if !interrupted && plan.ops.iter().any(|told| told.answer == Answer::Conflict) {
+            self.counts.add("expectation that does not hold");
+        }
+    }
+
     /// What an act is to do; `None` where there is nothing to do it to.
     pub(crate) fn plan(&mut self, who: usize, act: &Act) -> Checked<Option<Plan>> {
         if self.handle(who)?.is_none() {
             return Ok(None);
         }
         Ok(match act {
-            Act::Commit(_, _, ops) if ops.iter().any(|op| self.sets_what_is_guarded(op)) => None,
+            Act::Commit(_, _, ops) if ops.iter().filter_map(Call::op).any(|op| self.sets_what_is_guarded(op)) => None,
             // A time from before a commit makes what somebody else wrote since pass for an older state: see docs/guarantees.md.
-            Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|op| matches!(op, Op::SetTime(..))) => None,
-            Act::Commit(_, way, ops) => Some(self.plan_commit(*way, ops)),
+            Act::Commit(_, _, ops) if self.foreign && ops.iter().any(|call| self.sets_a_time(call)) => None,
+            Act::Commit(_, way, ops) => {
+                self.prepare(ops);
+                let plan = self.plan_commit(*way, ops);
+                let unknown =
+                    self.moves_what_is_kept_by_name(&plan.after.memory) || Self::drops_what_it_publishes(&plan);
+                (!unknown).then_some(plan)
+            }
             Act::Mounted(_, bytes, other) => {
                 let ops = [Op::Write(MOUNTED.into(), bytes.clone()), Op::Write(other.clone(), bytes.clone())];
-                Some(self.plan_commit(Way::Begin, &ops))
+                let ops = ops.map(Call::Op);
+                let plan = self.plan_commit(Way::Begin, &ops);
+                // A handle that does not rewrite it.
+                let refused = self.handles[who].as_ref().is_some_and(|handle| handle.drawn.refuse_mounted);
+                let fails = refused.then(|| "the file is mounted".to_owned());
+                Some(Plan { fails, ..plan })
             }
             Act::Checkpoint | Act::Beside | Act::Sync => Some(Plan::of(self.state.clone(), Vec::new())),
             Act::Guard(asked) => self.plan_guard(who, asked),
             Act::Within(path) => self.plan_within(who, &rel(path)),
             Act::GuardEnd(inner, end) => self.plan_end(who, *inner, *end),
+            Act::Met(ops, _) => self.plan_met(ops),
             Act::Snapshot(name, path) => Some(self.plan_snapshot(*name, path.as_deref().map(rel))),
             Act::Restore(name, path) => self.plan_restore(*name, path.as_deref().map(rel).as_ref()),
             Act::Forget(name) => Some(self.plan_forget(*name)),
@@ -148,12 +185,32 @@ impl World {
         names.into_iter().any(|(name, _)| self.state.guards.iter().any(|guard| guard.scope.covers(name)))
     }
 
-    fn plan_commit(&self, way: Way, ops: &[Op]) -> Plan {
-        let (memory, ops) = told(&self.state.memory, ops);
-        let about = ops.iter().flat_map(|(op, _)| paths_of(op)).map(rel).collect();
+    /// A merge brings the times of what it merges.
+    fn sets_a_time(&self, call: &Call) -> bool {
+        let any_set = || self.state.memory.nodes.values().any(|entry| entry.set.is_some());
+        matches!(call, Call::Op(Op::SetTime(..))) || call.word() == Some("merge") && any_set()
+    }
+
+    /// Whether something from outside is published and removed again: then a loss of power may give it back.
+    fn drops_what_it_publishes(plan: &Plan) -> bool {
+        let Some(last) = plan.ops.last() else { return false };
+        let stays = |id: &u64| last.after.names.values().any(|own| own == id);
+        plan.ops.iter().filter_map(|told| told.published).any(|id| !stays(&id))
+    }
+
+    pub(crate) fn plan_commit(&self, way: Way, ops: &[Call]) -> Plan {
+        let State { memory, outside, .. } = &self.state;
+        let ops = told(memory, outside, ops, way == Way::Batch && self.holder().is_none());
+        let (memory, outside) = ops.last().map_or((memory, outside), |told| (&told.after, &told.outside));
+        let about = ops.iter().flat_map(|told| told.call.paths()).map(rel).collect();
+        let relied = ops.iter().filter(|told| told.answer.is_ok());
+        let relied = relied.filter_map(|told| told.call.relied()).map(rel).collect();
         let linked = (way != Way::RolledBack).then(|| memory.groups());
-        let memory = if way == Way::RolledBack { self.state.memory.clone() } else { memory };
-        Plan { ops, linked, ..Plan::of(State { memory, ..self.state.clone() }, about) }
+        let after = match way {
+            Way::RolledBack => self.state.clone(),
+            _ => State { memory: memory.clone(), outside: outside.clone(), ..self.state.clone() },
+        };
+        Plan { relied, linked, ..Plan::of(after, about) }.with(ops)
     }
 
     /// Does it; with a crash, one at the n-th call.
@@ -168,8 +225,11 @@ impl World {
             Act::Commit(level, way, _) => (*level, *way),
             Act::Mounted(level, ..) => (*level, Way::Begin),
             _ => {
-                self.arm(who, crash);
-                return self.perform_other(who, act, plan, crash.is_some());
+                // What meets a guard is staged first.
+                if !matches!(act, Act::Met(..)) {
+                    self.arm(who, crash);
+                }
+                return self.perform_other(who, act, plan, crash);
             }
         };
         match way {
@@ -183,7 +243,8 @@ impl World {
         })
     }
 
-    fn perform_other(&mut self, who: usize, act: &Act, plan: &Plan, crashes: bool) -> Checked<Done> {
+    fn perform_other(&mut self, who: usize, act: &Act, plan: &Plan, crash: Option<(u64, &Crash)>) -> Checked<Done> {
+        let crashes = crash.is_some();
         let tree = self.handles[who].as_ref().unwrap().tree.clone();
         Ok(match act {
             Act::Checkpoint => Done::of(tree.checkpoint()),
@@ -191,7 +252,11 @@ impl World {
             Act::Sync => Done::of(tree.sync()),
             Act::Guard(asked) => self.take_guard(who, asked),
             Act::Within(path) => self.take_within(who, path),
-            Act::GuardEnd(inner, end) => self.end_guard(who, *inner, *end, crashes)?,
+            Act::GuardEnd(inner, end) => {
+                let id = self.ending(who, *inner).unwrap();
+                self.end_guard(who, id, *end, crashes)?
+            }
+            Act::Met(_, end) => self.meet(who, plan, *end, crash)?,
             Act::Snapshot(name, path) => Done::of(self.take_snapshot(&tree, *name, path.as_deref())),
             Act::Restore(name, path) => Self::restore(&tree, *name, path.as_deref(), crashes)?,
             Act::Forget(name) => Done::of(tree.remove_snapshot(&crate::snaps::name(*name))),
@@ -209,7 +274,8 @@ impl World {
         plan: &Plan,
         crash: Option<(u64, &Crash)>,
     ) -> Checked<Done> {
-        let tree = self.handles[who].as_ref().unwrap().tree.clone();
+        let handle = self.handles[who].as_ref().unwrap();
+        let (tree, own) = (handle.tree.clone(), handle.drawn.level.unwrap_or(Level::Journal));
         let (said, wrong) = (RefCell::new(Vec::new()), RefCell::new(Ok(())));
         let fill = |tx: &mut Transaction| {
             tx.set_durability(level.durability());
@@ -230,7 +296,8 @@ impl World {
                 must(staged.is_ok(), || format!("{set:?}: {staged:?}"))?;
                 *wrong.borrow_mut() = sees(&tx, &plan.after.memory);
                 *said.borrow_mut() = changed(&tx);
-                let other = (level != Level::Journal).then_some(tx);
+                // What is applied by itself has the level of the handle.
+                let other = (level != own).then_some(tx);
                 self.arm(who, crash);
                 other.map_or_else(|| tree.apply(&set), Transaction::commit).map(drop)
             }
@@ -255,11 +322,15 @@ impl World {
 
     /// Whether it may be refused in this way.
     pub(crate) fn refused(&self, who: usize, act: &Act, plan: &Plan, changed: &[RelPath], error: &Error) -> Checked {
-        let about = || plan.about.iter().chain(changed);
+        let about = || plan.about.iter().chain(&plan.relied).chain(changed);
         let meets = || self.state.guards.iter().any(|guard| about().any(|path| guard.scope.meets(path)));
         let may = match (error, self.holder()) {
             (Error::Locked { .. }, Some(holder)) => holder != who || meets(),
-            _ => (plan.may_fail || plan.fails.is_some()) && error.outcome() == Outcome::Unchanged,
+            _ => {
+                // The first that cannot be renamed to the mounted file tells that it is one.
+                let back = matches!(act, Act::Mounted(..)) && error.outcome() == Outcome::RolledBack;
+                (plan.may_fail || plan.fails.is_some()) && (back || error.outcome() == Outcome::Unchanged)
+            }
         };
         must(may, || format!("{act:?} is refused: {error:?}"))
     }
@@ -273,60 +344,6 @@ impl World {
         let guards = &self.state.guards;
         let met = changed.iter().find(|path| guards.iter().any(|guard| guard.scope.covers(path)));
         must(met.is_none(), || format!("{act:?} goes on at {met:?}, which is guarded"))
-    }
-
-    pub(crate) fn begin(&mut self, who: usize, ops: &[Op]) -> Checked {
-        let (before, moves) = (self.state.memory.clone(), self.moves);
-        let (after, ops) = told(&before, ops);
-        let Some(handle) = self.handle(who)? else { return Ok(()) };
-        let mut tx = handle.tree.begin();
-        stage(&mut tx, &ops)?;
-        handle.begun = Some(Begun { tx, before, after, moves });
-        Ok(())
-    }
-
-    /// Commits what was staged some time ago.
-    pub(crate) fn end(&mut self, who: usize) -> Checked {
-        let has = |handle: &Option<Handle>| handle.as_ref().is_some_and(|handle| handle.begun.is_some());
-        let who = if has(&self.handles[who]) { who } else { self.handles.iter().position(has).unwrap_or(who) };
-        let begun = self.handles[who].as_mut().and_then(|handle| handle.begun.take());
-        let Some(Begun { tx, before, after, moves }) = begun else { return Ok(()) };
-        let changes = changed(&tx);
-        let mut merged = self.state.clone();
-        for path in &changes {
-            match after.at(path) {
-                Some(entry) => merged.memory.put(path, entry.clone()),
-                None => drop(merged.memory.names.remove(path)),
-            }
-        }
-        // What another has set of attributes alone is not noticed: see docs/guarantees.md.
-        let body = |memory: &Memory, path| {
-            memory.at(path).map(|entry| (entry.kind, entry.contents.clone(), entry.target.clone()))
-        };
-        let met = changes.iter().find(|path| body(&before, path) != body(&self.state.memory, path));
-        let near_guard = self
-            .state
-            .guards
-            .iter()
-            .any(|guard| guard.who != who || changes.iter().any(|path| guard.scope.meets(path)));
-        match tx.commit() {
-            Ok(_) => {
-                self.counts.add("begun and committed");
-                must(met.is_none(), || format!("overwrote what another has changed: {met:?}"))?;
-                must(!near_guard || changes.is_empty(), || format!("goes on beside a guard: {changes:?}"))?;
-                self.moves += 1;
-                self.becomes(vec![merged])?;
-                self.note(who, &Act::Commit(Level::Journal, Way::Begin, Vec::new()));
-                Ok(())
-            }
-            Err(Error::Locked { .. }) if near_guard => self.becomes(vec![self.state.clone()]),
-            Err(error) => {
-                self.counts.add("begun and refused");
-                must(moves != self.moves, || format!("nobody else was there: {error:?}"))?;
-                must(error.outcome() != Outcome::Undecided, || format!("{error:?}"))?;
-                self.becomes(vec![self.state.clone()])
-            }
-        }
     }
 
     /// What is durable after an act.

@@ -6,32 +6,36 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Error, Finding, Guard, MountedFiles, Options, RetryPolicy, Tree};
+use treewal::{Durability, Error, Finding, Guard, Options, RetryPolicy, Tree};
 use treewal_vfs::sim::{Reuse, SimDisk};
 use treewal_vfs::{Disk, Fault, FaultDisk, Kind, Meta, Open, RelPath, write_all};
 
+use crate::begun::Begun;
 use crate::counts::{self, Counts};
+use crate::drawn::Drawn;
 use crate::guards::Guarding;
-use crate::memory::{Groups, Memory, rel};
-use crate::ops::{INLINE_MAX, TARGET};
-use crate::quarantine::{Case, Goal};
-use crate::seen::{Seen, differences, leftovers, look};
+use crate::memory::{Memory, rel};
+use crate::ops::TARGET;
+use crate::outside::Outside;
+use crate::quarantine::Case;
+use crate::seen::{Seen, leftovers};
 use crate::snaps::Kept;
 use crate::step::{Act, HANDLES, MOUNTED, Step};
-use crate::transactions::Begun;
+
+/// Where the tree stands on the disk.
+pub(crate) const ROOT: &str = "/tree";
+/// Where that stands which is to be published.
+pub(crate) const OUTSIDE: &str = "/elsewhere";
 
 /// Written by whoever comes after a crash, and no part of what is compared.
 pub(crate) const MARKER: &str = "marker";
 /// What somebody else writes before it is renamed, and nobody syncs; no part of it, either.
 pub(crate) const DRAFT: &str = "draft";
 
-/// What exports are called, with a number behind it; no part of it, either.
-pub(crate) const OUT: &str = "out";
-
 /// Whether a path is none of those that are compared.
 pub(crate) fn is_own(path: &RelPath) -> bool {
     let first = path.components().next().map(|name| name.to_string_lossy());
-    first.is_some_and(|name| name == MARKER || name == DRAFT || name.starts_with(OUT))
+    first.is_some_and(|name| name == MARKER || name == DRAFT)
 }
 
 pub(crate) type Checked<T = ()> = Result<T, String>;
@@ -61,8 +65,7 @@ pub(crate) fn begin(disk: &dyn Disk, at: &Path) {
 }
 
 pub(crate) fn options() -> Options {
-    let options = Options::new().segment_bytes(64 << 10).inline_max(INLINE_MAX as u64).lock_wait(Duration::ZERO);
-    options.checkpoint_bytes(6 << 10).mounted_files(MountedFiles::RewriteInPlace)
+    Drawn::default().options()
 }
 
 pub(crate) struct Handle {
@@ -70,6 +73,7 @@ pub(crate) struct Handle {
     pub(crate) faulty: Arc<FaultDisk>,
     pub(crate) begun: Option<Begun>,
     pub(crate) guards: BTreeMap<u64, Guard>,
+    pub(crate) drawn: Drawn,
     pub(crate) tree: Tree,
 }
 
@@ -82,11 +86,14 @@ pub(crate) struct State {
     pub(crate) snaps: BTreeMap<u8, Kept>,
     /// What is in quarantine.
     pub(crate) cases: BTreeMap<String, Case>,
+    /// What is to be published.
+    pub(crate) outside: Outside,
 }
 
 impl State {
     /// What becomes of it where those processes die.
     pub(crate) fn died(mut self, dies: impl Fn(usize) -> bool) -> Self {
+        self.outside.is_given_back(&dies);
         while let Some(at) = self.guards.iter().rposition(|guard| dies(guard.who)) {
             let guard = self.guards.remove(at);
             self.memory = self.memory.overlaid(&guard.before, |path| guard.scope.covers(path));
@@ -115,15 +122,26 @@ pub(crate) struct World {
     /// How often the tree was touched.
     pub(crate) touched: u64,
     pub(crate) exports: u64,
+    pub(crate) prepared: u64,
+    /// Whether somebody was killed in this step, or the power went.
+    pub(crate) died: bool,
+    /// Whether a call has failed, which may have been a sync.
+    pub(crate) doubted: bool,
     pub(crate) counts: Rc<Counts>,
+    /// With which options the handles open the tree.
+    pub(crate) drawn: [Drawn; HANDLES],
     markers: u32,
 }
 
 impl World {
     pub(crate) fn new(counts: Rc<Counts>) -> Self {
         let disk = SimDisk::new();
-        begin(&disk, "/".as_ref());
-        disk.sync_all(&disk.open_root("/".as_ref()).unwrap()).unwrap();
+        let top = disk.open_root("/".as_ref()).unwrap();
+        for dir in ["tree", "elsewhere"] {
+            disk.create_dir(&top, dir.as_ref(), 0o755).unwrap();
+        }
+        begin(&disk, ROOT.as_ref());
+        disk.sync_all(&disk.open_root(ROOT.as_ref()).unwrap()).unwrap();
         let mut world = Self {
             disk,
             handles: Default::default(),
@@ -137,7 +155,11 @@ impl World {
             moves: 0,
             touched: 0,
             exports: 0,
+            prepared: 0,
+            died: false,
+            doubted: false,
             counts,
+            drawn: Default::default(),
             markers: 0,
         };
         world.state.memory = world.found();
@@ -153,7 +175,7 @@ impl World {
     }
 
     pub(crate) fn on(&self, disk: Arc<dyn Disk>) -> treewal::Result<Tree> {
-        options().open_on(disk, "/")
+        options().open_on(disk, ROOT)
     }
 
     /// The disk of a new process, on which a file is mounted.
@@ -167,11 +189,13 @@ impl World {
     pub(crate) fn handle(&mut self, who: usize) -> Checked<Option<&mut Handle>> {
         if self.handles[who].is_none() {
             let (process, faulty) = self.process();
-            match self.on(faulty.clone()) {
+            match self.drawn[who].options().open_on(faulty.clone(), ROOT) {
                 Ok(tree) => {
                     self.unclean = false;
                     self.counts.add("opened");
-                    let handle = Handle { process, faulty, begun: None, guards: BTreeMap::new(), tree };
+                    self.drawn[who].words().into_iter().for_each(|word| self.counts.add(word));
+                    let (begun, guards, drawn) = (None, BTreeMap::new(), self.drawn[who]);
+                    let handle = Handle { process, faulty, begun, guards, drawn, tree };
                     self.handles[who] = Some(handle);
                 }
                 Err(Error::Locked { .. }) if !self.state.guards.is_empty() => return Ok(None),
@@ -189,7 +213,7 @@ impl World {
     /// Who does it: what is about guards, the one that has them.
     pub(crate) fn actor(&self, who: usize, act: &Act) -> usize {
         match act {
-            Act::Within(_) | Act::GuardEnd(..) => self.holder().unwrap_or(who),
+            Act::Within(_) | Act::GuardEnd(..) | Act::Met(..) => self.holder().unwrap_or(who),
             _ => who,
         }
     }
@@ -204,75 +228,18 @@ impl World {
         }
     }
 
-    /// What stands in the tree.
-    pub(crate) fn found(&self) -> Memory {
-        let disk = &self.disk;
-        let mut seen = look(disk, "/");
-        seen.retain(|path, _| !is_own(path));
-        let root = disk.open_root("/".as_ref()).unwrap();
-        let inode = |path: &RelPath| match path.split() {
-            None => disk.stat_dir(&root).unwrap().ino,
-            Some((parent, name)) => disk.stat(&disk.open_dir(&root, &parent).unwrap(), name).unwrap().ino,
-        };
-        let inodes = seen.keys().map(|path| (path.clone(), inode(path))).collect();
-        let mut memory = Memory::of(&seen, &inodes);
-        memory.mounted = Some(rel(MOUNTED.as_ref()));
-        memory
-    }
-
-    /// The tree must be as one of these says, and is the model's from here on.
-    pub(crate) fn becomes(&mut self, allowed: Vec<State>) -> Checked {
-        let found = self.found();
-        let (seen, names) = (found.seen(), self.snapshot_names()?);
-        let kept = self.kept(&allowed);
-        let fits = |state: &State| {
-            let snaps = state.snaps.keys().copied().eq(names.iter().copied());
-            snaps && state.cases.keys().eq(&kept) && state.memory.seen() == seen
-        };
-        let Some(at) = allowed.iter().position(fits) else {
-            let why = |state: &State| {
-                let (snaps, differ) = (state.snaps.keys(), differences(&seen, &state.memory.seen()));
-                let cases = state.cases.keys();
-                format!("{differ}snapshots {names:?}, not {snaps:?}, in quarantine {kept:?}, not {cases:?}\n")
-            };
-            let all: Vec<String> = allowed.iter().map(why).collect();
-            return Err(format!("the tree is not as it should be:\n{}", all.join("or\n")));
-        };
-        self.state = allowed.into_iter().nth(at).unwrap_or_default();
-        self.state.memory = found;
-        self.admit_told()
-    }
-
-    /// What an opening could not tell from somebody else's work.
-    fn admit_told(&mut self) -> Checked {
-        for id in self.in_quarantine() {
-            if !self.state.cases.contains_key(&id) {
-                must(self.foreign || self.since.len() > 1, || format!("nobody else was there, and there is {id}"))?;
-                self.admit(&id, Goal::Told);
-            }
-        }
-        Ok(())
-    }
-
-    /// What is in quarantine of all that these states know.
-    pub(crate) fn kept(&self, states: &[State]) -> BTreeSet<String> {
-        let knows = |id: &String| states.iter().chain([&self.state]).any(|state| state.cases.contains_key(id));
-        self.in_quarantine().into_iter().filter(knows).collect()
-    }
-
-    /// Names of one file are one file, as the model has it.
-    pub(crate) fn linked(&self, wanted: &Groups) -> Checked {
-        let found = self.found().groups();
-        must(found == *wanted, || format!("these are one file each: {found:?}, not {wanted:?}"))
-    }
-
     pub(crate) fn step(&mut self, step: &Step) -> Checked {
         self.moves += u64::from(!matches!(step, Step::Begin(..) | Step::End(_) | Step::Read(..)));
         self.touched += u64::from(Self::touches(step));
+        self.died = matches!(step, Step::Lost(..) | Step::Owed(..));
         match step {
             Step::Disk(reflinks, reuse) => {
                 self.disk.set_reflink(*reflinks);
                 self.disk.set_reuse(if *reuse { Reuse::AtOnce } else { Reuse::AfterCrash });
+                Ok(())
+            }
+            Step::Options(who, drawn) => {
+                self.drawn[*who] = *drawn;
                 Ok(())
             }
             Step::Do(who, act) => self.act(*who, act),
@@ -288,6 +255,7 @@ impl World {
             Step::Lost(who, work, loss, cut) => self.lost(*who, work, *loss, cut.as_ref()),
         }?;
         self.admit_told()?;
+        must(self.state.outside.is_kept(&self.disk), || format!("lost: {:?}", self.state.outside))?;
         self.cases_hold()?;
         self.verify()
     }
@@ -303,7 +271,7 @@ impl World {
         let often = if self.unclean { 64 } else { 1 };
         for handle in self.handles.iter().flatten().filter(|_| self.moves % often == 0) {
             let findings = handle.tree.verify().map_err(|error| format!("cannot verify: {error:?}"))?;
-            must(findings.iter().all(expected), || format!("{findings:?}"))?;
+            must(findings.iter().all(|one| expected(one) || handle.drawn.expects(one)), || format!("{findings:?}"))?;
         }
         Ok(())
     }
@@ -315,6 +283,9 @@ impl World {
         let linked = plan.linked.clone();
         let done = self.perform(who, act, &plan, None)?;
         if let Some(error) = done.error {
+            if self.doubted && format!("{error:?}").contains("Poisoned") {
+                return self.in_doubt(who, [vec![before, plan.after], done.states].concat());
+            }
             self.refused(who, act, &plan, &done.changed, &error)?;
             self.counts.add(format!("{}, refused", counts::act(act)));
             return self.becomes(vec![before]);
@@ -322,6 +293,7 @@ impl World {
         self.allowed(who, act, &plan, &done.changed)?;
         must(plan.fails.is_none(), || format!("should have failed: {:?}", plan.fails))?;
         self.counts.add(counts::act(act));
+        self.count_calls(&plan, false);
         if let Act::Commit(_, way, _) = act {
             self.counts.add(format!("by {way:?}"));
         }
@@ -341,7 +313,10 @@ impl World {
         let Some(handle) = self.handle(who)? else { return Err("nobody can go on".to_owned()) };
         // A restore that another finishes may take the marker away after a look at it.
         let again = RetryPolicy::new().tries_max(2).pause_min(Duration::ZERO).pause_max(Duration::ZERO);
-        let went_on = handle.tree.transaction_with(again, |tx| tx.write(MARKER, &marker));
+        let went_on = handle.tree.transaction_with(again, |tx| {
+            tx.set_durability(Durability::Journal);
+            tx.write(MARKER, &marker)
+        });
         must(went_on.is_ok(), || format!("nobody goes on: {went_on:?}"))
     }
 
@@ -363,9 +338,10 @@ impl World {
         }
         // What somebody else's changes had put aside is for people.
         self.handle(0)?;
+        self.strays_are_in_quarantine()?;
         self.purge()?;
         self.handles = Default::default();
-        let left = leftovers(&self.disk, "/");
+        let left = leftovers(&self.disk, ROOT);
         must(left.is_empty(), || format!("left over: {left:?}"))?;
         self.becomes(vec![self.state.clone()])?;
         self.handle(0)?;
