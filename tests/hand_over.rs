@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hooked::Hooked;
-use treewal::{Checkpoints, Error, Options, Tree};
-use treewal_vfs::sim::SimDisk;
+use treewal::{Checkpoints, Error, Options, Outcome, Publish, Transaction, Tree};
+use treewal_vfs::sim::{Profile, SimDisk};
 use treewal_vfs::{Disk, RealDisk, RecordingDisk, RelPath, Verb};
 
 /// Stops the other handle also where the test fails.
@@ -320,4 +320,71 @@ fn the_stage_of_a_killed_handle_goes_with_one_that_never_met_it() {
         assert_eq!(stages(), 0, "commits before {commits_before}, checkpoint {checkpoint}");
         assert_eq!(disk.dump()[&RelPath::new("a").unwrap()].contents.len(), 7000);
     }
+}
+
+/// A tree with a directory and a file in it, and outside of it a directory to be published in the place of that one, as the
+/// first handle has begun to.
+fn published() -> (SimDisk, Tree, Transaction) {
+    let disk = SimDisk::new();
+    let root = disk.open_root("/".as_ref()).unwrap();
+    for dir in ["tree", "outside"] {
+        disk.create_dir(&root, dir.as_ref(), 0o755).unwrap();
+    }
+    let outside = disk.open_dir(&root, &RelPath::new("outside").unwrap()).unwrap();
+    disk.create_dir(&outside, "made".as_ref(), 0o755).unwrap();
+    let tree = in_tree(&disk);
+    tree.transaction(|tx| tx.create_dir("d").and_then(|()| tx.write("d/kept", "kept"))).unwrap();
+    tree.checkpoint().unwrap();
+    disk.sync_all(&root).unwrap();
+    let mut tx = tree.begin();
+    tx.publish_with(Publish::new().keep_unmanaged(true), "/outside/made", "d").unwrap();
+    (disk, tree, tx)
+}
+
+fn in_tree(disk: &SimDisk) -> Tree {
+    Options::new().segment_bytes(64 << 10).open_on(Arc::new(disk.clone()), "/tree").unwrap()
+}
+
+fn stands(disk: &SimDisk, path: &str) -> bool {
+    disk.dump().contains_key(&RelPath::new(path).unwrap())
+}
+
+/// Whatever the power takes, nobody is said to have worked in the directory, and it stays removed.
+fn stays_removed(disk: &SimDisk) {
+    for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
+        let all = disk.outcomes(profile);
+        for outcome in all.named().into_iter().chain(all.single()).chain(all.sample(1, 200)) {
+            let lost = disk.after(&outcome);
+            let opened = in_tree(&lost);
+            assert!(!opened.recovery().found_damage(), "{profile:?}: {}", opened.recovery());
+            assert!(!stands(&lost, "tree/d"), "{profile:?}: {}", disk.describe(&outcome));
+        }
+    }
+}
+
+/// To give back a directory takes away the names that it was given of files to keep, and that moves their time of change. In a
+/// directory that another handle has removed meanwhile, a recovery would take that for somebody's work.
+#[test]
+fn before_a_directory_is_given_back_what_others_have_committed_is_settled() {
+    let (disk, tree, tx) = published();
+    let other = in_tree(&disk.another_process());
+    other.transaction(|tx| tx.remove_dir_all("d")).unwrap();
+    assert_eq!(tx.commit().unwrap_err().outcome(), Outcome::Unchanged);
+    assert!(stands(&disk, "outside/made") && !stands(&disk, "outside/made/kept") && !stands(&disk, "tree/d"));
+    stays_removed(&disk);
+    drop((tree, other));
+}
+
+/// The same where its process was killed, and what it took is thrown away.
+#[test]
+fn before_quarantine_is_purged_what_was_committed_is_settled() {
+    let (disk, tree, tx) = published();
+    std::mem::forget((tree, tx));
+    let disk = disk.kill();
+    let tree = in_tree(&disk);
+    let kept = tree.quarantine().unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    tree.transaction(|tx| tx.remove_dir_all("d")).unwrap();
+    tree.purge_quarantine(&kept[0].id).unwrap();
+    stays_removed(&disk);
 }

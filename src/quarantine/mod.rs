@@ -132,10 +132,12 @@ fn find<'a>(home: &'a Home, id: &str) -> Result<case::Case<'a>> {
 }
 
 impl Core {
-    /// Throws an entry away.
+    /// Throws an entry away. It may share files with the tree, so all that was committed is settled first, as where a named
+    /// snapshot is removed.
     pub(crate) fn purge_quarantine(&self, id: &str) -> Result<()> {
-        let _hold = self.hold_beside_guards()?;
+        let mut hold = self.hold_beside_guards()?;
         let name = find(self.home(), id)?.name;
+        hold.checkpoint()?;
         tracing::info!(id, "what was in quarantine is thrown away, as was asked for");
         purge(self.home(), &name, random()).map_err(Error::from_recovery)
     }

@@ -12,7 +12,7 @@ use treewal_snapshot::Entry;
 use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, Open, RelPath, Rename, copy_contents, errno, remove_tree};
 
 use super::Base;
-use crate::engine::{Stage, slot_name};
+use crate::engine::{Engine, Stage, slot_name};
 use crate::{Error, Result};
 
 /// Something that a transaction is to publish.
@@ -142,17 +142,28 @@ impl Adopted {
     }
 
     /// Puts it back where it was taken from. Where that fails it stays in the stage, and comes to quarantine with it.
-    pub(super) fn give_back(&self) {
+    pub(super) fn give_back(&self, engine: &Engine) {
         if !self.moved {
             return self.discard();
         }
-        if let Err(error) = self.try_give_back() {
-            let source = &self.source;
-            tracing::error!(?source, %error, "what was to be published could not be put back; quarantine will have it");
+        if let Err(error) = self.try_give_back(engine) {
+            let (source, error) = (&self.source, &error as &dyn std::error::Error);
+            tracing::error!(?source, error, "what was to be published could not be put back; quarantine will have it");
         }
     }
 
-    fn try_give_back(&self) -> io::Result<()> {
+    /// Crash argument: each name of a kept file that goes here moves its time of change, and in a directory that a commit has
+    /// displaced meanwhile, of this handle or another, a recovery would take that for somebody's work. So all that was
+    /// committed is settled first, and nobody commits until the names are gone.
+    fn try_give_back(&self, engine: &Engine) -> Result<()> {
+        let settled = (!self.added.is_empty()).then(|| engine.hold_beside_guards()).transpose()?;
+        let settled = settled.map(|mut hold| hold.checkpoint().map(|()| hold)).transpose()?;
+        let moved = self.move_back().map_err(|error| Error::from_os("put back", self.source.clone(), error));
+        drop(settled);
+        moved
+    }
+
+    fn move_back(&self) -> io::Result<()> {
         let (disk, stage) = (self.stage.disk(), self.stage.dir());
         for path in self.added.iter().rev() {
             let Some((parent, name)) = path.split() else { continue };

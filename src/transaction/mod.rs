@@ -214,7 +214,7 @@ impl Drop for Transaction {
             // It is the other process that goes on with it.
             return self.adopted.clear();
         }
-        self.adopted.drain(..).rev().for_each(|adopted| adopted.give_back());
+        self.adopted.drain(..).rev().for_each(|adopted| adopted.give_back(&self.engine));
         // Slots that the commit took over are no longer ours: they are gone from the overlay's contents then.
         let Some(stage) = self.stage.take() else { return };
         for slot in self.overlay.staged_slots() {

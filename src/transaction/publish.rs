@@ -182,7 +182,7 @@ impl Transaction {
         let placed = self.place(how, &mut adopted, target, dest);
         let placed = placed.and_then(|node| self.overlay.put(&self.base, verb, (to_dir, &to_name), Some(node)));
         if placed.is_err() {
-            adopted.give_back();
+            adopted.give_back(&self.engine);
         } else {
             self.adopted.push(adopted);
         }

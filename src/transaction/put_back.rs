@@ -36,7 +36,7 @@ impl Transaction {
         let placed = self.overlay.put(&self.base, verb, (dir, &name), Some(node));
         match placed {
             Ok(()) => self.adopted.push(adopted),
-            Err(_) => adopted.give_back(),
+            Err(_) => adopted.give_back(&self.engine),
         }
         placed
     }

@@ -22,8 +22,8 @@ pub(crate) struct Begun {
 
 impl World {
     pub(crate) fn begin(&mut self, who: usize, ops: &[Call]) -> Checked {
-        // What is given to keep is linked to, and given back that moves times of change, which a recovery takes for somebody's work
-        // in what another has removed meanwhile.
+        // What is given to keep is linked to, and to be given back it needs the tree: where another handle has that, it comes to
+        // quarantine with the stage, which the model does not know.
         if ops.iter().any(Call::links) {
             return Ok(());
         }
