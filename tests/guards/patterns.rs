@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 
 use treewal::{Error, GuardOptions, Options, Tree};
-use treewal_vfs::sim::SimDisk;
+use treewal_vfs::sim::{Profile, SimDisk};
 use treewal_vfs::{Disk, Open, RelPath};
 
 use crate::seen::{leftovers, look};
@@ -71,6 +71,31 @@ fn recovery_knows_the_pattern() {
     assert_eq!(look(&crashed, "/"), before);
     assert_eq!(leftovers(&crashed, "/"), Vec::<String>::new());
     assert!(crashed.dump().contains_key(&RelPath::new(".treewal/tree").unwrap()));
+}
+
+/// The pattern is durable before anything may change, like the snapshot.
+#[test]
+fn recovery_knows_the_pattern_after_a_loss_of_power() {
+    let disk = SimDisk::new();
+    let options = Options::new().segment_bytes(64 << 10);
+    let tree = options.open_on(Arc::new(disk.clone()), "/").unwrap();
+    tree.transaction(|tx| tx.write("index.db", "old")).unwrap();
+    tree.checkpoint().unwrap();
+    let before = look(&disk, "/");
+    let guard = tree.guard_with(GuardOptions::new().matching("index.db*"), NONE).unwrap();
+    let root = disk.open_root("/".as_ref()).unwrap();
+    disk.open(&root, OsStr::new("index.db-wal"), Open::CreateNew { mode: 0o644 }).unwrap();
+    for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
+        let all = disk.outcomes(profile);
+        for outcome in all.named().into_iter().chain(all.single()) {
+            let lost = disk.after(&outcome);
+            let tree = options.open_on(Arc::new(lost.clone()), "/").unwrap();
+            assert!(!tree.recovery().found_damage(), "{profile:?}: {}", tree.recovery());
+            drop(tree);
+            assert_eq!(look(&lost, "/"), before, "{profile:?}: {}", disk.describe(&outcome));
+        }
+    }
+    std::mem::forget((guard, tree));
 }
 
 #[test]
