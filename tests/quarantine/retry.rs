@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treewal::{Durability, Error, Retry};
+use treewal_vfs::sim::Profile;
 use treewal_vfs::{Disk, RelPath, Time};
 
 use crate::world::*;
@@ -40,6 +41,22 @@ fn a_staged_transaction_that_was_given_up_is_listed_and_brought_in_whole() {
     assert_eq!(tree.quarantine().unwrap(), []);
     assert!(below(&disk, ".treewal/quarantine").is_empty());
     assert!(matches!(tree.retry_quarantine(&id, Retry::new()), Err(Error::Io { .. })));
+}
+
+/// Once an opening has said so, it is on the disk: the contents, and the report that says of which paths they are.
+#[test]
+fn what_was_given_up_is_durable_with_its_report() {
+    let (disk, tree, id) = staged();
+    let told = tree.quarantined(&id).unwrap();
+    let kept = below(&disk, ".treewal/quarantine");
+    for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
+        let all = disk.outcomes(profile);
+        for outcome in all.named().into_iter().chain(all.single()) {
+            let lost = disk.after(&outcome);
+            assert_eq!(below(&lost, ".treewal/quarantine"), kept, "{profile:?}: {}", disk.describe(&outcome));
+            assert_eq!(open(&lost).quarantined(&id).unwrap().report, told.report, "{profile:?}");
+        }
+    }
 }
 
 #[test]
