@@ -323,8 +323,8 @@ fn the_stage_of_a_killed_handle_goes_with_one_that_never_met_it() {
 }
 
 /// A tree with a directory and a file in it, and outside of it a directory to be published in the place of that one, as the
-/// first handle has begun to.
-fn published() -> (SimDisk, Tree, Transaction) {
+/// first of two handles has begun to. Both were there before, so that neither begins with a recovery, which would settle all.
+fn published() -> (SimDisk, [Tree; 2], Transaction) {
     let disk = SimDisk::new();
     let root = disk.open_root("/".as_ref()).unwrap();
     for dir in ["tree", "outside"] {
@@ -332,13 +332,13 @@ fn published() -> (SimDisk, Tree, Transaction) {
     }
     let outside = disk.open_dir(&root, &RelPath::new("outside").unwrap()).unwrap();
     disk.create_dir(&outside, "made".as_ref(), 0o755).unwrap();
-    let tree = in_tree(&disk);
+    let (tree, other) = (in_tree(&disk), in_tree(&disk.another_process()));
     tree.transaction(|tx| tx.create_dir("d").and_then(|()| tx.write("d/kept", "kept"))).unwrap();
     tree.checkpoint().unwrap();
     disk.sync_all(&root).unwrap();
     let mut tx = tree.begin();
     tx.publish_with(Publish::new().keep_unmanaged(true), "/outside/made", "d").unwrap();
-    (disk, tree, tx)
+    (disk, [tree, other], tx)
 }
 
 fn in_tree(disk: &SimDisk) -> Tree {
@@ -366,8 +366,7 @@ fn stays_removed(disk: &SimDisk) {
 /// directory that another handle has removed meanwhile, a recovery would take that for somebody's work.
 #[test]
 fn before_a_directory_is_given_back_what_others_have_committed_is_settled() {
-    let (disk, tree, tx) = published();
-    let other = in_tree(&disk.another_process());
+    let (disk, [tree, other], tx) = published();
     other.transaction(|tx| tx.remove_dir_all("d")).unwrap();
     assert_eq!(tx.commit().unwrap_err().outcome(), Outcome::Unchanged);
     assert!(stands(&disk, "outside/made") && !stands(&disk, "outside/made/kept") && !stands(&disk, "tree/d"));
@@ -378,8 +377,8 @@ fn before_a_directory_is_given_back_what_others_have_committed_is_settled() {
 /// The same where its process was killed, and what it took is thrown away.
 #[test]
 fn before_quarantine_is_purged_what_was_committed_is_settled() {
-    let (disk, tree, tx) = published();
-    std::mem::forget((tree, tx));
+    let (disk, trees, tx) = published();
+    std::mem::forget((trees, tx));
     let disk = disk.kill();
     let tree = in_tree(&disk);
     let kept = tree.quarantine().unwrap();

@@ -104,6 +104,8 @@ MUTANTS = [
     # Repairs of what was found, taken back.
     ("deep-paths-promised", "src/commit/materialize.rs", "find(|path| !path.fits())", "find(|path| !path.fits() && false)"),
     ("restore-gives-up-at-eight", "src/snapshot/restore.rs", "begun.elapsed() < self.options().lock_wait)", "begun.elapsed() < Duration::ZERO)"),
+    ("given-back-unsettled", "src/transaction/adopt.rs", "        if let Some(hold) = &mut hold {\n            hold.checkpoint()?;\n        }\n", "        let _unused = &mut hold;\n"),
+    ("purged-unsettled", "src/quarantine/mod.rs", "        hold.checkpoint()?;\n", "        let _unused = &mut hold;\n"),
     ("prior-is-wanted", "recovery/src/redo/survey.rs", ".filter(|_| !is_prior(known(), new, &meta))", ".filter(|_| true || !is_prior(known(), new, &meta))"),
     ("failed-publication-gone", "src/transaction/publish.rs", "            self.overlay.put(&self.base, verb, (from_dir, &from_name), Some(node))?;\n            *self", "            *self"),
     ("closed-not-opened", "recovery/src/redo/closed.rs", "        ground.open_closed();\n        // Each", "        // Each"),

@@ -156,11 +156,11 @@ impl Adopted {
     /// displaced meanwhile, of this handle or another, a recovery would take that for somebody's work. So all that was
     /// committed is settled first, and nobody commits until the names are gone.
     fn try_give_back(&self, engine: &Engine) -> Result<()> {
-        let settled = (!self.added.is_empty()).then(|| engine.hold_beside_guards()).transpose()?;
-        let settled = settled.map(|mut hold| hold.checkpoint().map(|()| hold)).transpose()?;
-        let moved = self.move_back().map_err(|error| Error::from_os("put back", self.source.clone(), error));
-        drop(settled);
-        moved
+        let mut hold = if self.added.is_empty() { None } else { Some(engine.hold_beside_guards()?) };
+        if let Some(hold) = &mut hold {
+            hold.checkpoint()?;
+        }
+        self.move_back().map_err(|error| Error::from_os("put back", self.source.clone(), error))
     }
 
     fn move_back(&self) -> io::Result<()> {
