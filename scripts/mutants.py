@@ -77,6 +77,10 @@ def outcome_of(test, mutant):
     return outcome
 
 
+def as_told(test, outcome):
+    return str(test) + (" (hangs)" if outcome == "hangs" else "")
+
+
 def ask(mutant, tests, before, asked):
     """What each level makes of one mutant: the test that noticed, by level."""
     caught, left = {}, []
@@ -92,7 +96,7 @@ def ask(mutant, tests, before, asked):
                 break
             outcome = outcome_of(test, mutant)
             if outcome != "passed":
-                caught[level] = str(test) + (" (hangs)" if outcome == "hangs" else "")
+                caught[level] = as_told(test, outcome)
                 break
     told = "; ".join(f"{level} ({test})" for level, test in caught.items())
     told = told or ("SURVIVES" if tests else "SURVIVES: no test reaches it")
@@ -111,7 +115,7 @@ def ask_for_one(mutant, tests, asked):
             break
         outcome = outcome_of(test, mutant)
         if outcome != "passed":
-            by = {test.level: str(test) + (" (hangs)" if outcome == "hangs" else "")}
+            by = {test.level: as_told(test, outcome)}
             print(f"{mutant[0]}: {test.level} ({by[test.level]})", flush=True)
             return by
     told = f"; {left} of {len(tests)} tests were not asked" if left else ""
