@@ -74,7 +74,7 @@ mod restore;
 mod take;
 mod walk;
 
-pub use diff::{Change, ChangeKind, Changes, changes, compare, diff};
+pub use diff::{Change, ChangeKind, Changes, changes, compare, diff, touched};
 pub use error::{Error, Result};
 pub use ladder::{Report, Sharing};
 #[cfg(feature = "fuzzing")]

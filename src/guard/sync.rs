@@ -19,7 +19,8 @@ impl Engine {
     /// many.
     ///
     /// Crash argument: every name that came or went lies in a directory that is synced, with all directories above it, and
-    /// every inode that was written to is. What is as it was needs nothing: taking the guard has synced it.
+    /// every inode that was written to is. What is as it was needs nothing: taking the guard has synced it. That is said of
+    /// what nobody has touched, and not of what only looks the same: a directory may have been made anew.
     pub(super) fn sync_guarded(&self, held: &Held, report: &Report) -> Result<()> {
         let few = (report.entries <= COMPARED_MAX).then(|| self.changed_by(held)).flatten();
         let mut synced = few.map_or(Ok(false), |changes| self.sync_alone(&changes));
@@ -31,8 +32,11 @@ impl Engine {
 
     /// The changes, where they are few.
     fn changed_by(&self, held: &Held) -> Option<Vec<Change>> {
-        let changes = self.changes_under(held).ok()?;
-        (changes.len() <= SYNCED_ALONE_MAX).then_some(changes)
+        let manifest = self.manifest_of(held).ok()?;
+        let touched = treewal_snapshot::touched(&**self.disk(), self.root(), &manifest);
+        // One more tells that there are many.
+        let touched = touched.take(SYNCED_ALONE_MAX + 1).collect::<treewal_snapshot::Result<Vec<_>>>().ok()?;
+        (touched.len() <= SYNCED_ALONE_MAX).then_some(touched)
     }
 
     /// Syncs each change, and says whether that could be done: not everything can be opened.

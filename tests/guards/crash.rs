@@ -88,6 +88,8 @@ impl Story {
         let outer = tree.guard_with(options, ["guarded", "absent"])?;
         put(disk, "guarded/g", "new g");
         self.beside(tree, said)?;
+        // What the inner one brings back is newer than what the outer one does.
+        put(disk, "guarded/d/x", "outer x");
         let inner = outer.guard(["guarded/d"])?;
         let side = self.company.map(|_| tree.guard(["side"])).transpose()?;
         if side.is_some() {

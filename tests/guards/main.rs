@@ -9,6 +9,7 @@
 mod attacked;
 mod beside;
 mod choices;
+mod committed;
 mod crash;
 #[path = "../shared/hooked.rs"]
 mod hooked;
@@ -19,6 +20,7 @@ mod restless;
 mod restored;
 mod seen;
 mod syncs;
+mod told;
 mod walk;
 
 /// To where nobody catches it: what is left out is told also where the test passes.

@@ -78,13 +78,16 @@ fn an_open_inner_guard_ends_with_the_outer_one() {
         let files = Files(dir.path());
         let outer = tree.guard(["a", "d"]).unwrap();
         files.write("a", "1");
-        let inner = outer.guard(["d"]).unwrap();
-        let innermost = inner.guard(["d/x"]).unwrap();
         files.write("d/x", "1");
-        files.write("d/y", "1");
+        let inner = outer.guard(["d"]).unwrap();
+        files.write("d/x", "2");
+        let innermost = inner.guard(["d/x"]).unwrap();
+        files.write("d/x", "3");
+        files.write("d/y", "3");
         end(outer, outer_commits).unwrap();
+        // The innermost went back first: what is around it is older.
         let kept = if outer_commits { "1" } else { "0" };
-        files.are([kept, "0", "0"]);
+        files.are([kept, kept, "0"]);
         files.write("d/x", "later");
         assert!(matches!(innermost.commit(), Err(Error::Input(_))));
         drop(inner);

@@ -18,11 +18,23 @@ use crate::{Error, Result};
 /// is then the last one.
 #[must_use]
 pub fn changes<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) -> Changes<'a> {
+    differences(disk, tree, manifest, false)
+}
+
+/// As [`changes`], and what nobody can tell by looking counts, too: that a directory or a symlink is another one than then, with
+/// the same attributes, or that anything about an entry was set to what it was. So what is not among them needs no sync.
+#[must_use]
+pub fn touched<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) -> Changes<'a> {
+    differences(disk, tree, manifest, true)
+}
+
+fn differences<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest, touched: bool) -> Changes<'a> {
     let starts = manifest.guarded().iter().map(|guarded| guarded.path.clone());
     Changes::of(Live {
         disk,
         tree,
         manifest,
+        touched,
         records: Records::new(manifest, disk),
         firsts: Firsts::default(),
         then: Next::Unread,
@@ -45,6 +57,8 @@ struct Live<'a> {
     disk: &'a dyn Disk,
     tree: &'a Dir,
     manifest: &'a Manifest,
+    /// Whether what was only touched counts.
+    touched: bool,
     records: Records<'a>,
     firsts: Firsts,
     then: Next<Raw>,
@@ -78,6 +92,27 @@ impl<T> Next<T> {
 const NAMES: usize = 256;
 
 impl Live<'_> {
+    fn difference(&self, entry: &Entry, live: &Meta) -> Result<Option<ChangeKind>> {
+        let doubtful = is_doubtful(self.manifest.taken(), entry);
+        if live.kind != entry.meta.kind {
+            return Ok(Some(ChangeKind::TypeChanged));
+        }
+        let (disk, tree, settled) = (self.disk, self.tree, is_settled(entry, live));
+        let same_contents = match entry.meta.kind {
+            Kind::Dir => true,
+            Kind::File => match judge(entry, entry.backup.as_ref(), live) {
+                Verdict::Same | Verdict::Touched => !doubtful,
+                Verdict::Backup => true,
+                Verdict::Written | Verdict::BackupWritten | Verdict::Alike | Verdict::Other => false,
+            },
+            Kind::Symlink => settled || target_is(disk, tree, entry)?,
+            Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => live.rdev == entry.meta.rdev,
+        };
+        let has_same = || Ok::<_, Error>(has_attributes(entry, live) && xattrs_are(disk, tree, entry)?);
+        let same_attributes = settled || !self.touched && !verdict_is_open(entry, live) && has_same()?;
+        Ok(told(same_contents, same_attributes))
+    }
+
     fn then(&mut self) -> Result<Option<Raw>> {
         while let Some(mut raw) = self.records.next()? {
             self.firsts.complete(&mut raw);
@@ -127,10 +162,7 @@ impl Source for Live<'_> {
             let then = if order.is_le() { self.then.take() } else { None };
             let now = if order.is_ge() { self.now.take() } else { None };
             let change = match (then, now) {
-                (Some(then), Some((path, live))) => {
-                    let entry = then.whole();
-                    difference(self.disk, self.tree, self.manifest, &entry, &live)?.map(|kind| (path, kind))
-                }
+                (Some(then), Some((path, live))) => self.difference(&then.whole(), &live)?.map(|kind| (path, kind)),
                 (Some(then), None) => Some((then.path, ChangeKind::Removed)),
                 (None, Some((path, _))) => Some((path, ChangeKind::Added)),
                 (None, None) => None,
@@ -140,32 +172,6 @@ impl Source for Live<'_> {
             }
         }
     }
-}
-
-fn difference(
-    disk: &dyn Disk,
-    tree: &Dir,
-    manifest: &Manifest,
-    entry: &Entry,
-    live: &Meta,
-) -> Result<Option<ChangeKind>> {
-    let doubtful = is_doubtful(manifest.taken(), entry);
-    if live.kind != entry.meta.kind {
-        return Ok(Some(ChangeKind::TypeChanged));
-    }
-    let same_contents = match entry.meta.kind {
-        Kind::Dir => true,
-        Kind::File => match judge(entry, entry.backup.as_ref(), live) {
-            Verdict::Same | Verdict::Touched => !doubtful,
-            Verdict::Backup => true,
-            Verdict::Written | Verdict::BackupWritten | Verdict::Alike | Verdict::Other => false,
-        },
-        Kind::Symlink => is_settled(entry, live) || target_is(disk, tree, entry)?,
-        Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice => live.rdev == entry.meta.rdev,
-    };
-    let same_attributes = is_settled(entry, live)
-        || !verdict_is_open(entry, live) && { has_attributes(entry, live) && xattrs_are(disk, tree, entry)? };
-    Ok(told(same_contents, same_attributes))
 }
 
 /// Whether a file may have been written to by somebody who set its modification time back.

@@ -12,7 +12,7 @@ use treewal_vfs::{Kind, Meta, RelPath};
 use crate::Result;
 use crate::manifest::{Backup, Mode, Raw};
 
-pub use live::{changes, compare};
+pub use live::{changes, compare, touched};
 pub use pure::diff;
 
 /// How an entry differs from what it was.
