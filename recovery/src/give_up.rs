@@ -8,7 +8,7 @@ use crate::history::{Told, Work};
 use crate::home::is_owned;
 use crate::quarantine::{Case, SNAPSHOT, given_up};
 use crate::recover::{Item, Recovery};
-use crate::redo::{Contents, Superseded, TakenBack};
+use crate::redo::{Superseded, TakenBack};
 use crate::sound::is_one_name;
 use crate::tries::{DECIDED, PASSING};
 use crate::{Error, Result};
@@ -53,11 +53,10 @@ impl Recovery<'_> {
         }
         let mut case = Case::open(self.home, txn, None)?;
         case.say(&format!(
-            "transaction {txn} was committed, and the state before it was restored by hand; this stood there:"
+            "transaction {txn} was committed, and the state before it was restored by hand; this was of the transaction:"
         ));
-        for (path, place) in &taken.displaced {
-            let contents = Some(Contents::Staged(place.clone()));
-            case.keep(&Superseded::given_up(txn, path.clone(), contents))?;
+        for (path, contents) in &taken.displaced {
+            case.keep(&Superseded::given_up(txn, path.clone(), Some(contents.clone())))?;
         }
         case.close().map(Some)
     }

@@ -5,6 +5,7 @@
 mod export;
 mod hostile;
 mod limit;
+mod nowhere;
 mod purge;
 mod retry;
 mod world;

@@ -8,13 +8,14 @@
 //! A crash in between leaves the transactions owed, and a tree that a redo finishes as it would any other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 
 use treewal_journal::record::{Body, Goal, LookChange, New};
 use treewal_vfs::{Identity, Meta, RelPath, Rename};
 
 use super::scene::Stages;
 use super::survey::{Seen, is_untouched, judge_new};
-use super::{Part, Wish, compose};
+use super::{Contents, Part, Wish, compose};
 use crate::home::{ADOPTED_PREFIX, Home};
 use crate::look::{Attributes, legible};
 use crate::plan::{Area, Entity, Goals, Ground, Model, Place, plan, shown};
@@ -34,8 +35,8 @@ pub struct Back {
 pub struct TakenBack {
     /// Paths that changed.
     pub changed: u64,
-    /// What stood where the state before stands now, and where it was put.
-    pub displaced: Vec<(RelPath, Place)>,
+    /// What stood where the state before stands now, and what had not come to its place.
+    pub displaced: Vec<(RelPath, Contents)>,
 }
 
 /// What stood at a path, and what the transactions put there.
@@ -99,15 +100,10 @@ pub fn take_back(home: &Home, parts: &[Part<'_>]) -> Result<TakenBack> {
         let Some(place) = scene.model.place_of(entity).filter(|place| place.area != Area::Tree).cloned() else {
             continue;
         };
-        let mut kept = place.clone();
-        if !scene.stages.spares.contains(&place) {
-            // It changed places with what came back.
-            kept = scene.stages.spare();
-            scene.ground.rename(&place, &kept, Rename::NoReplace)?;
-            scene.ground.forget();
-        }
-        done.displaced.push((path, kept));
+        // It may have changed places with what came back.
+        done.displaced.push((path, Contents::Staged(scene.set_aside(place)?)));
     }
+    scene.keep_waiting(parts, &mut done)?;
     Ok(done)
 }
 
@@ -226,6 +222,39 @@ impl Scene<'_> {
             }
         }
         Ok(false)
+    }
+
+    /// What was promised and has not come to its place goes to quarantine as well. A redo finds a large file by its inode, under
+    /// whatever name; of a small one, the journal has the bytes.
+    fn keep_waiting(&mut self, parts: &[Part<'_>], done: &mut TakenBack) -> Result<()> {
+        let placed: BTreeSet<RelPath> = done.displaced.iter().map(|(path, _)| path.clone()).collect();
+        let is_placed = |path: &RelPath| placed.contains(path) || path.ancestors().any(|above| placed.contains(&above));
+        for intent in parts.iter().flat_map(|part| part.intents) {
+            let (Goal::New(new), Ok(path)) = (&intent.goal, intent.path.to_path()) else { continue };
+            let contents = match &new.body {
+                Body::Inline(_) | Body::Symlink(_) if is_placed(&path) => continue,
+                Body::Inline(bytes) | Body::Symlink(bytes) => Contents::Bytes(bytes.clone()),
+                Body::Staged => match self.stages.find(&mut self.ground, &new.identity, &BTreeSet::new())? {
+                    Some((place, _)) => Contents::Staged(self.set_aside(place)?),
+                    None => continue,
+                },
+                Body::Dir | Body::Link { .. } => continue,
+            };
+            done.displaced.push((path, contents));
+        }
+        Ok(())
+    }
+
+    /// Gives an entry of a stage a name under which it outlasts the stage.
+    fn set_aside(&mut self, place: Place) -> Result<Place> {
+        let is_aside = |name: &OsStr| name.as_encoded_bytes().starts_with(ADOPTED_PREFIX.as_bytes());
+        if place.path.depth() == 1 && place.path.name().is_some_and(is_aside) {
+            return Ok(place);
+        }
+        let aside = self.stages.spare();
+        self.ground.rename(&place, &aside, Rename::NoReplace)?;
+        self.ground.forget();
+        Ok(aside)
     }
 
     fn entity(&mut self, place: Place, identity: Identity) -> Entity {
