@@ -13,9 +13,9 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use shared::Hooked;
-use treewal::{CheckpointSync, Checkpoints, Durability, Options, Tree};
+use treewal::{CheckpointSync, Checkpoints, Durability, Error, Options, Tree};
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{RealDisk, RelPath, Verb};
+use treewal_vfs::{Fault, FaultDisk, RealDisk, RelPath, Verb, errno};
 
 /// Who synced the file system, in order.
 #[derive(Clone, Default)]
@@ -218,4 +218,62 @@ fn what_comes_during_a_checkpoint_beside_commits_is_left_to_the_next() {
         let found = left.get(&RelPath::new(name).unwrap()).map(|node| node.contents.as_slice());
         assert_eq!(found, Some(name.as_bytes()));
     }
+}
+
+/// The journal forgets what it has settled, and a commit that is not durable may take its place in the tree: by then the record of
+/// the checkpoint is on the disk, or recovery would miss what it had settled.
+#[test]
+fn a_checkpoint_is_on_the_disk_before_what_it_settles_is_replaced() {
+    for beside in [true, false] {
+        let disk = SimDisk::new();
+        let open =
+            |disk: &SimDisk| Options::new().segment_bytes(64 << 10).open_on(Arc::new(disk.clone()), "/").unwrap();
+        let tree = open(&disk);
+        tree.transaction(|tx| tx.write("a", "settled")).unwrap();
+        if beside {
+            assert!(tree.checkpoint_beside().unwrap());
+        } else {
+            tree.checkpoint().unwrap();
+        }
+        tree.transaction(|tx| {
+            tx.set_durability(Durability::Deferred);
+            tx.write("a", "since")
+        })
+        .unwrap();
+        for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
+            let all = disk.outcomes(profile);
+            for outcome in all.named().into_iter().chain(all.single()) {
+                let tree = open(&disk.after(&outcome));
+                let report = tree.recovery();
+                let missed: Vec<_> = report.transactions.iter().flat_map(|line| &line.superseded).collect();
+                assert!(missed.is_empty(), "{beside}, {profile:?}: {report}: {}", disk.describe(&outcome));
+            }
+        }
+    }
+}
+
+/// Whatever call of a checkpoint fails: the next commit is done, or refused for that, and never left open.
+#[test]
+fn a_checkpoint_that_fails_stops_the_handle_or_nothing() {
+    let mut stopped = 0;
+    for beside in [true, false] {
+        for at in 1.. {
+            let faulty = Arc::new(FaultDisk::new(Arc::new(SimDisk::new()), Fault::None));
+            let tree = Options::new().segment_bytes(64 << 10).open_on(faulty.clone(), "/").unwrap();
+            tree.transaction(|tx| tx.write("a", "1")).unwrap();
+            faulty.arm(Fault::Error { at, errno: errno::EDQUOT });
+            let made = if beside { tree.checkpoint_beside().map(drop) } else { tree.checkpoint() };
+            if faulty.mutations() < at {
+                made.unwrap();
+                assert!(at > 4, "it failed at {at} calls");
+                break;
+            }
+            match tree.transaction(|tx| tx.write("a", "2")) {
+                Ok(()) => {}
+                Err(Error::Poisoned) => stopped += 1,
+                Err(other) => panic!("{beside}, call {at}, {made:?}: {other:?}"),
+            }
+        }
+    }
+    assert!(stopped > 2, "{stopped} stopped");
 }

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use treewal::{Durability, Options, Outcome, Transaction, Tree};
+use treewal::{Durability, Error, Options, Outcome, Transaction, Tree};
 use treewal_vfs::sim::{Outcomes, Profile, SimDisk};
 use treewal_vfs::{Disk, Fault, FaultDisk, Open, RelPath, errno, write_all};
 
@@ -51,6 +51,8 @@ fn workloads() -> Vec<(&'static str, u64, Body)> {
             tx.write("a", vec![b'L'; 5000])?;
             tx.set_permissions("b", std::fs::Permissions::from_mode(0o600))
         }),
+        // Such a batch is written while it is appended.
+        ("more than a segment holds", 20, |tx| (0..20).try_for_each(|n| tx.write(format!("n{n}"), vec![b'n'; 4000]))),
         ("moves", 4, |tx| {
             tx.rename("d/x", "z")?;
             tx.exchange("a", "b")?;
@@ -82,6 +84,11 @@ fn fail_at(base: &SimDisk, how: How, body: Body, fault: Fault, after: &Dump, tri
     let calls = faulty.mutations() - counted;
     let now = dump(&disk);
     let outcome = result.as_ref().map_err(|error| error.outcome());
+    if let (Err(Outcome::Undecided), Fault::Error { .. }) = (outcome, fault) {
+        // Who does not know what is on the disk does nothing more with it.
+        let more = tree.transaction(|tx| tx.write("more", "more"));
+        assert!(matches!(more, Err(Error::Poisoned)), "{fault:?}: {more:?}");
+    }
     match outcome {
         Ok(_) => tried.committed += 1,
         Err(Outcome::Unchanged) => tried.unchanged += 1,

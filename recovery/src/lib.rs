@@ -17,6 +17,7 @@
 mod batch;
 pub mod decide;
 mod error;
+mod forget;
 mod fresh;
 mod give_up;
 pub mod history;
@@ -43,6 +44,7 @@ pub mod undo;
 
 pub use batch::{Batch, append};
 pub use error::{Error, Result, journal_kind, snapshot_kind};
+pub use forget::forget;
 pub use owed::Owed;
 pub use recover::{Config, Recovered, Retry, recover};
 pub use report::{LAST_RECOVERY_FILES, LastRecovery, RecoveryReport, TransactionReport, read_last};

@@ -19,6 +19,7 @@ use treewal_journal::{Log, Lsn, TreeId};
 
 use crate::batch::append;
 use crate::decide::{Facts, Resolution, Tried, Verdict, decide};
+use crate::forget::forget;
 use crate::history::{History, Told, Work};
 use crate::home::{Home, is_copied, write_identity};
 use crate::owed::Owed;
@@ -154,12 +155,10 @@ impl Recovery<'_> {
         self.count(&mut tried)?;
         let done = self.act(&mut tried, waiting).and_then(|()| {
             if !is_over {
-                self.checkpoint()?;
-            } else if let Err(error) = self.log.truncate(history.settled) {
-                // Whoever made the last checkpoint may have died before it gave the segments back.
-                tracing::warn!(error = &error as &dyn std::error::Error, "segments could not be given back");
+                return self.checkpoint();
             }
-            Ok(())
+            // Whoever made the last checkpoint may have died before it gave the segments back.
+            forget(&self.log, history.settled)
         });
         if let Err(error) = done {
             self.excuse(&tried, &error);
@@ -377,7 +376,7 @@ impl Recovery<'_> {
         records.extend(self.owed.iter().flat_map(Owed::records).cloned());
         records.push(Record::Checkpoint { upto: upto.0 });
         self.append(&records)?;
-        Ok(self.log.truncate(upto)?)
+        forget(&self.log, upto)
     }
 
     pub(crate) fn append(&mut self, records: &[Record]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::{Begin, Body, Change, Goal, Intent, New, Record};
+use treewal_journal::record::{Begin, Change, Intent, Record};
 use treewal_recovery::Batch;
 use treewal_recovery::plan::Ground;
 use treewal_vfs::{RelPath, Time};
@@ -91,8 +91,6 @@ impl<'a> Flight<'a> {
         let hold = self.hold.insert(hold);
         if self.barrier {
             hold.refuse_owed(&self.claim, &[])?;
-            // Entries that get other names are changed with them, wherever they stand.
-            hold.refuse_owed(&Claim::of(all(&self.intents).filter_map(linked).collect()), &[])?;
         }
         // Before the looks: recovery takes what is newer for work that they did not see.
         self.at = self.engine.disk().now();
@@ -149,12 +147,12 @@ impl<'a> Flight<'a> {
             return Err(put_back(&mut hold, &mut self.ground, &applied, txn, error));
         }
         if self.durability == Durability::Tree {
-            applied.sync(&mut self.ground).map_err(|error| undecided(&hold, error))?;
+            applied.sync(&mut self.ground).map_err(undecided)?;
         }
         let changed = if self.barrier { Changed::Anything } else { Changed::Claimed(&self.claim) };
         hold.note_commit(lsn, changed, applied.displaced());
         if self.barrier {
-            hold.checkpoint_alone().map_err(|error| undecided(&hold, error))?;
+            hold.checkpoint_alone().map_err(undecided)?;
         }
         Ok(Receipt { id: txn, lsn: lsn.0, changes: self.intents.len(), durable: self.durable })
     }
@@ -183,14 +181,6 @@ impl Drop for Flight<'_> {
     }
 }
 
-/// The entry that gets another name.
-fn linked(intent: &Intent) -> Option<RelPath> {
-    match &intent.goal {
-        Goal::New(New { body: Body::Link { from }, .. }) => from.to_path().ok(),
-        _ => None,
-    }
-}
-
 /// The intents among the records: all of them.
 fn all(records: &[Record]) -> impl Iterator<Item = &Intent> + Clone {
     records.iter().filter_map(|record| match record {
@@ -211,13 +201,13 @@ fn put_back(hold: &mut Hold<'_>, ground: &mut Ground<'_>, applied: &Applied, txn
         Ok(()) => Error::RolledBack { path, source: Box::new(error) },
         Err(later) => {
             tracing::error!(error = &later as &dyn std::error::Error, "putting a failed commit back failed too");
-            undecided(hold, error)
+            undecided(error)
         }
     }
 }
 
-fn undecided(hold: &Hold<'_>, error: Error) -> Error {
-    hold.poison();
+/// The hold owes something, or its checkpoint has failed: nobody uses the handle any more.
+fn undecided(error: Error) -> Error {
     Error::Undecided { source: Box::new(error) }
 }
 

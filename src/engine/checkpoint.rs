@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn};
-use treewal_recovery::append;
+use treewal_recovery::{append, forget};
 use treewal_vfs::RelPath;
 
 use super::{Core, State};
@@ -151,12 +151,15 @@ impl Core {
         state.unsettled_since = None;
         state.settled = upto;
         state.touched.forget(upto);
-        let truncated = log.truncate(upto).map_err(Error::Journal);
+        let forgotten = forget(&log, upto).map_err(Error::from_recovery);
+        if forgotten.is_err() {
+            state.log = None;
+        }
         state.settled_bytes = log.bytes();
         if !state.closing {
             self.prepare(&log);
         }
-        truncated
+        forgotten
     }
 
     /// Makes the next segment of the journal ready where the one at hand is half full, so that no commit has to. While

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use treewal_journal::record::Record;
 use treewal_journal::{Log, Lsn};
-use treewal_recovery::{Owed, append};
+use treewal_recovery::{Owed, append, forget};
 use treewal_vfs::RelPath;
 
 use super::checkpoint::Due;
@@ -114,8 +114,8 @@ impl Core {
             let lsn = appended.map_err(Error::from_recovery)?;
             log.sync_to(lsn).map_err(Error::Journal)
         });
-        let settled = settled.map(|()| {
-            let truncated = log.truncate(upto).map_err(Error::Journal);
+        let settled = settled.and_then(|()| {
+            let forgotten = forget(&log, upto).map_err(Error::from_recovery);
             // Before the rest: what is appended from here on counts towards the next checkpoint.
             self.state.lock().settled_upto(upto, log.bytes());
             self.prepare(&log);
@@ -126,7 +126,7 @@ impl Core {
             if self.state.lock().shared {
                 self.sweep(&owed);
             }
-            truncated
+            forgotten
         });
         let mut state = self.state.lock();
         state.beside = false;
@@ -136,7 +136,7 @@ impl Core {
         }
         self.leave(&state);
         drop(state);
-        settled.and_then(|truncated| truncated).map(|()| true)
+        settled.map(|()| true)
     }
 
     /// Takes part in the batch that is under way, or takes the lock of the tree.

@@ -19,15 +19,15 @@ use super::{Claim, Core, Held, Scope, State};
 use crate::{Error, Result};
 
 /// After so many commits a batch takes in no more.
-const BATCH_MAX: u32 = 128;
+pub(super) const BATCH_MAX: u32 = 128;
 
 /// A hold on the tree. Dropping it gives it back.
 pub(crate) struct Hold<'a> {
     engine: &'a Core,
     /// Which place of the batch; `None` where it is alone.
     seat: Option<u64>,
-    /// Whether records were appended that promise something, which is neither kept nor taken back yet. Only a panic drops
-    /// a hold that owes anything.
+    /// Whether records were appended that promise something, which is neither kept nor taken back yet. A hold that is dropped
+    /// then, by a failure or a panic, stops the handle.
     owes: bool,
 }
 
@@ -298,7 +298,7 @@ impl Hold<'_> {
     ///
     /// Commits of the same batch that are past their commit point go on: their records are durable, and each applies
     /// what nobody else touches.
-    pub(crate) fn poison(&self) {
+    fn poison(&self) {
         self.engine.state.lock().log = None;
     }
 

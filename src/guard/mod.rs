@@ -195,14 +195,12 @@ impl Guard {
     }
 
     fn end(&self, hold: Hold<'_>, ending: &[Arc<Held>], ended: Result<()>) -> Result<()> {
-        if let Err(error) = ended {
-            hold.poison();
-            return Err(match error {
-                undecided @ Error::Undecided { .. } => undecided,
-                other => Error::Undecided { source: Box::new(other) },
-            });
-        }
+        // One that still owes its end stops the handle.
         drop(hold);
+        ended.map_err(|error| match error {
+            undecided @ Error::Undecided { .. } => undecided,
+            other => Error::Undecided { source: Box::new(other) },
+        })?;
         ending.iter().for_each(|held| self.engine.drop_snapshot(&held.name));
         Ok(())
     }

@@ -158,7 +158,7 @@ impl Transaction {
         let emptied = self.overlay.emptied();
         let since = Since::of(self.since.take());
         let mut entries = std::mem::take(&mut self.expectations);
-        // What is linked to is not replaced: nothing else compares it with what the transaction saw.
+        // What is linked to is not replaced: nothing else claims it, or compares it with what the transaction saw.
         entries.extend(difference.iter().filter_map(|change| match &change.goal {
             Wanted::Linked { from, identity } => Some(Expectation { path: from.clone(), identity: Some(*identity) }),
             _ => None,
