@@ -16,6 +16,7 @@ mod nested;
 mod resolve;
 #[path = "../shared/seen.rs"]
 mod seen;
+mod stage;
 mod stubborn;
 mod unsynced;
 mod world;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use treewal::{Options, Sharing, SnapshotOptions, Tree};
 use treewal_vfs::sim::{Outcome, Profile, SimDisk};
-use treewal_vfs::{Disk, Kind, Meta};
+use treewal_vfs::{Disk, Kind, Meta, RelPath};
 
 use crate::seen::{Seen, differences, leftovers, look};
 
@@ -107,8 +107,23 @@ fn is_whole(tree: &Tree, disk: &SimDisk, at: &str) {
     for snapshot in tree.snapshots().unwrap() {
         assert_eq!(snapshot.verify().unwrap(), Vec::<std::path::PathBuf>::new(), "{at}");
     }
-    let parent = treewal_vfs::RelPath::new(".treewal/snapshots").unwrap();
-    let beneath = |path: &treewal_vfs::RelPath| path.starts_with(&parent) && path.depth() == 3;
+    let seen = disk.dump();
+    for snapshot in tree.snapshots().unwrap() {
+        let view = RelPath::new(snapshot.files().to_str().unwrap()).unwrap();
+        // Where people see its files, they see all of them, with the contents of then.
+        let kept = snapshot.kept().unwrap();
+        let is_there = seen.contains_key(&view);
+        assert_eq!(is_there, snapshot.summary().unwrap().hard_linked == 0, "{at}: {}", snapshot.name());
+        for entry in kept.iter().filter(|_| is_there) {
+            let path = view.join_path(&RelPath::new(entry.path.to_str().unwrap()).unwrap());
+            assert!(seen.contains_key(&path), "{at}: {path} is not shown");
+            let shown = &seen[&path];
+            let wanted = if shown.kind == Kind::File { snapshot.read(&entry.path).unwrap() } else { Vec::new() };
+            assert!(shown.contents == wanted, "{at}: {path} is shown as {:?}", shown.contents);
+        }
+    }
+    let parent = RelPath::new(".treewal/snapshots").unwrap();
+    let beneath = |path: &RelPath| path.starts_with(&parent) && path.depth() == 3;
     let there = disk.dump().into_keys().filter(beneath).count();
     assert_eq!(there, names(tree).len(), "{at}");
 }

@@ -217,3 +217,31 @@ fn records_can_be_appended_by_one_thread_and_awaited_by_another() {
         assert_in_order(&after_power_loss(&disk), &[4]);
     });
 }
+
+/// Another thread may begin a segment while those before it are given back: one that is begun, durably, always stays.
+#[test]
+fn a_log_that_gives_segments_back_is_not_left_without_a_beginning() {
+    in_all_orders(|| {
+        let disk = sim();
+        let log = log(disk.clone(), options());
+        let mut last = Lsn(0);
+        for round in 0..2 {
+            last = log.append(&record(0, round, 40_000)).unwrap();
+            log.sync_to(last).unwrap();
+        }
+        let appender = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.append(&record(0, 2, 40_000)).map(drop))
+        };
+        let chores = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.truncate(last))
+        };
+        for thread in [appender, chores] {
+            thread.join().unwrap().unwrap();
+        }
+        let left = disk.after(&disk.outcomes(Profile::Strict).nothing());
+        let scan = Reader::scan(&left, &journal(&left), None, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert!(scan.last >= last, "it goes on behind record {}, and {last} was durable", scan.last);
+    });
+}
