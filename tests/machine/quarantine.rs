@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use treewal::{Exported, Retried, Retry, RetryConflict};
+use treewal::{Exported, Retried, Retry};
 use treewal_vfs::{Disk, Kind, RelPath};
 
 use crate::guards::Scope;
@@ -277,16 +277,7 @@ impl World {
             }
         };
         must(told.receipt.is_none() && !told.purged, || format!("{told:?}"))?;
-        // A large file that had come to its place already is taken for one whose contents are gone.
-        let is_real = |one: &&RetryConflict| match &case.goal {
-            Goal::Staged(wanted) => {
-                !wanted.get(&rel(&one.path)).is_some_and(|wanted| same_body(now.at(&rel(&one.path)), wanted.as_ref()))
-            }
-            _ => true,
-        };
-        must(!quiet || !told.conflicts.iter().any(|one| is_real(&one)), || {
-            format!("nothing has changed, and {:?}", told.conflicts)
-        })?;
+        must(!quiet || told.conflicts.is_empty(), || format!("nothing has changed, and {:?}", told.conflicts))?;
         case.allows(now, &told, manner).map_err(|error| format!("{error}: {told:?}"))?;
         let goes = manner != Manner::DryRun && (told.conflicts.is_empty() || manner == Manner::Force);
         let mut after = self.state.clone();

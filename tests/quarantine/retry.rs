@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use treewal::{Durability, Error, Retry};
-use treewal_vfs::sim::Profile;
+use treewal_vfs::sim::{Profile, SimDisk};
 use treewal_vfs::{Disk, RelPath, Time};
 
 use crate::world::*;
@@ -90,6 +90,46 @@ fn what_was_changed_since_is_a_conflict_and_nothing_is_done() {
         ("new".into(), "theirs".into())
     );
     assert_eq!(tree.quarantine().unwrap().len(), 1);
+}
+
+#[test]
+fn a_large_file_that_had_come_to_its_place_is_left_there_and_the_rest_comes_back() {
+    let (disk, tree, id) = half_way();
+    let details = tree.quarantined(&id).unwrap();
+    let large = details.items.iter().find(|item| item.path == Path::new("large")).unwrap();
+    assert_eq!(large.file, None, "its contents are in the tree alone");
+    let done = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    assert!(done.purged && done.conflicts.is_empty(), "{done:?}");
+    assert!(done.steps.iter().all(|step| step.path != Path::new("large")), "{done:?}");
+    let now = tree_of(&disk);
+    assert_eq!((now["large"].len(), now["replaced"].as_str(), now["link"].as_str()), (LARGE, "new", "made/deep"));
+}
+
+#[test]
+fn a_large_file_that_somebody_changed_in_its_place_is_a_conflict() {
+    type Change = fn(&SimDisk);
+    let changes: [Change; 3] = [
+        |disk| put(disk, "large", "theirs"),
+        |disk| put(disk, "large", &"y".repeat(LARGE)),
+        |disk| {
+            remove(disk, "large");
+            put(disk, "large", &"x".repeat(LARGE));
+        },
+    ];
+    for change in changes {
+        let (disk, tree, id) = half_way();
+        change(&disk);
+        let before = tree_of(&disk);
+        let refused = tree.retry_quarantine(&id, Retry::new()).unwrap();
+        let named: Vec<&Path> = refused.conflicts.iter().map(|conflict| conflict.path.as_path()).collect();
+        assert_eq!((&named[..], refused.receipt.is_none()), (&[Path::new("large")][..], true), "{refused:?}");
+        assert_eq!(tree_of(&disk), before);
+        // By force the rest comes; there is nothing to go over theirs with.
+        let forced = tree.retry_quarantine(&id, Retry::new().force(true)).unwrap();
+        assert!(forced.receipt.is_some() && !forced.purged && forced.conflicts.len() == 1, "{forced:?}");
+        let now = tree_of(&disk);
+        assert_eq!((&now["large"], now["replaced"].as_str()), (&before["large"], "new"));
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 
-use treewal_journal::record::{Body, Goal as Wanted, Intent};
+use treewal_journal::record::{Body, Goal as Wanted, Intent, New};
 use treewal_snapshot::Displaced;
-use treewal_vfs::{Dir, Kind, Open, RelPath, Rename, copy_contents, errno, read_all, write_all};
+use treewal_vfs::{Dir, Kind, Meta, Open, RelPath, Rename, copy_contents, errno, read_all, write_all};
 
 use super::report::{Attributes, CaseReport, Entry, FORMAT, Found, Goal, Item, JSON, REPORT, Text, read_report};
 use super::said::{Said, make_way, put, set_aside};
@@ -14,7 +14,7 @@ use crate::history::{Told, Work};
 use crate::home::Home;
 use crate::look::legible;
 use crate::plan::{Area, Ground, Place};
-use crate::redo::{Contents, Superseded};
+use crate::redo::{Contents, Superseded, is_large};
 use crate::{Error, Result};
 
 /// A directory in quarantine that is being filled. Its reports name all that is in it.
@@ -109,8 +109,11 @@ impl<'a> Case<'a> {
             line = format!("{line}; its contents are in {name:?}");
             item.file = Some(name.to_string_lossy().into_owned());
         }
-        self.said.say(&line);
-        item.found = self.look(&lost.path);
+        let there = self.look(&lost.path);
+        let stands = |new: &New| there.as_ref().is_ok_and(|meta| is_large(new, &meta.identity()));
+        item.stands = matches!(intent.map(|intent| &intent.goal), Some(Wanted::New(new)) if stands(new));
+        item.found = Found::of(&there);
+        self.said.say(&if item.stands { format!("{line}; it stands there") } else { line });
         self.add(item);
         Ok(())
     }
@@ -151,7 +154,16 @@ impl<'a> Case<'a> {
         self.say(&line);
         let attributes = Some(Attributes::of(meta, &found.xattrs));
         let found = Some(Found::Entry(Entry::from(meta)));
-        self.add(Item { path: text, reason: reason.to_owned(), goal, file, from: None, attributes, found });
+        self.add(Item {
+            path: text,
+            reason: reason.to_owned(),
+            goal,
+            file,
+            from: None,
+            attributes,
+            found,
+            stands: false,
+        });
         Ok(())
     }
 
@@ -171,15 +183,10 @@ impl<'a> Case<'a> {
     }
 
     /// What stands at a path of the tree. Whoever cannot look says nothing.
-    fn look(&self, path: &RelPath) -> Option<Found> {
-        let (parent, name) = path.split()?;
+    fn look(&self, path: &RelPath) -> io::Result<Meta> {
+        let (parent, name) = path.split().ok_or(io::ErrorKind::InvalidInput)?;
         let disk = &*self.home.disk;
-        let there = disk.open_dir(&self.home.root, &parent).and_then(|dir| disk.stat(&dir, name));
-        match there {
-            Ok(meta) => Some(Found::Entry(Entry::from(&meta))),
-            Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT)) => Some(Found::Nothing),
-            Err(_) => None,
-        }
+        disk.open_dir(&self.home.root, &parent).and_then(|dir| disk.stat(&dir, name))
     }
 
     /// A large file that still stands where it was staged, and is the one that the transaction made.
@@ -363,7 +370,7 @@ fn item(lost: &Superseded, intent: Option<&Intent>) -> Item {
         None => (Goal::Moved, None, None),
     };
     let (path, reason) = (Text::of(&lost.path.to_bytes()), lost.reason.to_owned());
-    Item { path, reason, goal, file: None, from, attributes, found: None }
+    Item { path, reason, goal, file: None, from, attributes, found: None, stands: false }
 }
 
 /// Moves what is left of the stage of a transaction that was given up into its case. `NotFound` is no error: an interrupted

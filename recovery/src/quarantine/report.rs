@@ -9,7 +9,7 @@ use std::io;
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use treewal_journal::record::{Change, New, Times};
-use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, Open, Time, read_all};
+use treewal_vfs::{Dir, Disk, Identity, Kind, Meta, Open, Time, errno, read_all};
 
 /// The report for people.
 pub const REPORT: &str = "report.txt";
@@ -71,6 +71,9 @@ pub struct Item {
     /// What stood at the path when this was written; none where nobody could look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Found>,
+    /// Whether that is the large file itself that was to stand there: its contents are nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stands: bool,
 }
 
 /// What was to stand at a path.
@@ -101,6 +104,16 @@ pub enum Found {
     Nothing,
     /// This.
     Entry(Entry),
+}
+
+impl Found {
+    /// What a look has found; `None` where that could not be.
+    pub(super) fn of(there: &io::Result<Meta>) -> Option<Self> {
+        match there {
+            Ok(meta) => Some(Self::Entry(Entry::from(meta))),
+            Err(error) => (error.raw_os_error() == Some(errno::ENOENT)).then_some(Self::Nothing),
+        }
+    }
 }
 
 /// What makes an entry the same as before; see [`Identity`].

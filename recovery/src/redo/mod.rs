@@ -35,6 +35,7 @@ pub use apart::{Group, redo_apart};
 pub use back::{Back, TakenBack, survey_back, take_back};
 pub use closed::redo;
 pub use compose::{Part, Wish, compose};
+pub(crate) use survey::is_large;
 pub use survey::{Seen, is_torn_form};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -75,9 +75,8 @@ pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new
             let there = there.map_err(Error::io("read", crate::plan::shown(place)))?;
             Ok((there.as_encoded_bytes() == target).then_some(Seen::Wanted(*meta)))
         }
-        // Synced before it was promised: the inode is the contents.
         Body::Staged => {
-            let is_it = (ours && found.modified <= newest(new)) || is_copied(new, meta);
+            let is_it = is_large(new, &found) || is_copied(new, meta);
             Ok(is_it.then_some(Seen::Wanted(*meta)))
         }
         // Another name of an entry: whoever writes to it writes to both.
@@ -98,6 +97,11 @@ pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new
             Ok(torn.then_some(Seen::Torn(*meta)))
         }
     }
+}
+
+/// Whether a file is a large one of a commit, as it was synced before it was promised: the inode is the contents.
+pub(crate) fn is_large(new: &New, found: &Identity) -> bool {
+    matches!(new.body, Body::Staged) && new.identity.same_inode(found) && found.modified <= newest(new)
 }
 
 /// Whether a file is a copy of a large one, times and all, as it stands in a tree that was copied. Only for leaving it where
