@@ -1,9 +1,10 @@
 //! The check: what a transaction is about to replace is still what it saw.
 
 use std::collections::HashSet;
+use std::io;
 
 use treewal_journal::Lsn;
-use treewal_journal::record::Intent;
+use treewal_journal::record::{Goal, Intent};
 use treewal_recovery::plan::{Ground, Place};
 use treewal_vfs::{Identity, Kind, RelPath, errno};
 
@@ -22,12 +23,11 @@ pub(super) fn priors<'a>(
 ) -> Result<()> {
     for (path, intent) in pairs(paths, intents) {
         let Some(base) = &intent.base else { continue };
-        if *base == intent.path {
-            stands_as_seen(ground, path, intent.prior)?;
-            continue;
-        }
-        let base = base.to_path().map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
-        stands_as_seen(ground, &base, intent.prior)?;
+        let moved = (*base != intent.path).then(|| base.to_path()).transpose();
+        let moved = moved.map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
+        let standing = moved.as_ref().unwrap_or(path);
+        stands_as_seen(ground, standing, intent.prior)?;
+        unmounted(ground, standing, intent)?;
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(super) fn holds_no_more(
 ) -> Result<()> {
     let list = ground.dir(place).and_then(|handle| ground.disk().list(&handle));
     let list = match list {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         list => list.map_err(Error::io("look into", &dir.path))?,
     };
     for entry in list {
@@ -99,6 +99,19 @@ fn stands_as_seen(ground: &mut Ground<'_>, path: &RelPath, prior: Option<Identit
             Err(Error::Conflict { path: path.to_path(), detail })
         }
         // Whatever else keeps from looking there comes back when it is used.
+        _ => Ok(()),
+    }
+}
+
+/// That nothing is mounted at what a rename is to replace, remove or move: the kernel refuses that to the commit, and would to each
+/// recovery. What is mounted after this look, and what the system does not tell of, is met by the renames.
+fn unmounted(ground: &mut Ground<'_>, path: &RelPath, intent: &Intent) -> Result<()> {
+    if intent.prior.is_none() || matches!(intent.goal, Goal::Kept | Goal::Rewritten { .. }) {
+        return Ok(());
+    }
+    let place = Place::tree(path.clone());
+    match ground.split(&place).and_then(|(dir, name)| ground.disk().is_mount_point(&dir, name)) {
+        Ok(true) => Err(Error::io("replace what is mounted at", path)(io::Error::from_raw_os_error(errno::EBUSY))),
         _ => Ok(()),
     }
 }

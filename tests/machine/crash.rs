@@ -37,9 +37,7 @@ impl World {
         let (who, act) = (self.actor(who, act), &self.resolved(act));
         let Some(plan) = self.plan(who, act)? else { return Ok(()) };
         let before = self.state.clone();
-        // What is mounted and is not to be rewritten is owed from the commit point on, until its tries are used up.
-        let is_refused = plan.fails.is_some() && matches!(act, Act::Mounted(..));
-        if plan.unforeseen || is_refused {
+        if plan.unforeseen {
             return self.act(who, act);
         }
         let done = self.perform(who, act, &plan, Some((at, crash)))?;
@@ -66,7 +64,14 @@ impl World {
                 undecided = !matches!(act, Act::Commit(..) | Act::Mounted(..) | Act::Guard(_) | Act::Within(_))
                     || error.outcome() == Outcome::Undecided
                     || matches!(error, Error::Poisoned);
-                let states = if states.is_empty() { vec![before, plan.after] } else { states };
+                let is_refused = plan.fails.is_some() && matches!(act, Act::Mounted(..));
+                let states = if is_refused {
+                    vec![before]
+                } else if states.is_empty() {
+                    vec![before, plan.after]
+                } else {
+                    states
+                };
                 if matches!(act, Act::Commit(Level::Deferred, ..) | Act::Mounted(Level::Deferred, ..)) {
                     self.since.extend(states.iter().skip(1).map(|state| state.memory.seen()));
                 }

@@ -326,11 +326,7 @@ impl World {
         let meets = || self.state.guards.iter().any(|guard| about().any(|path| guard.scope.meets(path)));
         let may = match (error, self.holder()) {
             (Error::Locked { .. }, Some(holder)) => holder != who || meets(),
-            _ => {
-                // The first that cannot be renamed to the mounted file tells that it is one.
-                let back = matches!(act, Act::Mounted(..)) && error.outcome() == Outcome::RolledBack;
-                (plan.may_fail || plan.fails.is_some()) && (back || error.outcome() == Outcome::Unchanged)
-            }
+            _ => (plan.may_fail || plan.fails.is_some()) && error.outcome() == Outcome::Unchanged,
         };
         must(may, || format!("{act:?} is refused: {error:?}"))
     }

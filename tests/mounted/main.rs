@@ -9,4 +9,5 @@ mod bed;
 mod cut;
 #[path = "../shared/hooked.rs"]
 mod hooked;
+mod refused;
 mod whole;
