@@ -53,8 +53,8 @@ impl<Own> Taking<Own> {
         self
     }
 
-    /// Records a checksum of every file, which costs reading it. Then of a file that is kept by hard link a new mode is told
-    /// from a write, and a damaged backup is found before it takes the place of anything;
+    /// Records a checksum of every file, which costs reading it. Then of a file that is kept by hard link a new mode, or a change of
+    /// another of its names, is told from a write, and a damaged backup is found before it takes the place of anything;
     /// [`Snapshot::verify`](crate::Snapshot::verify) looks at every byte. Copies have one in any case.
     #[must_use]
     pub fn digest(mut self, digest: bool) -> Self {

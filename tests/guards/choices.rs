@@ -6,7 +6,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use treewal::{Error, GuardOptions, Options, Outcome, Progress, Sharing, SnapshotMode, SnapshotOptions, Tree};
+use treewal::{
+    Error, GuardOptions, Options, Outcome, Progress, Sharing, SnapshotMode, SnapshotOptions, Transaction, Tree,
+};
 use treewal_vfs::{RealDisk, RecordingDisk};
 
 use crate::walk::walk;
@@ -102,6 +104,36 @@ fn with_checksums_a_new_mode_is_told_from_a_write() {
         // Without them it may have been a write, and is named; either way the mode is back.
         assert_eq!(guard.rollback().is_ok(), digest);
         assert_eq!(fs::metadata(&file).unwrap().mode(), mode);
+    }
+}
+
+/// A limit: see `docs/guarantees.md`. The backup is the file itself, and its time of change moves with each of its names.
+#[test]
+fn without_checksums_another_name_that_is_renamed_or_replaced_passes_for_a_write() {
+    type Change = fn(&mut Transaction) -> treewal::Result<()>;
+    let changes: [Change; 2] = [|tx| tx.rename("d/other", "d/moved"), |tx| tx.write("d/other", "new")];
+    for (change, digest) in changes.into_iter().flat_map(|change| [(change, true), (change, false)]) {
+        let (dir, tree) = furnished();
+        fs::hard_link(dir.path().join("managed/m"), dir.path().join("d/other")).unwrap();
+        let options = GuardOptions::new().sharing(Sharing::HardLink).digest(digest);
+        let guard = tree.guard_with(options, ["managed"]).unwrap();
+        tree.transaction(change).unwrap();
+        fs::write(dir.path().join("managed/new"), "new").unwrap();
+        match guard.rollback() {
+            Ok(()) => assert!(digest),
+            Err(error) => {
+                assert!(!digest && error.outcome() == Outcome::Undecided, "{error:?}");
+                let told = format!("{error:?}");
+                assert!(told.contains("InPlace") && told.contains("managed/m"), "{told}");
+            }
+        }
+        drop(tree);
+        // Either way it is there as it was, and all else is brought back.
+        let tree = Tree::open(dir.path()).unwrap();
+        assert_eq!(tree.recovery().pending().count(), 0);
+        assert_eq!(tree.quarantine().unwrap().is_empty(), digest);
+        assert_eq!(fs::read_to_string(dir.path().join("managed/m")).unwrap(), "old");
+        assert!(!dir.path().join("managed/new").exists());
     }
 }
 

@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Whether a file that a guard keeps by name gets another name elsewhere. That moves its time of change, and without a checksum
-    /// nothing tells it from a write in place.
+    /// nothing tells it from a write in place: see docs/guarantees.md.
     pub(crate) fn moves_what_is_kept_by_name(&self, after: &Memory) -> bool {
         let guards = || self.state.guards.iter().filter(|guard| guard.managed && !guard.digest);
         let memory = &self.state.memory;
