@@ -102,6 +102,9 @@ impl Adopted {
     }
 
     /// Gives into it what only the directory at `old` has; gives the entries that are linked to.
+    ///
+    /// Crash argument: as long as it is not durable that it was taken, a loss of power may bring it back to where it was, and who works
+    /// on it there must not work on files of the tree. So it is durable in the stage before it gets a name of any.
     pub(super) fn keep_unmanaged(&mut self, base: &Base, old: &RelPath) -> Result<Vec<(RelPath, Identity)>> {
         let verb = "publish";
         let mut seen = Vec::new();
@@ -116,6 +119,9 @@ impl Adopted {
                 let managed = base.look(verb, &new_path.join(&entry.name))?;
                 let is_dir = meta.kind == Kind::Dir;
                 if managed.is_none() {
+                    if self.moved && self.added.is_empty() {
+                        base.disk().sync_all(self.stage.dir()).map_err(Error::io("sync", &self.path()))?;
+                    }
                     self.added.push(dir.join(&entry.name));
                     let (from, to) = ((&old_dir, entry.name.as_os_str()), (&new_dir, entry.name.as_os_str()));
                     keep(base.disk(), from, to, &meta).map_err(Error::io(verb, &path))?;
@@ -154,7 +160,8 @@ impl Adopted {
 
     /// Crash argument: each name of a kept file that goes here moves its time of change, and in a directory that a commit has
     /// displaced meanwhile, of this handle or another, a recovery would take that for somebody's work. So all that was
-    /// committed is settled first, and nobody commits until the names are gone.
+    /// committed is settled first, and nobody commits until the names are gone. They are gone for good before it is back where it
+    /// was: a loss of power must not bring it there with them.
     fn try_give_back(&self, engine: &Engine) -> Result<()> {
         let mut hold = if self.added.is_empty() { None } else { Some(engine.hold_beside_guards()?) };
         if let Some(hold) = &mut hold {
@@ -174,6 +181,9 @@ impl Adopted {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
+        }
+        if !self.added.is_empty() {
+            disk.sync_all(stage)?;
         }
         disk.rename(stage, &self.name, &self.at, &self.from, Rename::NoReplace)
     }

@@ -60,7 +60,8 @@ impl Publish {
     ///
     /// Kept files come into the prepared directory as hard links, before it takes its place, so they are never missing;
     /// kept directories are made anew there. Where the prepared directory stands in the tree itself, or the transaction has
-    /// changed the old one, they move instead, right after the exchange.
+    /// changed the old one, they move instead, right after the exchange. One from outside of the tree is made durable in its new place
+    /// before that, by a sync of the file system.
     #[must_use]
     pub fn keep_unmanaged(mut self, keep: bool) -> Self {
         self.keep_unmanaged = keep;

@@ -111,6 +111,9 @@ fn judge(disk: &SimDisk, states: &[Files], (how, done): (How, usize), prepared: 
             .collect();
         assert!(missing.is_empty(), "{at}: missing before recovery: {missing:?}");
     }
+    // Where it was, it has no names of what is in the tree: nobody who works on it there works on the tree.
+    let outside = files(disk, "next");
+    assert!(outside.is_empty() || outside == *prepared, "{at}: {outside:?}");
     let tree = open(disk).unwrap();
     let found = files(disk, "t");
     assert!(states[done..].contains(&found), "{at}: {:?}\n{}", found.keys(), tree.recovery());
@@ -192,6 +195,30 @@ fn what_is_published_is_in_the_tree_or_where_it_was_or_in_quarantine() {
             let count = explore(how, keep);
             println!("publish, {how:?}, keep_unmanaged {keep}: {count} crash states");
             assert!(count > 500, "exploring next to nothing proves nothing");
+        }
+    }
+}
+
+#[test]
+fn what_is_given_back_is_where_it_was_without_what_it_was_to_keep_or_in_quarantine() {
+    let base = prepared();
+    let (before, ready) = (files(&base, "t"), files(&base, "next"));
+    for cut in 1.. {
+        let disk = base.remount();
+        let tree = open(&disk).unwrap();
+        let mut tx = tree.begin();
+        tx.publish_with(Publish::new().keep_unmanaged(true), "/next", "site").unwrap();
+        disk.cut_at(Some(cut));
+        drop((tx, tree));
+        let is_whole = !disk.is_off();
+        for (n, outcome) in outcomes(&disk, cut).into_iter().enumerate() {
+            let at = format!("cut before call {cut}, outcome {n}: {}", disk.describe(&outcome));
+            let after = disk.after(&outcome).remount();
+            judge(&after, std::slice::from_ref(&before), (How::Exchange, 0), &ready, &at);
+        }
+        if is_whole {
+            assert!(cut > 5 && files(&disk, "next") == ready, "cut at {cut} calls");
+            break;
         }
     }
 }

@@ -85,26 +85,14 @@ impl Outside {
         }
     }
 
-    /// Of what nobody synced, a loss of power may leave anything; and what comes back from the stage may have been given what
-    /// it was to keep.
+    /// Of what nobody synced, a loss of power may leave anything.
     fn lost_power(&self, disk: &dyn Disk) -> BTreeSet<RelPath> {
         let found = look(disk, OUTSIDE);
-        let known: Seen = self
-            .taken
-            .values()
-            .chain([&self.seen])
-            .flatten()
-            .map(|(path, entry)| (path.clone(), entry.clone()))
-            .collect();
-        let grown = |top: &RelPath| {
-            let (found, known) = (beneath(&found, top), beneath(&known, top));
-            found.len() > known.len() && known.iter().all(|(path, entry)| found.get(path) == Some(entry))
-        };
-        let tops = known.keys().filter(|path| path.components().count() == 1);
-        let lost = tops.filter(|top| self.unsynced.contains(*top) || grown(top));
+        let tops = self.taken.values().chain([&self.seen]).flat_map(Seen::keys);
+        let lost = tops.filter(|top| self.unsynced.contains(*top));
         // Nobody synced that it was taken.
         let is_back = |stray: &&Stray| {
-            found.contains_key(&stray.top) && (!stray.synced || has(&beneath(&found, &stray.top), &stray.thing))
+            found.contains_key(&stray.top) && (!stray.synced || beneath(&found, &stray.top) == stray.thing)
         };
         let back = self.stray.iter().filter(is_back).map(|stray| &stray.top);
         lost.chain(back).cloned().collect()
