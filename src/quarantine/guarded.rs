@@ -1,5 +1,6 @@
 //! The snapshot of a guard, restored by a transaction.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -30,6 +31,9 @@ pub(super) fn restore(
     let mut plan = |changes: &[Change]| {
         (done.steps, done.conflicts) = (Vec::new(), Vec::new());
         let base = Base::new(home.disk.clone(), home.root.clone());
+        for path in in_the_way(&base, changes)? {
+            done.conflict(path.to_path(), "it is no directory, and what was guarded was beneath it");
+        }
         let moved = moved_since(&*home.disk, &base, manifest, changes, since)?;
         for change in changes {
             // A directory that is older than the guard is changed by whatever happens in it, which has a line of its own.
@@ -50,9 +54,23 @@ pub(super) fn restore(
     Ok(())
 }
 
+/// What stands above a path that would be changed, is not changed itself, and is no directory: nothing comes back beneath it.
+fn in_the_way(base: &Base, changes: &[Change]) -> Result<Vec<RelPath>> {
+    let changed: BTreeSet<&RelPath> = changes.iter().map(|change| &change.path).collect();
+    let above: BTreeSet<RelPath> = changes.iter().flat_map(|change| change.path.ancestors()).collect();
+    let mut in_the_way = Vec::new();
+    for path in above.into_iter().filter(|path| !path.is_root() && !changed.contains(path)) {
+        if look(base, &path)?.is_some_and(|live| live.kind != Kind::Dir) {
+            in_the_way.push(path);
+        }
+    }
+    Ok(in_the_way)
+}
+
 /// What stands at a path; nothing where something that is no directory is above it.
 pub(super) fn look(base: &Base, path: &RelPath) -> Result<Option<Meta>> {
     match base.stat("look at", path) {
+        Err(Error::ThroughSymlink { .. }) => Ok(None),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         live => live,
     }

@@ -34,7 +34,8 @@ impl Retry {
         self
     }
 
-    /// Also over what has been changed since. Paths that cannot be brought back at all are left out, and the entry stays.
+    /// Also over what has been changed since. Paths that cannot be brought back at all are left out, and the entry stays; the
+    /// snapshot of a guard is brought back as a whole, or not.
     #[must_use]
     pub fn force(mut self, force: bool) -> Self {
         self.force = force;

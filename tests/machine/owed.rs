@@ -128,6 +128,8 @@ impl World {
         let (stands, wanted) = (without_times(&found), without_times(&self.state.memory));
         must(stands == wanted, || format!("not put back:\n{}", differences(&stands, &wanted)))?;
         self.state.memory = found;
+        let outside = self.outside(&self.state);
+        self.state.outside = outside.ok_or("what is outside is not as it should be")?;
         self.settled();
         // What stood in the way.
         self.admit_all();

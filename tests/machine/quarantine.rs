@@ -279,7 +279,9 @@ impl World {
         must(told.receipt.is_none() && !told.purged, || format!("{told:?}"))?;
         must(!quiet || told.conflicts.is_empty(), || format!("nothing has changed, and {:?}", told.conflicts))?;
         case.allows(now, &told, manner).map_err(|error| format!("{error}: {told:?}"))?;
-        let goes = manner != Manner::DryRun && (told.conflicts.is_empty() || manner == Manner::Force);
+        // The snapshot of a guard comes back as a whole.
+        let in_part = manner == Manner::Force && tree.quarantined(&id).is_ok_and(|one| one.entry.kind != "guarded");
+        let goes = manner != Manner::DryRun && (told.conflicts.is_empty() || in_part);
         let mut after = self.state.clone();
         let memory = if goes { case.leaves(now, &paths(&told)) } else { Some(now.clone()) };
         let unforeseen = memory.is_none();

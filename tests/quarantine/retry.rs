@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use treewal::{Durability, Error, Retry};
+use treewal::{Durability, Error, Retry, Transaction};
 use treewal_vfs::sim::{Profile, SimDisk};
 use treewal_vfs::{Disk, RelPath, Time};
 
@@ -197,6 +197,40 @@ fn what_came_with_a_directory_that_was_moved_there_since_is_later_work() {
     let done = tree.retry_quarantine(&id, Retry::new().force(true)).unwrap();
     assert!(done.purged, "{done:?}");
     assert_eq!(holds(&disk, "db/index").as_deref(), Some("before"));
+}
+
+/// Nothing of it can be brought back, and that is said before anything is tried.
+#[test]
+fn what_is_no_directory_above_what_was_guarded_is_a_conflict_also_by_force() {
+    type Change = fn(&mut Transaction) -> treewal::Result<()>;
+    let changes: [Change; 2] = [|tx| tx.write("deep", "of somebody"), |tx| tx.symlink("aside", "deep")];
+    for change in changes {
+        let disk = SimDisk::new();
+        put(&disk, "deep/db/index", "before");
+        let tree = open(&disk);
+        let guard = tree.guard(["deep/db"]).unwrap();
+        put(&disk, "deep/db/index", "halfway");
+        std::mem::forget((guard, tree));
+        let disk = disk.kill();
+        let tree = give_up(&disk).unwrap();
+        let id = tree.recovery().transactions[0].quarantine.clone().unwrap();
+        tree.transaction(|tx| tx.rename("deep", "aside").and_then(|()| change(tx))).unwrap();
+        let before = tree_of(&disk);
+        for how in [Retry::new().dry_run(true), Retry::new(), Retry::new().force(true)] {
+            let refused = tree.retry_quarantine(&id, how).unwrap();
+            let named: Vec<&Path> = refused.conflicts.iter().map(|one| one.path.as_path()).collect();
+            assert_eq!(
+                (&named[..], refused.receipt.is_none()),
+                (&[Path::new("deep")][..], true),
+                "{how:?}: {refused:?}"
+            );
+            assert_eq!((tree_of(&disk), tree.quarantine().unwrap().len()), (before.clone(), 1));
+        }
+        tree.transaction(|tx| tx.remove_file("deep").and_then(|()| tx.rename("aside", "deep"))).unwrap();
+        let done = tree.retry_quarantine(&id, Retry::new().force(true)).unwrap();
+        assert!(done.purged, "{done:?}");
+        assert_eq!(holds(&disk, "deep/db/index").as_deref(), Some("before"));
+    }
 }
 
 #[test]
