@@ -6,7 +6,7 @@ use std::io;
 use treewal_journal::Lsn;
 use treewal_journal::record::{Goal, Intent};
 use treewal_recovery::plan::{Ground, Place};
-use treewal_vfs::{Identity, Kind, RelPath, errno};
+use treewal_vfs::{Identity, Kind, Meta, RelPath, errno};
 
 use super::flight::pairs;
 use crate::transaction::{Emptied, Expectations, Since};
@@ -26,8 +26,14 @@ pub(super) fn priors<'a>(
         let moved = (*base != intent.path).then(|| base.to_path()).transpose();
         let moved = moved.map_err(|source| Error::InvalidPath { path: path.to_path(), source })?;
         let standing = moved.as_ref().unwrap_or(path);
-        stands_as_seen(ground, standing, intent.prior)?;
-        unmounted(ground, standing, intent)?;
+        let found = stands_as_seen(ground, standing, intent.prior)?;
+        let stays = matches!(intent.goal, Goal::Kept | Goal::Rewritten { .. });
+        if found.is_some_and(|meta| meta.mounted) && !stays {
+            // The kernel refuses the rename to the commit, and would to each recovery. What is mounted after this look, and what
+            // the system does not tell of, is met by the renames.
+            let busy = io::Error::from_raw_os_error(errno::EBUSY);
+            return Err(Error::io("replace what is mounted at", standing)(busy));
+        }
     }
     Ok(())
 }
@@ -49,7 +55,7 @@ pub(super) fn single_names<'a>(ground: &mut Ground<'_>, intents: impl Iterator<I
 /// Everything the transaction was told to expect, and that what goes as an empty directory is one.
 pub(super) fn expectations(ground: &mut Ground<'_>, expectations: &Expectations) -> Result<()> {
     let Expectations { entries, emptied, since: _ } = expectations;
-    entries.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity))?;
+    entries.iter().try_for_each(|expected| same(ground, &expected.path, expected.identity).map(drop))?;
     emptied.iter().try_for_each(|dir| holds_no_more(ground, &Place::of(&dir.path), dir, &HashSet::new()))
 }
 
@@ -90,36 +96,23 @@ pub(super) fn holds_no_more(
     Ok(())
 }
 
-/// That an entry is as it was seen; where nothing was, that its directory is still there to take something.
-fn stands_as_seen(ground: &mut Ground<'_>, path: &RelPath, prior: Option<Identity>) -> Result<()> {
-    same(ground, path, prior)?;
+/// That an entry is as it was seen; where nothing was, that its directory is still there to take something. Gives the entry.
+fn stands_as_seen(ground: &mut Ground<'_>, path: &RelPath, prior: Option<Identity>) -> Result<Option<Meta>> {
+    let found = same(ground, path, prior)?;
     match ground.split(&Place::tree(path.clone())) {
         Err(error) if matches!(error.raw_os_error(), Some(errno::ENOENT | errno::ENOTDIR | errno::ELOOP)) => {
             let detail = "the directory it is in is gone since the transaction looked".to_owned();
             Err(Error::Conflict { path: path.to_path(), detail })
         }
         // Whatever else keeps from looking there comes back when it is used.
-        _ => Ok(()),
+        _ => Ok(found),
     }
 }
 
-/// That nothing is mounted at what a rename is to replace, remove or move: the kernel refuses that to the commit, and would to each
-/// recovery. What is mounted after this look, and what the system does not tell of, is met by the renames.
-fn unmounted(ground: &mut Ground<'_>, path: &RelPath, intent: &Intent) -> Result<()> {
-    if intent.prior.is_none() || matches!(intent.goal, Goal::Kept | Goal::Rewritten { .. }) {
-        return Ok(());
-    }
-    let place = Place::tree(path.clone());
-    match ground.split(&place).and_then(|(dir, name)| ground.disk().is_mount_point(&dir, name)) {
-        Ok(true) => Err(Error::io("replace what is mounted at", path)(io::Error::from_raw_os_error(errno::EBUSY))),
-        _ => Ok(()),
-    }
-}
-
-fn same(ground: &mut Ground<'_>, path: &RelPath, expected: Option<Identity>) -> Result<()> {
+fn same(ground: &mut Ground<'_>, path: &RelPath, expected: Option<Identity>) -> Result<Option<Meta>> {
     let found = ground.stat(&Place::tree(path.clone())).map_err(Error::io("look at", path))?;
     let detail = match (expected, found.map(|meta| meta.identity())) {
-        (expected, found) if expected == found => return Ok(()),
+        (expected, identity) if expected == identity => return Ok(found),
         (None, Some(_)) => "something has appeared here since the transaction looked",
         (Some(_), None) => "what stood here is gone since the transaction looked",
         _ => "what stands here has changed since the transaction looked",

@@ -112,8 +112,10 @@ impl Base {
     /// The file at `path`, for reading and for writing in place, where something is mounted there; else `None`.
     pub(crate) fn mounted(&self, verb: &'static str, path: &RelPath) -> Result<Option<File>> {
         let (dir, name) = self.at(verb, path)?;
-        match self.disk.is_mount_point(&dir, name) {
-            Ok(true) => self.disk.open(&dir, name, Open::ReadWrite).map(Some).map_err(Error::io(verb, path)),
+        match self.disk.stat(&dir, name) {
+            Ok(Meta { mounted: true, .. }) => {
+                self.disk.open(&dir, name, Open::ReadWrite).map(Some).map_err(Error::io(verb, path))
+            }
             // What cannot be asked is met by the renames.
             _ => Ok(None),
         }

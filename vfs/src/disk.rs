@@ -177,10 +177,6 @@ pub trait Disk: Debug + Send + Sync {
     /// have other reasons to refuse: only the call itself tells.
     fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
 
-    /// Whether something is mounted at the entry `name`, so that it can be neither renamed nor replaced by a rename
-    /// (`EBUSY`). `false` where the system does not tell: before Linux 5.8.
-    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
-
     /// Free bytes that this process may still use on the file system.
     fn space(&self, dir: &Dir) -> io::Result<u64>;
 

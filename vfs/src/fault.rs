@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::{Call, Dir, Disk, File, Layer, Rename, Verb, errno, real};
+use crate::{Call, Dir, Disk, File, Layer, Meta, Rename, Verb, errno, real};
 
 /// What goes wrong, and at which counted call, the first being 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -180,8 +180,10 @@ impl Layer for FaultDisk {
         self.judge(call.verb).map(drop)
     }
 
-    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
-        Ok(self.busy.as_deref() == Some(name) || self.inner.is_mount_point(at, name)?)
+    fn stat(&self, at: &Dir, name: &OsStr) -> io::Result<Meta> {
+        Layer::before(self, Call::new(Verb::Stat, name))?;
+        let meta = self.inner.stat(at, name)?;
+        Ok(Meta { mounted: meta.mounted || self.busy.as_deref() == Some(name), ..meta })
     }
 
     fn rename(&self, from: &Dir, name: &OsStr, to: &Dir, to_name: &OsStr, how: Rename) -> io::Result<()> {

@@ -74,6 +74,9 @@ pub struct Meta {
     pub modified: Time,
     /// Last change of the inode.
     pub changed: Time,
+    /// Whether something is mounted there, so that the entry can be neither renamed nor replaced by a rename (`EBUSY`). `false`
+    /// where the system does not tell: before Linux 5.8.
+    pub mounted: bool,
 }
 
 /// What makes an entry *the same entry* across a reboot or a remount: inode number and birth time, with size and

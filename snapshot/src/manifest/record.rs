@@ -84,6 +84,8 @@ impl From<&MetaRecord> for Meta {
             accessed: record.accessed,
             modified: record.modified,
             changed: record.changed,
+            // Nor does what was mounted somewhere else.
+            mounted: false,
         }
     }
 }

@@ -33,6 +33,7 @@ fn meta(kind: Kind, ino: u64) -> Meta {
         accessed: time,
         modified: time,
         changed: time,
+        mounted: false,
     }
 }
 

@@ -27,7 +27,6 @@ macro_rules! verbs {
             seen(Call::new(Verb::Xattrs, name))
                 fn xattrs_of_file(&self, file: &File, at: &Dir, name: &OsStr) -> io::Result<Vec<(OsString, Vec<u8>)>>;
             aside fn may_change_names(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
-            aside fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool>;
             seen(Call::of(Verb::Space)) fn space(&self, dir: &Dir) -> io::Result<u64>;
             aside fn power_loss(&self, dir: &Dir) -> io::Result<PowerLoss>;
             aside fn network(&self, dir: &Dir) -> io::Result<Option<String>>;

@@ -120,10 +120,6 @@ impl Disk for RealDisk {
         names::may_change_names(fd(&at.0)?, name)
     }
 
-    fn is_mount_point(&self, at: &Dir, name: &OsStr) -> io::Result<bool> {
-        stat::is_mount_point(fd(&at.0)?, name)
-    }
-
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         system::space(fd(&dir.0)?)
     }

@@ -30,14 +30,6 @@ pub(super) fn stat_timeless(fd: BorrowedFd<'_>, now: Time) -> io::Result<Meta> {
     Ok(Meta { modified: now, changed: now, ..meta(&said)? })
 }
 
-/// Whether the entry `name` is what something was mounted at; a kernel that does not know that bit leaves it unset.
-pub(super) fn is_mount_point(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
-    let name = name::single(name)?;
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let said = retry_on_intr(|| statx(at, name, flags, StatxFlags::TYPE))?;
-    Ok(said.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
 /// The target of a symlink.
 pub(super) fn read_link(at: BorrowedFd<'_>, name: &OsStr) -> io::Result<OsString> {
     let name = name::single(name)?;
@@ -83,6 +75,7 @@ fn meta(said: &Statx) -> io::Result<Meta> {
         accessed: time(said.stx_atime),
         modified: time(said.stx_mtime),
         changed: time(said.stx_ctime),
+        mounted: said.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
     })
 }
 

@@ -34,6 +34,8 @@ impl State {
             accessed: inode.accessed,
             modified: inode.modified,
             changed: inode.changed,
+            // There is one file system, and nothing is mounted in it.
+            mounted: false,
         })
     }
 

@@ -118,11 +118,6 @@ impl Disk for SimDisk {
         Ok(true)
     }
 
-    /// There is one file system, and nothing is mounted in it.
-    fn is_mount_point(&self, _: &Dir, _: &OsStr) -> io::Result<bool> {
-        Ok(false)
-    }
-
     fn space(&self, dir: &Dir) -> io::Result<u64> {
         self.look(dir, |state, _| Ok(state.free()))
     }

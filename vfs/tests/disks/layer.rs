@@ -27,10 +27,6 @@ impl Layer for Odd {
         Ok(name != "closed")
     }
 
-    fn is_mount_point(&self, _: &Dir, name: &OsStr) -> io::Result<bool> {
-        Ok(name == "mounted")
-    }
-
     fn power_loss(&self, _: &Dir) -> io::Result<PowerLoss> {
         Ok(PowerLoss::Loses("it is odd"))
     }
@@ -97,7 +93,6 @@ fn a_layer_answers_no_question_for_the_disk_beneath() {
     for disk in layers {
         let at = &scratch.root;
         assert!(!disk.may_change_names(at, os("closed")).unwrap(), "{disk:?}");
-        assert!(disk.is_mount_point(at, os("mounted")).unwrap(), "{disk:?}");
         assert_eq!(disk.power_loss(at).unwrap(), PowerLoss::Loses("it is odd"), "{disk:?}");
         assert_eq!(disk.network(at).unwrap().as_deref(), Some("odd"), "{disk:?}");
         assert_eq!(disk.unwritten(), Some(4711), "{disk:?}");

@@ -18,7 +18,23 @@ fn meta(kind: Kind, ino: u64) -> Meta {
     let mode = if kind == Kind::Dir { 0o755 } else { 0o644 };
     let (uid, gid, size, allocated, links, dev, rdev) = (0, 0, 0, 0, 1, 0, 0);
     let (born, accessed, modified, changed) = (time, time, time, time);
-    Meta { kind, mode, uid, gid, size, allocated, links, ino, dev, rdev, born, accessed, modified, changed }
+    Meta {
+        kind,
+        mode,
+        uid,
+        gid,
+        size,
+        allocated,
+        links,
+        ino,
+        dev,
+        rdev,
+        born,
+        accessed,
+        modified,
+        changed,
+        mounted: false,
+    }
 }
 
 fn entry(path: &str, kind: Kind, ino: u64) -> Entry {
