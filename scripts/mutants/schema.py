@@ -190,7 +190,7 @@ def put_together(schema, path, text, found, vfs):
 
 
 def copy(top, tree, texts):
-    """Makes the copy: all files of the project, with these texts. What is there and the same is left, for who builds."""
+    """Makes the copy: all files of the project, with these texts, and no others. What is there and the same is left, for who builds."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=top, capture_output=True, check=True
     )
@@ -203,6 +203,10 @@ def copy(top, tree, texts):
         wanted[path] = (text.encode(), 0o644)
     for path, (contents, mode) in wanted.items():
         put(os.path.join(tree, path), contents, mode)
+    for at, _, names in os.walk(tree):
+        for file in (os.path.join(at, name) for name in names):
+            if os.path.relpath(file, tree) not in wanted:
+                os.remove(file)
 
 
 def put(file, contents, mode=0o644):
