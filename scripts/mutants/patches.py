@@ -107,7 +107,7 @@ MUTANTS = [
     ("given-back-unsettled", "src/transaction/adopt.rs", "        if let Some(hold) = &mut hold {\n            hold.checkpoint()?;\n        }\n", "        let _unused = &mut hold;\n"),
     ("purged-unsettled", "src/quarantine/mod.rs", "        hold.checkpoint()?;\n", "        let _unused = &mut hold;\n"),
     ("only-touched-unsynced", "src/guard/sync.rs", "treewal_snapshot::touched(", "treewal_snapshot::changes("),
-    ("waiting-not-kept", "recovery/src/redo/back.rs", "    scene.keep_waiting(parts, &mut done)?;\n", "    let _unused = &mut scene;\n"),
+    ("waiting-not-kept", "recovery/src/redo/back.rs", "    scene.keep_waiting(&composed(parts)?, &mut done)?;\n", "    let _unused = &mut scene;\n"),
     ("adopted-unsynced", "src/transaction/adopt.rs", "if self.moved && self.added.is_empty() {", "if false {"),
     ("names-given-back-unsynced", "src/transaction/adopt.rs", "            disk.sync_all(stage)?;\n", ""),
     ("mounted-is-promised", "src/commit/check.rs", "if found.is_some_and(|meta| meta.mounted) && !stays {", "if found.is_none() && stays && false {"),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use treewal::{Resolution, Transaction};
+use treewal::{Resolution, Retry, Transaction};
 use treewal_vfs::Disk;
 use treewal_vfs::sim::{Profile, SimDisk};
 
@@ -120,6 +120,15 @@ fn rewrites(tx: &mut Transaction) -> treewal::Result<()> {
     tx.remove_dir_all("dir")
 }
 
+/// New files with several names, one of them in a new directory.
+fn names(tx: &mut Transaction) -> treewal::Result<()> {
+    tx.write("a", large(NEW[0]))?;
+    tx.create_dir("made")?;
+    tx.write("made/d", large(NEW[1]))?;
+    tx.hard_link("a", "made/e")?;
+    tx.hard_link("made/d", "d")
+}
+
 fn moves(tx: &mut Transaction) -> treewal::Result<()> {
     tx.rename("b", "dir/b")?;
     tx.rename("dir", "moved")?;
@@ -152,15 +161,17 @@ fn what_is_taken_back_stands_somewhere() {
     let kept = [&OLD[..], &NEW].concat().into_iter().map(large).collect::<Vec<_>>();
     let kept: Vec<&str> = kept.iter().map(String::as_str).collect();
     let mut states = 0;
-    for (disk, txn) in owed(rewrites) {
-        states += stands_somewhere(&disk, "taken back", &kept, &|disk| {
-            let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-            // The second time there may be nothing left to decide.
-            drop(options().resolve_on(&disk, "/", txn, Resolution::Restore));
-            drop(options().open_on(disk, "/"));
-        });
+    for body in [rewrites as Body, names] {
+        for (disk, txn) in owed(body) {
+            states += stands_somewhere(&disk, "taken back", &kept, &|disk| {
+                let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+                // The second time there may be nothing left to decide.
+                drop(options().resolve_on(&disk, "/", txn, Resolution::Restore));
+                drop(options().open_on(disk, "/"));
+            });
+        }
     }
-    assert!(states > 1000, "{states}");
+    assert!(states > 2000, "{states}");
 }
 
 /// What is small travels in the journal, which forgets it then.
@@ -182,5 +193,136 @@ fn what_is_small_and_was_taken_back_is_in_quarantine() {
                 assert!(kept.values().any(|held| held == text), "{text}: {kept:?}: {}", disk.describe(&outcome));
             }
         }
+    }
+}
+
+/// Names of one new file are one inode: it is kept, wherever each of them had come.
+#[test]
+fn a_new_file_with_two_names_is_taken_back() {
+    for (disk, txn) in owed(names) {
+        let on: Arc<dyn Disk> = Arc::new(disk.clone());
+        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+        assert_eq!(report.pending().count(), 0, "{report}");
+        assert_eq!(holds(&disk, "a").as_deref(), Some(large(OLD[0]).as_str()));
+        assert!(holds(&disk, "d").is_none() && holds(&disk, "made").is_none());
+        assert!(missing(&disk, &NEW.map(large).each_ref().map(String::as_str)).is_empty());
+        assert_eq!(untold(&disk), [""; 0]);
+    }
+}
+
+/// Of two transactions, the first has come to its place, and what the second has for the same path has not.
+#[test]
+fn what_is_small_and_waits_behind_another_transaction_is_in_quarantine() {
+    let mut waited = 0;
+    for cut in 1.. {
+        let disk = SimDisk::new();
+        put(&disk, "a", OLD[0]);
+        let tree = open(&disk);
+        disk.sync_all(&root(&disk)).unwrap();
+        let mut tx = tree.begin();
+        tx.write("a", "text of the first").unwrap();
+        tx.create_dir("made").unwrap();
+        let first = tx.commit().unwrap().id;
+        disk.cut_at(Some(cut));
+        drop(tree.transaction(|tx| {
+            tx.write("a", NEW[0])?;
+            tx.write("made/d", NEW[1])
+        }));
+        if !disk.is_off() {
+            break;
+        }
+        drop(tree);
+        let disk = disk.after(&disk.outcomes(Profile::Ordered).everything());
+        let was = tree_of(&disk);
+        let on: Arc<dyn Disk> = Arc::new(disk.clone());
+        let report = options().resolve_on(&on, "/", first, Resolution::Restore).unwrap();
+        assert_eq!(report.pending().count(), 0, "{report}");
+        assert_eq!(holds(&disk, "a").as_deref(), Some(OLD[0]), "{report}");
+        if report.transactions.len() < 2 {
+            continue;
+        }
+        waited += u32::from(was["a"] == "text of the first");
+        let kept = below(&disk, ".treewal/quarantine");
+        for text in NEW {
+            assert!(kept.values().any(|held| held == text), "cut {cut}, {text}: {kept:#?}");
+        }
+    }
+    assert!(waited > 0);
+}
+
+/// A directory that comes back takes what was beneath it out of the stage.
+#[test]
+fn what_was_removed_with_all_that_is_in_it_is_taken_back() {
+    for (disk, txn) in owed(rewrites) {
+        let on: Arc<dyn Disk> = Arc::new(disk.clone());
+        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+        assert_eq!(report.pending().count(), 0, "{report}");
+        let found = ["a", "b", "dir/c"].map(|path| holds(&disk, path).unwrap());
+        assert_eq!(found, OLD.map(large));
+        assert!(missing(&disk, &NEW.map(large).each_ref().map(String::as_str)).is_empty());
+    }
+}
+
+/// The power has torn it where it stands: what is kept is what was promised.
+#[test]
+fn what_is_small_and_torn_is_in_quarantine_as_a_whole() {
+    let base = SimDisk::new();
+    put(&base, "a", OLD[0]);
+    let tree = open(&base);
+    base.sync_all(&root(&base)).unwrap();
+    let mut tx = tree.begin();
+    tx.write("a", NEW[0]).unwrap();
+    tx.create_dir("made").unwrap();
+    tx.write("made/d", NEW[1]).unwrap();
+    let txn = tx.commit().unwrap().id;
+    let disk = base.after(&base.outcomes(Profile::Strict).names_without_contents());
+    assert_ne!(holds(&disk, "a").as_deref(), Some(NEW[0]));
+    let on: Arc<dyn Disk> = Arc::new(disk.clone());
+    let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+    assert_eq!(report.pending().count(), 0, "{report}");
+    let kept = below(&disk, ".treewal/quarantine");
+    for text in NEW {
+        assert!(kept.values().any(|held| held == text), "{text}: {kept:#?}");
+    }
+}
+
+#[test]
+fn a_new_directory_in_which_a_later_transaction_has_replaced_a_file_is_taken_back() {
+    let base = SimDisk::new();
+    put(&base, "b", OLD[0]);
+    let tree = open(&base);
+    base.sync_all(&root(&base)).unwrap();
+    let mut tx = tree.begin();
+    tx.create_dir("made").unwrap();
+    tx.write("made/c", large(OLD[1])).unwrap();
+    let txn = tx.commit().unwrap().id;
+    tree.transaction(|tx| tx.write("made/c", large(NEW[0]))).unwrap();
+    let disk = base.kill();
+    let on: Arc<dyn Disk> = Arc::new(disk.clone());
+    let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+    assert_eq!(report.pending().count(), 0, "{report}");
+    assert_eq!(tree_of(&disk).into_keys().collect::<Vec<_>>(), ["b"]);
+    // What it had replaced is gone, as it would be had nobody taken it back.
+    assert!(missing(&disk, &[&large(NEW[0])]).is_empty());
+}
+
+/// The report of it names, for each path, what was promised last.
+#[test]
+fn what_was_taken_back_is_brought_in_as_it_was_at_last() {
+    for texts in [[OLD[0].to_owned(), NEW[0].to_owned()], [large(OLD[0]), large(NEW[0])]] {
+        let base = SimDisk::new();
+        let tree = open(&base);
+        let mut tx = tree.begin();
+        tx.write("a", &texts[0]).unwrap();
+        let txn = tx.commit().unwrap().id;
+        tree.transaction(|tx| tx.write("a", &texts[1])).unwrap();
+        let disk = base.kill();
+        let on: Arc<dyn Disk> = Arc::new(disk.clone());
+        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+        assert!(holds(&disk, "a").is_none(), "{report}");
+        let id = report.transactions[0].quarantine.clone().unwrap();
+        let done = open(&disk).retry_quarantine(&id, Retry::new()).unwrap();
+        assert!(done.purged, "{done:?}");
+        assert_eq!(holds(&disk, "a").as_ref(), Some(&texts[1]));
     }
 }

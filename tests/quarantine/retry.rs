@@ -132,6 +132,20 @@ fn a_large_file_that_somebody_changed_in_its_place_is_a_conflict() {
     }
 }
 
+/// As who copies with times, in place: a shorter file, older than the commit.
+#[test]
+fn a_large_file_that_somebody_has_written_to_before_the_rest_was_given_up_is_not_ours() {
+    let (disk, tree, id) = half_way_and(|disk| {
+        put(disk, "large", "theirs");
+        let old = Time { secs: 1_000, nanos: 0 };
+        disk.set_times(&root(disk), "large".as_ref(), old, old).unwrap();
+    });
+    let refused = tree.retry_quarantine(&id, Retry::new()).unwrap();
+    let named: Vec<&Path> = refused.conflicts.iter().map(|conflict| conflict.path.as_path()).collect();
+    assert_eq!((&named[..], refused.receipt.is_none()), (&[Path::new("large")][..], true), "{refused:?}");
+    assert_eq!(holds(&disk, "large").as_deref(), Some("theirs"));
+}
+
 #[test]
 fn ours_comes_back_over_theirs_only_where_theirs_is_what_the_report_found() {
     let (disk, tree, id) = superseded();

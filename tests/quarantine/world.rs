@@ -89,16 +89,24 @@ pub(crate) fn give_up(disk: &SimDisk) -> Option<Tree> {
 
 /// A committed transaction that was given up before anything of it was in the tree.
 pub(crate) fn staged() -> (SimDisk, Tree, String) {
-    given_up_where(|now| !now.contains_key("large"))
+    given_up_where(|now| !now.contains_key("large"), |_| {})
 }
 
 /// The same, with its large file in the tree, and not all of it.
 pub(crate) fn half_way() -> (SimDisk, Tree, String) {
-    given_up_where(|now| now.contains_key("large") && now["replaced"] == "old")
+    half_way_and(|_| {})
+}
+
+/// And then somebody was at work.
+pub(crate) fn half_way_and(work: impl Fn(&SimDisk)) -> (SimDisk, Tree, String) {
+    given_up_where(|now| now.contains_key("large") && now["replaced"] == "old", work)
 }
 
 /// A committed transaction that was given up when the tree was like this.
-fn given_up_where(is_so: impl Fn(&BTreeMap<String, String>) -> bool) -> (SimDisk, Tree, String) {
+fn given_up_where(
+    is_so: impl Fn(&BTreeMap<String, String>) -> bool,
+    work: impl Fn(&SimDisk),
+) -> (SimDisk, Tree, String) {
     let base = SimDisk::new();
     for path in ["replaced", "removed", "dir/inner"] {
         put(&base, path, "old");
@@ -121,6 +129,7 @@ fn given_up_where(is_so: impl Fn(&BTreeMap<String, String>) -> bool) -> (SimDisk
         assert!(done.is_err() || disk.is_off(), "no crash left it like this");
         let disk = disk.after(&disk.outcomes(Profile::Ordered).everything());
         if is_so(&tree_of(&disk)) {
+            work(&disk);
             if let Some(tree) = give_up(&disk) {
                 let id = tree.recovery().transactions[0].quarantine.clone().unwrap();
                 return (disk, tree, id);

@@ -86,7 +86,8 @@ pub fn take_back(home: &Home, parts: &[Part<'_>]) -> Result<TakenBack> {
         .collect();
     let stages = &mut scene.stages;
     // Under such a name it goes to quarantine with its stage, should a crash keep it from going there by itself.
-    stages.spare_prefix = format!("{ADOPTED_PREFIX}r");
+    let spare_prefix = format!("{ADOPTED_PREFIX}r");
+    stages.spare_prefix.clone_from(&spare_prefix);
     let steps = plan(&mut scene.model, &scene.goals, &mut || stages.spare());
     for step in &steps {
         let (mut taken, identities) = (false, &scene.identities);
@@ -103,19 +104,28 @@ pub fn take_back(home: &Home, parts: &[Part<'_>]) -> Result<TakenBack> {
         // It may have changed places with what came back.
         done.displaced.push((path, Contents::Staged(scene.set_aside(place)?)));
     }
-    scene.keep_waiting(parts, &mut done)?;
+    // What stood in the stages has moved.
+    scene.stages = Stages::look(home, &mut scene.ground, &wishes(parts)?)?;
+    scene.stages.spare_prefix = spare_prefix;
+    scene.keep_waiting(&composed(parts)?, &mut done)?;
     Ok(done)
 }
 
-fn scene<'a>(home: &'a Home, parts: &[Part<'_>]) -> Result<Scene<'a>> {
-    let bad = |bad| Error::Store {
+/// What each transaction wishes by itself: of one that later ones have replaced there is a stage as well.
+fn wishes(parts: &[Part<'_>]) -> Result<Vec<Wish>> {
+    Ok(parts.iter().map(|part| composed(&[*part])).collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn composed(parts: &[Part<'_>]) -> Result<Vec<Wish>> {
+    compose(parts).map_err(|bad| Error::Store {
         path: ".treewal/journal".into(),
         reason: format!("a record names a path outside the tree: {bad}"),
-    };
-    let wishes: Vec<Wish> =
-        parts.iter().map(|part| compose(&[*part])).collect::<Result<Vec<_>, _>>().map_err(bad)?.concat();
+    })
+}
+
+fn scene<'a>(home: &'a Home, parts: &[Part<'_>]) -> Result<Scene<'a>> {
     let mut ground = Ground::new(&*home.disk, home.root.clone());
-    let stages = Stages::look(home, &mut ground, &wishes)?;
+    let stages = Stages::look(home, &mut ground, &wishes(parts)?)?;
     let mut scene = Scene {
         ground,
         stages,
@@ -224,25 +234,60 @@ impl Scene<'_> {
         Ok(false)
     }
 
-    /// What was promised and has not come to its place goes to quarantine as well. A redo finds a large file by its inode, under
-    /// whatever name; of a small one, the journal has the bytes.
-    fn keep_waiting(&mut self, parts: &[Part<'_>], done: &mut TakenBack) -> Result<()> {
-        let placed: BTreeSet<RelPath> = done.displaced.iter().map(|(path, _)| path.clone()).collect();
-        let is_placed = |path: &RelPath| placed.contains(path) || path.ancestors().any(|above| placed.contains(&above));
-        for intent in parts.iter().flat_map(|part| part.intents) {
-            let (Goal::New(new), Ok(path)) = (&intent.goal, intent.path.to_path()) else { continue };
+    /// What was promised at last and did not stand in its place goes to quarantine as well, also where what an earlier one of the
+    /// transactions had there did, or what a loss of power had left of it. A redo finds a large file by its inode, under whatever
+    /// name; of a small one, the journal has the bytes.
+    fn keep_waiting(&mut self, wishes: &[Wish], done: &mut TakenBack) -> Result<()> {
+        let staged = |(path, contents): &(RelPath, Contents)| match contents {
+            Contents::Staged(place) => Some((path.clone(), place.clone())),
+            _ => None,
+        };
+        let kept: Vec<(RelPath, Place)> = done.displaced.iter().filter_map(staged).collect();
+        let mut claimed: BTreeSet<Place> = kept.iter().map(|(_, place)| place.clone()).collect();
+        for Wish { path, goal, stage, .. } in wishes {
+            let Goal::New(new) = goal else { continue };
+            if matches!(new.body, Body::Dir | Body::Link { .. }) || self.is_among(&kept, path, new)? {
+                continue;
+            }
             let contents = match &new.body {
-                Body::Inline(_) | Body::Symlink(_) if is_placed(&path) => continue,
                 Body::Inline(bytes) | Body::Symlink(bytes) => Contents::Bytes(bytes.clone()),
-                Body::Staged => match self.stages.find(&mut self.ground, &new.identity, &BTreeSet::new())? {
-                    Some((place, _)) => Contents::Staged(self.set_aside(place)?),
+                _ => match self.waiting(stage, new, &claimed)? {
+                    Some(place) => {
+                        claimed.insert(place.clone());
+                        Contents::Staged(self.set_aside(place)?)
+                    }
                     None => continue,
                 },
-                Body::Dir | Body::Link { .. } => continue,
             };
-            done.displaced.push((path, contents));
+            done.displaced.push((path.clone(), contents));
         }
         Ok(())
+    }
+
+    /// Whether what was taken out of the tree has, at a path, all that is new there.
+    fn is_among(&mut self, kept: &[(RelPath, Place)], path: &RelPath, new: &New) -> Result<bool> {
+        for (above, place) in kept {
+            let Some(rest) = path.strip_prefix(above) else { continue };
+            let spot = Place { area: place.area.clone(), path: place.path.join_path(&rest) };
+            let there = self.ground.stat(&spot).map_err(Error::io("look at", shown(&spot)))?;
+            let Some(meta) = there else { continue };
+            if let Some(Seen::Wanted(_)) = judge_new(&mut self.ground, &spot, &meta, new)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Where in the stages a large file stands: of its names, that which the transaction gave it for this path.
+    fn waiting(&mut self, stage: &str, new: &New, claimed: &BTreeSet<Place>) -> Result<Option<Place>> {
+        if let Ok(inner) = new.inner.to_path() {
+            let own = Place::slot(stage, new.slot, &inner);
+            let there = self.ground.stat(&own).map_err(Error::io("look at", shown(&own)))?;
+            if there.is_some_and(|meta| meta.identity().same_inode(&new.identity)) {
+                return Ok(Some(own));
+            }
+        }
+        Ok(self.stages.find(&mut self.ground, &new.identity, claimed)?.map(|(place, _)| place))
     }
 
     /// Gives an entry of a stage a name under which it outlasts the stage.

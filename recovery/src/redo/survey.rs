@@ -99,9 +99,11 @@ pub(super) fn judge_new(ground: &mut Ground<'_>, place: &Place, meta: &Meta, new
     }
 }
 
-/// Whether a file is a large one of a commit, as it was synced before it was promised: the inode is the contents.
+/// Whether a file is a large one of a commit, as it was synced before it was promised: the inode is the contents. Whoever has
+/// written to it since may have set its time back, as programs do that copy with times.
 pub(crate) fn is_large(new: &New, found: &Identity) -> bool {
-    matches!(new.body, Body::Staged) && new.identity.same_inode(found) && found.modified <= newest(new)
+    let is_it = matches!(new.body, Body::Staged) && new.identity.same_inode(found);
+    is_it && found.size == new.identity.size && found.modified <= newest(new)
 }
 
 /// Whether a file is a copy of a large one, times and all, as it stands in a tree that was copied. Only for leaving it where
