@@ -19,7 +19,8 @@ impl Engine {
     /// many.
     ///
     /// Crash argument: every name that came or went lies in a directory that is synced, with all directories above it, and
-    /// every inode that was written to is. What is as it was needs nothing: taking the guard has synced it. That is said of
+    /// every inode that was written to is. The directories above the guarded paths are looked at as well: one of them may have
+    /// another name, or be another. What is as it was needs nothing: taking the guard has synced it. That is said of
     /// what nobody has touched, and not of what only looks the same: a directory may have been made anew.
     pub(super) fn sync_guarded(&self, held: &Held, report: &Report) -> Result<()> {
         let few = (report.entries <= COMPARED_MAX).then(|| self.changed_by(held)).flatten();
@@ -56,7 +57,10 @@ impl Engine {
         let (mut files, mut paths) = (Vec::new(), BTreeSet::new());
         for change in changes {
             paths.extend(change.path.ancestors());
-            let Some((parent, name)) = change.path.split() else { continue };
+            let Some((parent, name)) = change.path.split() else {
+                paths.insert(change.path.clone());
+                continue;
+            };
             if change.kind == ChangeKind::Removed {
                 continue;
             }
@@ -64,9 +68,8 @@ impl Engine {
             match disk.stat(&dir, name)?.kind {
                 Kind::Dir => drop(paths.insert(change.path.clone())),
                 Kind::File => files.push(disk.open(&dir, name, Open::Read)?),
-                // A link by itself cannot be synced where only its attributes changed.
-                _ if change.kind == ChangeKind::Metadata => return Err(io::ErrorKind::Unsupported.into()),
-                _ => {}
+                // A link by itself cannot be synced, and its attributes may be younger than its name.
+                _ => return Err(io::ErrorKind::Unsupported.into()),
             }
         }
         let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;

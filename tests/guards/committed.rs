@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 
 use treewal_vfs::sim::{Profile, SimDisk};
-use treewal_vfs::{Dir, Disk, ITSELF, RelPath, Rename, Time};
+use treewal_vfs::{Dir, Disk, ITSELF, Kind, Meta, RelPath, Rename, Time};
 
 use crate::crash::{open, put};
-use crate::seen::{differences, look};
+use crate::seen::{Seen, differences, look};
 
 fn dir(disk: &SimDisk, path: &str) -> Dir {
     disk.open_dir(&disk.open_root("/".as_ref()).unwrap(), &RelPath::new(path).unwrap()).unwrap()
@@ -23,7 +23,7 @@ fn set_time(disk: &SimDisk, path: &str) {
 fn base() -> SimDisk {
     let disk = SimDisk::new();
     let root = dir(&disk, "");
-    for path in ["above", "above/full", "above/empty"] {
+    for path in ["above", "above/full", "above/full/deep", "above/empty", "elsewhere"] {
         let path = RelPath::new(path).unwrap();
         let (parent, name) = path.split().unwrap();
         disk.create_dir(&disk.open_dir(&root, &parent).unwrap(), name, 0o755).unwrap();
@@ -82,6 +82,30 @@ const CHANGES: &[(&str, Change)] = &[
         disk.symlink(OsStr::new("x"), &at, OsStr::new("link")).unwrap();
         set_time(disk, "above/full");
     }),
+    ("a new symlink with a time", |disk| {
+        let at = dir(disk, "above/full");
+        disk.symlink(OsStr::new("x"), &at, OsStr::new("another")).unwrap();
+        disk.set_times(&at, OsStr::new("another"), LONG_AGO, LONG_AGO).unwrap();
+    }),
+    ("a symlink to something else, with an owner", |disk| {
+        let at = dir(disk, "above/full");
+        disk.remove_file(&at, OsStr::new("link")).unwrap();
+        disk.symlink(OsStr::new("y"), &at, OsStr::new("link")).unwrap();
+        disk.set_owner(&at, OsStr::new("link"), 7, 7).unwrap();
+    }),
+    ("a new fifo with other bits", |disk| {
+        let at = dir(disk, "above/full");
+        let like = Meta { kind: Kind::Fifo, ..disk.stat(&at, OsStr::new("x")).unwrap() };
+        disk.make_node(&at, OsStr::new("fifo"), &like).unwrap();
+        disk.set_mode(&at, OsStr::new("fifo"), 0o600).unwrap();
+    }),
+    ("a directory out and back", |disk| {
+        let (above, to) = (dir(disk, "above"), dir(disk, "elsewhere"));
+        for (from, to) in [(&above, &to), (&to, &above)] {
+            disk.rename(from, OsStr::new("full"), to, OsStr::new("full"), Rename::NoReplace).unwrap();
+        }
+        set_time(disk, "above");
+    }),
     ("a file renamed", |disk| {
         let (from, to) = (dir(disk, "above/full"), dir(disk, "above/empty"));
         disk.rename(&from, OsStr::new("x"), &to, OsStr::new("moved"), Rename::NoReplace).unwrap();
@@ -94,39 +118,81 @@ const CHANGES: &[(&str, Change)] = &[
     }),
 ];
 
+/// What is guarded there. Nobody has promised anything of the rest.
+fn seen(disk: &SimDisk, paths: &[&str]) -> Seen {
+    let mut seen = look(disk, "/");
+    let guarded = |path: &RelPath| paths.iter().any(|at| path.starts_with(&RelPath::new(at).unwrap()));
+    seen.retain(|path, _| guarded(path));
+    seen
+}
+
+/// Commits a guard after a change, and lets the power go. Gives the number of states.
+fn survives(at: &str, disk: &SimDisk, paths: &[&str], change: impl FnOnce(&SimDisk)) -> u64 {
+    let tree = open(disk).unwrap();
+    let guard = tree.guard(paths).unwrap();
+    change(disk);
+    guard.commit().unwrap();
+    let (wanted, mut states) = (seen(disk, paths), 0);
+    for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
+        let all = disk.outcomes(profile);
+        for outcome in all.named().into_iter().chain(all.single()) {
+            states += 1;
+            let left = disk.after(&outcome);
+            let at = format!("{at} under {paths:?}, {profile:?}: {}", disk.describe(&outcome));
+            let found = seen(&left, paths);
+            assert!(found == wanted, "{at}:\n{}", differences(&found, &wanted));
+            let report = open(&left).unwrap().recovery().clone();
+            assert!(!report.found_damage(), "{at}: {report}");
+            let found = seen(&left, paths);
+            assert!(found == wanted, "{at}, recovered:\n{}", differences(&found, &wanted));
+        }
+    }
+    states
+}
+
 /// The times of directories are set back where names come and go: so nothing but the change itself tells of it.
 #[test]
 fn what_a_guard_has_committed_is_there_after_a_loss_of_power() {
     let mut states = 0;
     for (name, change) in CHANGES {
         for paths in [&["above/full", "above/empty"][..], &["above"]] {
-            let disk = base();
-            let tree = open(&disk).unwrap();
-            let guard = tree.guard(paths).unwrap();
-            change(&disk);
-            guard.commit().unwrap();
-            let seen = |disk: &SimDisk| {
-                let mut seen = look(disk, "/");
-                // Nobody has promised anything of what is not guarded.
-                seen.retain(|path, _| paths.contains(&"above") || *path != RelPath::new("above").unwrap());
-                seen
-            };
-            let wanted = seen(&disk);
-            for profile in [Profile::Strict, Profile::Ordered, Profile::Grouped] {
-                let all = disk.outcomes(profile);
-                for outcome in all.named().into_iter().chain(all.single()) {
-                    states += 1;
-                    let left = disk.after(&outcome);
-                    let at = format!("{name} under {paths:?}, {profile:?}: {}", disk.describe(&outcome));
-                    let found = seen(&left);
-                    assert!(found == wanted, "{at}:\n{}", differences(&found, &wanted));
-                    let report = open(&left).unwrap().recovery().clone();
-                    assert!(!report.found_damage(), "{at}: {report}");
-                    let found = seen(&left);
-                    assert!(found == wanted, "{at}, recovered:\n{}", differences(&found, &wanted));
-                }
-            }
+            states += survives(name, &base(), paths, change);
         }
     }
+    // Nothing was there, nor a directory above it.
+    states += survives("built elsewhere", &base(), &["fresh/deep/file"], |disk| {
+        let root = dir(disk, "");
+        disk.create_dir(&root, OsStr::new("new"), 0o755).unwrap();
+        disk.create_dir(&dir(disk, "new"), OsStr::new("deep"), 0o755).unwrap();
+        put(disk, "new/deep/file", "built");
+        disk.rename(&root, OsStr::new("new"), &root, OsStr::new("fresh"), Rename::NoReplace).unwrap();
+    });
     assert!(states > 100, "{states}");
+}
+
+#[test]
+fn attributes_of_the_tree_itself_are_there_after_a_loss_of_power() {
+    survives("the tree", &base(), &[""], |disk| {
+        disk.set_xattr(&dir(disk, ""), OsStr::new(ITSELF), OsStr::new("user.k"), b"v").unwrap();
+    });
+}
+
+/// Of what is guarded, nothing has changed: only the directory that the one above it is in.
+#[test]
+fn what_is_guarded_is_there_after_a_directory_high_above_was_replaced() {
+    survives("high above", &base(), &["above/full/deep", "elsewhere"], |disk| {
+        replace(disk, "above");
+    });
+}
+
+/// Some file systems have times of whole seconds.
+#[test]
+fn what_changed_before_and_under_a_guard_within_one_tick_of_the_clock_is_there_after_a_loss_of_power() {
+    let disk = base();
+    disk.set_tick_us(1_000_000_000);
+    let above = dir(&disk, "above");
+    disk.create_dir(&above, OsStr::new("made"), 0o755).unwrap();
+    survives("one tick", &disk, &["above"], |disk| {
+        disk.set_xattr(&above, OsStr::new("made"), OsStr::new("user.k"), b"v").unwrap();
+    });
 }

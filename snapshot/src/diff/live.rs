@@ -7,7 +7,7 @@ use treewal_vfs::{Dir, Disk, Kind, Meta};
 use super::{Change, ChangeKind, Changes, Firsts, Source, told};
 use crate::judge::{Verdict, has_attributes, is_doubtful, is_settled, judge};
 use crate::manifest::{Entry, Manifest, Raw, Records, Role, compare_paths, rel};
-use crate::walk::{Names, Run, open_parent, split};
+use crate::walk::{Names, Run, open_parent, split, stat};
 use crate::{Error, Result};
 
 /// Every difference under the guarded paths, sorted by path. Reads no contents: inode, size and times decide, so the
@@ -22,7 +22,8 @@ pub fn changes<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) ->
 }
 
 /// As [`changes`], and what nobody can tell by looking counts, too: that a directory or a symlink is another one than then, with
-/// the same attributes, or that anything about an entry was set to what it was. So what is not among them needs no sync.
+/// the same attributes, or that anything about an entry was set to what it was. So do the directories above the guarded paths,
+/// where names may have come and gone as well. So what is not among them needs no sync.
 #[must_use]
 pub fn touched<'a>(disk: &'a dyn Disk, tree: &'a Dir, manifest: &'a Manifest) -> Changes<'a> {
     differences(disk, tree, manifest, true)
@@ -97,7 +98,8 @@ impl Live<'_> {
         if live.kind != entry.meta.kind {
             return Ok(Some(ChangeKind::TypeChanged));
         }
-        let (disk, tree, settled) = (self.disk, self.tree, is_settled(entry, live));
+        let (disk, tree) = (self.disk, self.tree);
+        let settled = is_settled(entry, live) && !(self.touched && doubtful);
         let same_contents = match entry.meta.kind {
             Kind::Dir => true,
             Kind::File => match judge(entry, entry.backup.as_ref(), live) {
@@ -113,11 +115,21 @@ impl Live<'_> {
         Ok(told(same_contents, same_attributes))
     }
 
+    /// The same of a directory above guarded paths, which no walk meets.
+    fn above(&self, entry: &Entry) -> Result<Option<ChangeKind>> {
+        let (parent, _) = split(&entry.path);
+        let dir = open_parent(self.disk, self.tree, &parent)?;
+        match dir.map(|dir| stat(self.disk, &dir, &entry.path)).transpose()?.flatten() {
+            Some(live) => self.difference(entry, &live),
+            None => Ok(Some(ChangeKind::Removed)),
+        }
+    }
+
     fn then(&mut self) -> Result<Option<Raw>> {
         while let Some(mut raw) = self.records.next()? {
             self.firsts.complete(&mut raw);
             // Directories above guarded paths belong to others.
-            if raw.entry.role == Role::Guarded {
+            if raw.entry.role == Role::Guarded || self.touched {
                 return Ok(Some(raw));
             }
         }
@@ -154,6 +166,7 @@ impl Source for Live<'_> {
                 self.now = Next::of(self.now()?);
             }
             let order = match (&self.then, &self.now) {
+                (Next::Is(then), _) if then.entry.role == Role::Ancestor => Ordering::Less,
                 (Next::Is(then), Next::Is((now, _))) => compare_paths(&then.path, now),
                 (Next::Is(_), _) => Ordering::Less,
                 (_, Next::Is(_)) => Ordering::Greater,
@@ -163,6 +176,10 @@ impl Source for Live<'_> {
             let now = if order.is_ge() { self.now.take() } else { None };
             let change = match (then, now) {
                 (Some(then), Some((path, live))) => self.difference(&then.whole(), &live)?.map(|kind| (path, kind)),
+                (Some(then), None) if then.entry.role == Role::Ancestor => {
+                    let path = then.path.clone();
+                    self.above(&then.whole())?.map(|kind| (path, kind))
+                }
                 (Some(then), None) => Some((then.path, ChangeKind::Removed)),
                 (None, Some((path, _))) => Some((path, ChangeKind::Added)),
                 (None, None) => None,
