@@ -50,7 +50,7 @@ pub fn outlook(home: &Home, history: &History, txn: u64, resolution: Resolution)
     let material = match (resolution, guarded) {
         (Resolution::Keep, true) => "the snapshot is removed; other contents go to quarantine",
         (Resolution::Restore, true) => "the snapshot is used up, and removed",
-        (Resolution::Restore, false) => "what stood in the way goes to quarantine",
+        (Resolution::Restore, false) => "what it was to put into the tree goes to quarantine",
         (Resolution::Keep | Resolution::Abandon, _) => "all of it goes to quarantine",
     };
     if resolution == Resolution::Restore {
