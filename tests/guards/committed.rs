@@ -13,14 +13,14 @@ fn dir(disk: &SimDisk, path: &str) -> Dir {
 }
 
 /// When nobody that lives has done anything.
-const LONG_AGO: Time = Time { secs: 1_000, nanos: 0 };
+pub(crate) const LONG_AGO: Time = Time { secs: 1_000, nanos: 0 };
 
 fn set_time(disk: &SimDisk, path: &str) {
     disk.set_times(&dir(disk, path), OsStr::new(ITSELF), LONG_AGO, LONG_AGO).unwrap();
 }
 
 /// Two guarded directories, one with files in it, of long ago.
-fn base() -> SimDisk {
+pub(crate) fn base() -> SimDisk {
     let disk = SimDisk::new();
     let root = dir(&disk, "");
     for path in ["above", "above/full", "above/full/deep", "above/empty", "elsewhere"] {
@@ -127,7 +127,7 @@ fn seen(disk: &SimDisk, paths: &[&str]) -> Seen {
 }
 
 /// Commits a guard after a change, and lets the power go. Gives the number of states.
-fn survives(at: &str, disk: &SimDisk, paths: &[&str], change: impl FnOnce(&SimDisk)) -> u64 {
+pub(crate) fn survives(at: &str, disk: &SimDisk, paths: &[&str], change: impl FnOnce(&SimDisk)) -> u64 {
     let tree = open(disk).unwrap();
     let guard = tree.guard(paths).unwrap();
     change(disk);

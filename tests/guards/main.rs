@@ -16,6 +16,7 @@ mod hooked;
 mod hostile;
 mod nested;
 mod patterns;
+mod random;
 mod restless;
 mod restored;
 mod seen;
