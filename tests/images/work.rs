@@ -12,7 +12,8 @@ use treewal_vfs::{Fault, FaultDisk, RealDisk};
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 pub(crate) fn options() -> Options {
-    Options::new().segment_bytes(256 << 10).inline_max(16 << 10).lock_wait(Duration::ZERO)
+    // A command that another test is about to start has the locks of this process for a moment.
+    Options::new().segment_bytes(256 << 10).inline_max(16 << 10).lock_wait(Duration::from_secs(10))
 }
 
 /// Of the calls of a commit, every so many-th is tried; each where `TREEWAL_IMAGES` is `all`.
