@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use treewal::{Resolution, Retry, Transaction};
+use treewal::{RecoveryReport, Resolution, Retry, Transaction};
 use treewal_vfs::Disk;
 use treewal_vfs::sim::{Profile, SimDisk};
 
@@ -174,6 +174,14 @@ fn what_is_taken_back_stands_somewhere() {
     assert!(states > 2000, "{states}");
 }
 
+/// Brings back the state before a transaction, as a person wants it.
+fn take_back(disk: &SimDisk, txn: u64) -> RecoveryReport {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let report = options().resolve_on(&disk, "/", txn, Resolution::Restore).unwrap();
+    assert_eq!(report.pending().count(), 0, "{report}");
+    report
+}
+
 /// What is small travels in the journal, which forgets it then.
 #[test]
 fn what_is_small_and_was_taken_back_is_in_quarantine() {
@@ -182,8 +190,7 @@ fn what_is_small_and_was_taken_back_is_in_quarantine() {
         tx.create_dir("made")?;
         tx.write("made/d", NEW[1])
     }) {
-        let on: Arc<dyn Disk> = Arc::new(disk.clone());
-        options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+        take_back(&disk, txn);
         assert_eq!(holds(&disk, "a").as_deref(), Some(large(OLD[0]).as_str()));
         assert!(holds(&disk, "made").is_none());
         let all = disk.outcomes(Profile::Strict);
@@ -200,9 +207,7 @@ fn what_is_small_and_was_taken_back_is_in_quarantine() {
 #[test]
 fn a_new_file_with_two_names_is_taken_back() {
     for (disk, txn) in owed(names) {
-        let on: Arc<dyn Disk> = Arc::new(disk.clone());
-        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
-        assert_eq!(report.pending().count(), 0, "{report}");
+        take_back(&disk, txn);
         assert_eq!(holds(&disk, "a").as_deref(), Some(large(OLD[0]).as_str()));
         assert!(holds(&disk, "d").is_none() && holds(&disk, "made").is_none());
         assert!(missing(&disk, &NEW.map(large).each_ref().map(String::as_str)).is_empty());
@@ -254,9 +259,7 @@ fn what_is_small_and_waits_behind_another_transaction_is_in_quarantine() {
 #[test]
 fn what_was_removed_with_all_that_is_in_it_is_taken_back() {
     for (disk, txn) in owed(rewrites) {
-        let on: Arc<dyn Disk> = Arc::new(disk.clone());
-        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
-        assert_eq!(report.pending().count(), 0, "{report}");
+        take_back(&disk, txn);
         let found = ["a", "b", "dir/c"].map(|path| holds(&disk, path).unwrap());
         assert_eq!(found, OLD.map(large));
         assert!(missing(&disk, &NEW.map(large).each_ref().map(String::as_str)).is_empty());
@@ -277,9 +280,7 @@ fn what_is_small_and_torn_is_in_quarantine_as_a_whole() {
     let txn = tx.commit().unwrap().id;
     let disk = base.after(&base.outcomes(Profile::Strict).names_without_contents());
     assert_ne!(holds(&disk, "a").as_deref(), Some(NEW[0]));
-    let on: Arc<dyn Disk> = Arc::new(disk.clone());
-    let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
-    assert_eq!(report.pending().count(), 0, "{report}");
+    take_back(&disk, txn);
     let kept = below(&disk, ".treewal/quarantine");
     for text in NEW {
         assert!(kept.values().any(|held| held == text), "{text}: {kept:#?}");
@@ -298,9 +299,7 @@ fn a_new_directory_in_which_a_later_transaction_has_replaced_a_file_is_taken_bac
     let txn = tx.commit().unwrap().id;
     tree.transaction(|tx| tx.write("made/c", large(NEW[0]))).unwrap();
     let disk = base.kill();
-    let on: Arc<dyn Disk> = Arc::new(disk.clone());
-    let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
-    assert_eq!(report.pending().count(), 0, "{report}");
+    take_back(&disk, txn);
     assert_eq!(tree_of(&disk).into_keys().collect::<Vec<_>>(), ["b"]);
     // What it had replaced is gone, as it would be had nobody taken it back.
     assert!(missing(&disk, &[&large(NEW[0])]).is_empty());
@@ -317,8 +316,7 @@ fn what_was_taken_back_is_brought_in_as_it_was_at_last() {
         let txn = tx.commit().unwrap().id;
         tree.transaction(|tx| tx.write("a", &texts[1])).unwrap();
         let disk = base.kill();
-        let on: Arc<dyn Disk> = Arc::new(disk.clone());
-        let report = options().resolve_on(&on, "/", txn, Resolution::Restore).unwrap();
+        let report = take_back(&disk, txn);
         assert!(holds(&disk, "a").is_none(), "{report}");
         let id = report.transactions[0].quarantine.clone().unwrap();
         let done = open(&disk).retry_quarantine(&id, Retry::new()).unwrap();

@@ -242,8 +242,8 @@ impl Scene<'_> {
             Contents::Staged(place) => Some((path.clone(), place.clone())),
             _ => None,
         };
-        let kept: Vec<(RelPath, Place)> = done.displaced.iter().filter_map(staged).collect();
-        let mut claimed: BTreeSet<Place> = kept.iter().map(|(_, place)| place.clone()).collect();
+        let kept: BTreeMap<RelPath, Place> = done.displaced.iter().filter_map(staged).collect();
+        let mut claimed: BTreeSet<Place> = kept.values().cloned().collect();
         for Wish { path, goal, stage, .. } in wishes {
             let Goal::New(new) = goal else { continue };
             if matches!(new.body, Body::Dir | Body::Link { .. }) || self.is_among(&kept, path, new)? {
@@ -265,9 +265,9 @@ impl Scene<'_> {
     }
 
     /// Whether what was taken out of the tree has, at a path, all that is new there.
-    fn is_among(&mut self, kept: &[(RelPath, Place)], path: &RelPath, new: &New) -> Result<bool> {
-        for (above, place) in kept {
-            let Some(rest) = path.strip_prefix(above) else { continue };
+    fn is_among(&mut self, kept: &BTreeMap<RelPath, Place>, path: &RelPath, new: &New) -> Result<bool> {
+        for above in path.ancestors().chain([path.clone()]) {
+            let Some((place, rest)) = kept.get(&above).zip(path.strip_prefix(&above)) else { continue };
             let spot = Place { area: place.area.clone(), path: place.path.join_path(&rest) };
             let there = self.ground.stat(&spot).map_err(Error::io("look at", shown(&spot)))?;
             let Some(meta) = there else { continue };
