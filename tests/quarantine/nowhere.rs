@@ -193,6 +193,10 @@ fn what_is_small_and_was_taken_back_is_in_quarantine() {
         take_back(&disk, txn);
         assert_eq!(holds(&disk, "a").as_deref(), Some(large(OLD[0]).as_str()));
         assert!(holds(&disk, "made").is_none());
+        for text in NEW {
+            let copies = below(&disk, ".treewal/quarantine").values().filter(|held| *held == text).count();
+            assert_eq!(copies, 1, "{text}");
+        }
         let all = disk.outcomes(Profile::Strict);
         for outcome in all.named().into_iter().chain(all.single()) {
             let kept = below(&disk.after(&outcome), ".treewal/quarantine");
